@@ -1,0 +1,1 @@
+//! Conversion: a record becomes an image.

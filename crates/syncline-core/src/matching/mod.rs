@@ -1,0 +1,1 @@
+//! Matching: which records describe the same real thing.
