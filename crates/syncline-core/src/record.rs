@@ -84,7 +84,7 @@ pub struct Rejected {
 pub type Cursor = serde_json::Value;
 
 /// Records read in one go, with the cursor that stands after the last of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The names for the cells of all records of the page.
     pub shape: Arc<Shape>,
