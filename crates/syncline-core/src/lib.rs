@@ -6,6 +6,7 @@
 pub mod config;
 pub mod convert;
 pub mod matching;
+pub mod plan;
 pub mod problem;
 pub mod record;
 pub mod shard;

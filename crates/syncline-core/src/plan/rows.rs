@@ -1,0 +1,149 @@
+//! What the store keeps, as rows that plans read and write.
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// A link's row number. Never leaves the store; grows with each new link.
+    LinkId
+}
+id! {
+    /// A shard's row number. Outside, a shard is known by its UUID.
+    ShardId
+}
+id! {
+    /// A kind of record as one shard type sees it: connection, entity and shard type; also the records
+    /// that derived shards stand for, and the fields by which shards are looked up.
+    EntityId
+}
+id! {
+    /// A shard type.
+    TypeId
+}
+id! {
+    /// The name of a relationship.
+    KindId
+}
+id! {
+    /// One execution of a task.
+    ExecutionId
+}
+
+/// A link: what one record of one system says of one shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkRow {
+    /// Its row number.
+    pub id: LinkId,
+    /// The kind of record.
+    pub entity: EntityId,
+    /// The record's id at its system; unique within the entity.
+    pub external_id: CompactString,
+    /// The shard that the record belongs to.
+    pub shard: ShardId,
+    /// The image as JSON text; `None` where it equals the shard's data.
+    pub image: Option<Arc<str>>,
+    /// xxh3-128 of the image and the record's references: equal means unchanged.
+    pub hash: u128,
+    /// When the record changed, as its system says, in microseconds since 1970.
+    pub modified: Option<i64>,
+    /// When the execution began that last changed the link, in microseconds since 1970.
+    pub observed: i64,
+    /// That execution.
+    pub execution: ExecutionId,
+    /// For a derived record that several records share: the external id of the one whose values stand.
+    pub contributor: Option<CompactString>,
+    /// Whether the record is deleted at its system.
+    pub deleted: bool,
+}
+
+/// A shard: the canonical record of one real thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardRow {
+    /// Its row number.
+    pub id: ShardId,
+    /// Its id outside, a UUIDv7, as a number.
+    pub uuid: u128,
+    /// Its type.
+    pub shard_type: TypeId,
+    /// Its fields as JSON text.
+    pub data: Arc<str>,
+    /// Counts its changes, from 1.
+    pub version: i64,
+    /// The execution that made it.
+    pub created: ExecutionId,
+    /// When it was deleted, in microseconds since 1970: a tombstone.
+    pub deleted_at: Option<i64>,
+    /// The shard that it was merged into: its id is an alias of that one's.
+    pub merged_into: Option<ShardId>,
+}
+
+/// Two records that a rule found to be the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MatchEdge {
+    /// The one; smaller than `b`.
+    pub a: LinkId,
+    /// The other.
+    pub b: LinkId,
+    /// From 0 to 1.
+    pub score: f32,
+    /// The rule's index in the shard type's matching.
+    pub rule: u16,
+}
+
+/// A relationship that a record states: from its own shard to the shard of another record.
+///
+/// It belongs to the record, not to the shard, and names its target as a record (or as a field's value),
+/// not as a shard. So a merge moves no edge, and a target that arrives later needs no second look.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeTarget {
+    /// The name of the relationship.
+    pub kind: KindId,
+    /// The kind of record that is pointed to, or a field pseudo-entity.
+    pub entity: EntityId,
+    /// Its external id, or the field's value.
+    pub target: CompactString,
+}
+
+/// An entity as the store knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntityName {
+    /// The connection; empty for a field pseudo-entity.
+    pub connection: String,
+    /// The entity; `contact#company` for the derived shards `company` of `contact`; the field's name for a
+    /// pseudo-entity.
+    pub entity: String,
+    /// The shard type that its records become.
+    pub shard_type: String,
+}
+
+/// The match key under which records of a shard type are found by the value of one of their fields.
+///
+/// Values are compared trimmed and in lower case; blank values have no key.
+pub fn field_key(shard_type: &str, field: &str, value: &str) -> Option<u64> {
+    let value = value.trim().to_lowercase();
+    if value.is_empty() {
+        return None;
+    }
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for part in ["field", shard_type, field, &value] {
+        hasher.update(part.as_bytes());
+        hasher.update(&[0]);
+    }
+    Some(hasher.digest())
+}

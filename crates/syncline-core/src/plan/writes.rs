@@ -1,0 +1,218 @@
+//! What a plan writes: all of it or nothing.
+
+use super::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use crate::record::Cursor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that one batch changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The execution that made it.
+    pub execution: ExecutionId,
+    /// The state that it was made from, from [`super::view::Found::epoch`].
+    pub epoch: u64,
+    /// Shards that are new, sorted by row number; all row numbers are free ones.
+    pub shards_new: Vec<ShardRow>,
+    /// Shards that changed, whole as they are now.
+    pub shards_changed: Vec<ShardRow>,
+    /// Links that are new, sorted by row number; all row numbers are free ones.
+    pub links_new: Vec<LinkRow>,
+    /// Links that changed, whole as they are now.
+    pub links_changed: Vec<LinkRow>,
+    /// Match keys that links gained, sorted.
+    pub keys_added: Vec<(u64, LinkId)>,
+    /// Match keys that links lost, sorted.
+    pub keys_removed: Vec<(u64, LinkId)>,
+    /// Match edges that are new or scored anew.
+    pub match_edges_set: Vec<MatchEdge>,
+    /// Match edges that are gone.
+    pub match_edges_removed: Vec<(LinkId, LinkId)>,
+    /// The edges that a link states, all of them: they replace what it stated before. A new link without
+    /// edges is not listed.
+    pub edges: Vec<(LinkId, Vec<EdgeTarget>)>,
+    /// Merges of shards that were there before.
+    pub merges: Vec<Merge>,
+    /// Pairs that a person has to decide on.
+    pub reviews: Vec<MatchEdge>,
+    /// What was there before, for undo and history.
+    pub changes: Vec<Change>,
+    /// Records that failed, with their payload.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Links whose data others look up, and which changed: the others are looked at in a later batch.
+    pub unsettled: Vec<LinkId>,
+    /// Links that were looked at for that reason, and are done.
+    pub settled: Vec<LinkId>,
+    /// Where the execution stands after this batch.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Plan {
+    /// Whether applying the plan would change no shard, link, key, edge or list.
+    pub fn changes_nothing(&self) -> bool {
+        let Self { execution: _, epoch: _, checkpoint: _, .. } = self;
+        self.shards_new.is_empty()
+            && self.shards_changed.is_empty()
+            && self.links_new.is_empty()
+            && self.links_changed.is_empty()
+            && self.keys_added.is_empty()
+            && self.keys_removed.is_empty()
+            && self.match_edges_set.is_empty()
+            && self.match_edges_removed.is_empty()
+            && self.edges.is_empty()
+            && self.merges.is_empty()
+            && self.reviews.is_empty()
+            && self.changes.is_empty()
+            && self.dead_letters.is_empty()
+            && self.unsettled.is_empty()
+            && self.settled.is_empty()
+    }
+}
+
+/// One shard became part of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merge {
+    /// The shard that stays.
+    pub survivor: ShardId,
+    /// The shard whose id is an alias from now on.
+    pub loser: ShardId,
+    /// The best edge between their records.
+    pub evidence: Option<MatchEdge>,
+}
+
+/// What a shard or link held before this plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Whose it was.
+    pub subject: Subject,
+    /// A shard's data, or a link's image, as JSON text.
+    pub before: Arc<str>,
+    /// The shard's version then; the row number of the link's shard then.
+    pub version: i64,
+}
+
+/// What a [`Change`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A shard's data.
+    Shard(ShardId),
+    /// A link's image.
+    Link(LinkId),
+}
+
+/// A record that failed for good, kept whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The task whose run refused it.
+    pub task: String,
+    /// File or table.
+    pub source: String,
+    /// Line or row number within it, from 1.
+    pub line: u64,
+    /// The record's external id, where it has one.
+    pub external_id: Option<String>,
+    /// `fetching` (it could not be read) or `transforming` (its values were refused).
+    pub phase: String,
+    /// Every problem, one to a line.
+    pub problem: String,
+    /// JSON text, or the line as it was read.
+    pub payload: String,
+}
+
+/// Where an execution stands; written in the transaction of the data that it speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Where reading goes on.
+    pub cursor: Cursor,
+    /// What became of the records so far.
+    pub counters: Counters,
+    /// `initializing`, `fetching`, `transforming`, `saving`, `complete`.
+    pub phase: String,
+    /// From 0 to 100; never falls.
+    pub percent: f64,
+    /// In microseconds since 1970.
+    pub at: i64,
+    /// The greatest value of the cursor field so far.
+    pub high_water: Option<i64>,
+    /// For a full read: a bit for each link seen, by row number, lowest bit first.
+    #[serde(skip)]
+    pub seen: Vec<u8>,
+}
+
+/// The ledger of an execution: every fetched record ends in exactly one of created, updated, skipped, failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Records that came from the source, readable or not.
+    pub fetched: u64,
+    /// Records that made a new shard.
+    pub created: u64,
+    /// Records that changed what was there, or joined it.
+    pub updated: u64,
+    /// Records that changed nothing.
+    pub skipped: u64,
+    /// Records that could not be read, or failed after all retries.
+    pub failed: u64,
+    /// Of the updated: joined a shard that other records had made.
+    pub merged: u64,
+    /// Of the updated: a conflict was decided.
+    pub resolved: u64,
+    /// Of the updated: the source says they are deleted.
+    pub tombstoned: u64,
+    /// Of the skipped: as they were.
+    pub unchanged: u64,
+    /// Of the skipped: not wanted, by filter or target flags.
+    pub filtered: u64,
+    /// Of the skipped: refused by validation; each is a dead letter.
+    pub invalid: u64,
+    /// Of the skipped: waiting for a person.
+    pub held: u64,
+    /// Links whose record is missing in a complete read: not fetched, so not in the sum.
+    pub deleted: u64,
+    /// Derived records that made a new shard; not in the sum.
+    pub derived_created: u64,
+    /// Derived records that changed what was there, or joined it; not in the sum.
+    pub derived_updated: u64,
+    /// Derived records that changed nothing; not in the sum.
+    pub derived_unchanged: u64,
+    /// Shards that were made.
+    pub shards_created: u64,
+    /// Shards whose data changed.
+    pub shards_updated: u64,
+    /// Shards that became part of others.
+    pub shards_merged: u64,
+    /// Shards that were deleted.
+    pub shards_deleted: u64,
+    /// Links that were made.
+    pub links_created: u64,
+}
+
+impl Counters {
+    /// Whether every fetched record is accounted for, and every part fits its whole.
+    pub fn balance(&self) -> bool {
+        self.fetched == self.created + self.updated + self.skipped + self.failed
+            && self.skipped == self.unchanged + self.filtered + self.invalid + self.held
+            && self.updated >= self.merged.max(self.resolved).max(self.tombstoned)
+    }
+
+    /// Adds what another batch came to.
+    pub fn add(&mut self, other: &Self) {
+        let mut sum = self.parts();
+        for (name, count) in other.parts() {
+            *sum.entry(name).or_default() += count;
+        }
+        *self = Self::from_parts(&sum);
+    }
+
+    /// The counts by name.
+    pub fn parts(&self) -> BTreeMap<String, u64> {
+        let json = serde_json::to_value(self).expect("counters are numbers");
+        serde_json::from_value(json).expect("counters are numbers")
+    }
+
+    fn from_parts(parts: &BTreeMap<String, u64>) -> Self {
+        let json = serde_json::to_value(parts).expect("counters are numbers");
+        serde_json::from_value(json).expect("counters are numbers")
+    }
+}
