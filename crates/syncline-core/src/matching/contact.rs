@@ -46,25 +46,34 @@ fn address(text: &str, scratch: &mut String) -> Option<Normal> {
 
 /// Whether `text` needs neither lower case nor unwrapping.
 fn is_plain_address(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && b != b'>';
-    text.bytes().all(plain) && !text.starts_with(MAILTO)
+    let plain = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && b != b'>' && b != b':';
+    text.bytes().all(plain)
 }
 
+/// Writes `text` in lower case, without what is put around addresses: `mailto:`, `Name <…>`, dots behind.
 fn write_bare(text: &str, out: &mut String) {
-    let mut bare = text.trim();
-    if let Some(inner) = bare.strip_suffix('>')
-        && let Some(open) = inner.rfind('<')
-    {
-        bare = inner[open + 1..].trim();
-    }
-    while bare.get(..MAILTO.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAILTO)) {
-        bare = bare[MAILTO.len()..].trim_start();
-    }
-    if bare.is_ascii() {
-        out.push_str(bare);
+    if text.is_ascii() {
+        out.push_str(text);
         out.make_ascii_lowercase();
     } else {
-        out.extend(bare.nfkc().flat_map(char::to_lowercase));
+        out.extend(text.nfkc().flat_map(char::to_lowercase));
+    }
+    let mut bare = out.as_str();
+    loop {
+        let before = bare.len();
+        bare = bare.trim().trim_end_matches('.');
+        bare = bare.strip_prefix(MAILTO).unwrap_or(bare);
+        if let Some(inner) = bare.strip_suffix('>')
+            && let Some(open) = inner.rfind('<')
+        {
+            bare = &inner[open + 1..];
+        }
+        if bare.len() == before {
+            break;
+        }
+    }
+    if bare.len() < out.len() {
+        *out = bare.to_owned();
     }
 }
 
@@ -78,8 +87,8 @@ impl Address {
     fn find(text: &str) -> Option<Self> {
         let at = text.rfind('@')?;
         let end = text.trim_end_matches('.').len();
-        let blank = |c: char| c.is_whitespace() || c.is_control();
-        (at > 0 && end > at + 1 && !text.contains(blank)).then_some(Self { at, end })
+        let foreign = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '<' | '>');
+        (at > 0 && end > at + 1 && !text.contains(foreign)).then_some(Self { at, end })
     }
 
     fn has_alias(&self, text: &str) -> bool {

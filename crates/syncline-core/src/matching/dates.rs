@@ -106,7 +106,8 @@ fn month(word: &str) -> Option<&'static str> {
     if word.len() < 3 || !word.is_ascii() {
         return None;
     }
-    let is_month =
-        |name: &&str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    MONTHS.iter().position(|name| is_month(name)).map(|index| NUMBERS[index])
+    let begins =
+        |name: &str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let index = MONTHS.iter().position(|name| begins(name))?;
+    Some(NUMBERS[index])
 }

@@ -108,8 +108,10 @@ fn kept(
     if text.bytes().all(is_clean) {
         return Normal::Part(0..text.len());
     }
+    let mut last = false;
     fold(text, |c| {
-        if is_kept(c) {
+        last = if is_mark(c) { last } else { is_kept(c) };
+        if last {
             scratch.push(c);
         }
     });
@@ -132,7 +134,7 @@ fn words_of(
 
 fn name_char(out: &mut Words<'_>, c: char) {
     match c {
-        '\'' | '`' => {}
+        '\'' | '`' => out.skip(),
         c if is_word_char(c) => out.push(c),
         _ => out.blank(),
     }
@@ -140,7 +142,7 @@ fn name_char(out: &mut Words<'_>, c: char) {
 
 fn company_char(out: &mut Words<'_>, c: char) {
     match c {
-        '\'' | '`' | '.' => {}
+        '\'' | '`' | '.' => out.skip(),
         '&' | '+' => {
             out.blank();
             "and".chars().for_each(|c| out.push(c));
@@ -221,11 +223,11 @@ pub(super) fn fold(text: &str, mut sink: impl FnMut(char)) {
         text.bytes().for_each(|b| sink(char::from(b.to_ascii_lowercase())));
         return;
     }
-    for c in text.chars().map(plain_quote).nfkd() {
+    for c in text.chars().filter(|&c| !is_invisible(c)).map(plain_quote).nfkd() {
         if c.is_ascii() {
             sink(c.to_ascii_lowercase());
-        } else if !is_dropped(c) {
-            c.to_lowercase().filter(|&c| !is_dropped(c)).for_each(|c| fold_letter(c, &mut sink));
+        } else if !is_diacritic(c) {
+            c.to_lowercase().filter(|&c| !is_diacritic(c)).for_each(|c| fold_letter(c, &mut sink));
         }
     }
 }
@@ -233,9 +235,11 @@ pub(super) fn fold(text: &str, mut sink: impl FnMut(char)) {
 fn fold_letter(c: char, sink: &mut impl FnMut(char)) {
     let spelled = if is_spelled_out(c) { deunicode_char(c) } else { None };
     match (spelled, c) {
-        (Some(ascii), _) => ascii.chars().for_each(|c| sink(c.to_ascii_lowercase())),
-        (None, 'ς') => sink('σ'),
-        (None, c) => sink(c),
+        (Some(ascii), _) if !ascii.is_empty() => {
+            ascii.chars().for_each(|c| sink(c.to_ascii_lowercase()))
+        }
+        (_, 'ς') => sink('σ'),
+        (_, c) => sink(c),
     }
 }
 
@@ -247,12 +251,22 @@ fn plain_quote(c: char) -> char {
     }
 }
 
-/// Marks above and below letters, and characters that cannot be seen. Marks of other scripts
-/// (か and が) tell letters apart and stay.
-fn is_dropped(c: char) -> bool {
+/// Marks above and below letters. Marks of other scripts (か and が) tell letters apart and stay.
+fn is_diacritic(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
-        | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}'
-        | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+}
+
+/// Characters that cannot be seen: soft hyphen, joiners, directions, variants.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}')
+}
+
+/// A mark belongs to the character before it.
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && is_combining_mark(c)
 }
 
 fn is_spelled_out(c: char) -> bool {
@@ -262,7 +276,7 @@ fn is_spelled_out(c: char) -> bool {
 }
 
 fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c))
+    c.is_alphanumeric() || is_mark(c)
 }
 
 fn is_blank(c: char) -> bool {
@@ -273,22 +287,33 @@ fn is_blank(c: char) -> bool {
 struct Words<'a> {
     out: &'a mut String,
     gap: bool,
+    /// Whether the last character was left out, so that marks on it must be as well.
+    skipped: bool,
 }
 
 impl<'a> Words<'a> {
     fn new(out: &'a mut String) -> Self {
-        Self { out, gap: false }
+        Self { out, gap: false, skipped: true }
     }
 
     fn push(&mut self, c: char) {
+        if self.skipped && is_mark(c) {
+            return;
+        }
+        self.skipped = false;
         if std::mem::take(&mut self.gap) && !self.out.is_empty() {
             self.out.push(' ');
         }
         self.out.push(c);
     }
 
+    fn skip(&mut self) {
+        self.skipped = true;
+    }
+
     fn blank(&mut self) {
         self.gap = true;
+        self.skipped = true;
     }
 }
 

@@ -67,7 +67,7 @@ mod tests {
             ("Müller", ["M460", "MLR", "MLR", "MALAR"]),
             ("Knight", ["K523", "NT", "NT", "NAGT"]),
             ("O'Brien", ["O165", "OBRN", "APRN", "OBRAN"]),
-            ("Łukasz", ["L220", "LKSS", "LKX", "LACAS"]),
+            ("Łukasz", ["L220", "LKSS", "LKS", "LAC"]),
             ("123", ["", "", "", ""]),
             ("", ["", "", "", ""]),
         ] {
