@@ -223,7 +223,7 @@ pub enum FieldType {
 }
 
 /// How duplicates of a shard type are found, and what becomes of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Matching {
     /// Two records are the same if any of these rules says so.
@@ -238,6 +238,17 @@ pub struct Matching {
     /// The most records that are put together as one thing. Default 100.
     #[serde(default = "cluster_max_default")]
     pub cluster_max: u32,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            merge: MergeStrategy::default(),
+            block_max: block_max_default(),
+            cluster_max: cluster_max_default(),
+        }
+    }
 }
 
 fn block_max_default() -> u32 {
