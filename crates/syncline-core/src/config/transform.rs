@@ -231,3 +231,34 @@ pub struct MapSpec {
     #[serde(default, alias = "else", alias = "otherwise")]
     pub default: Option<Value>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let cases = [
+            r#""trim""#,
+            r#"{"truncate":50}"#,
+            r#"{"replace":{"from":"a","to":"b"}}"#,
+            r#"{"split":{"on":" ","take":"first"}}"#,
+            r#"{"split":{"on":",","take":-1}}"#,
+            r#"{"round":2}"#,
+            r#"{"parse_date":["%d/%m/%Y","%Y"]}"#,
+            r#"{"map":{"values":{"1":"a"},"default":null}}"#,
+            r#"{"default":5}"#,
+            r#""to_boolean""#,
+        ];
+        for json in cases {
+            let spec: TransformSpec = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&spec).unwrap(), json);
+        }
+        for (old, new) in
+            [("toISOString", TransformSpec::ToIsoString), ("date", TransformSpec::ToDate)]
+        {
+            assert_eq!(serde_json::from_value::<TransformSpec>(old.into()).unwrap(), new);
+        }
+        assert!(serde_json::from_str::<TransformSpec>(r#"{"split":{"onn":","}}"#).is_err());
+    }
+}

@@ -208,7 +208,7 @@ impl Items {
             |value: Option<&'a Value>| Some(value.map_or(Cow::Owned(Value::Null), Cow::Borrowed));
         match self.take {
             Take::First => or_null(values.next()),
-            Take::Last => or_null(values.last()),
+            Take::Last => or_null(values.next_back()),
             Take::All => Some(Cow::Owned(Value::List(values.cloned().collect()))),
             Take::Count => Some(Cow::Owned(Value::Int(i64::try_from(values.count()).ok()?))),
             Take::Join => {

@@ -259,7 +259,7 @@ impl Parser<'_> {
 
     /// What follows `is` or `is not`.
     fn state(&mut self, operand: Operand, negated: bool) -> Option<Node> {
-        let Some(token) = self.tokens.get(self.next) else { return None };
+        let token = self.tokens.get(self.next)?;
         self.next += 1;
         let test = match (token, negated) {
             (Token::Literal(Value::Null), false) => Test::IsNull,

@@ -12,90 +12,89 @@ const RECORD: &str = r#"{
     "tags": ["x", "y"]
 }"#;
 
+/// Mappings, and what they make of [`RECORD`].
+const KINDS: &[(&str, &str)] = &[
+    // direct
+    ("Address.City", r#""Ulm""#),
+    ("Address.lines.1", r#""b""#),
+    ("Address.lines.9", "-"),
+    ("dotted.name", r#""kept""#),
+    ("Nick", "null"),
+    ("gone", "-"),
+    ("{ from: n }", "3"),
+    // composite
+    ("{ from: [FirstName, Nick, Blank, gone, LastName] }", r#""Ann Lee""#),
+    ("{ from: [FirstName, n], separator: '/' }", r#""Ann/3""#),
+    ("{ from: [Nick, gone] }", "-"),
+    ("{ template: '{{ FirstName }} {{ Nick }} {{LastName}}' }", r#""Ann  Lee""#),
+    ("{ template: ' ${Nick}${First Name}, ${Address.City} ' }", r#""Ann M., Ulm""#),
+    ("{ template: '{{ Nick }} at {{ gone }}{{ Blank }}' }", "-"),
+    ("{ template: 'n. {{ n }} for {{ Amount }}' }", r#""n. 3 for 1250.5""#),
+    ("{ template: '{{ FirstName|upper }} {{ Nick }}{{ n * 2 }}' }", r#""ANN 6""#),
+    ("{ template: '{{ FirstName|upper }} ${First Name}' }", r#""ANN Ann M.""#),
+    ("{ template: '{{ Nick|upper }} {{ gone.further }}' }", "-"),
+    ("{ template: '{% if n > 2 %}many{% else %}few{% endif %}' }", r#""many""#),
+    ("{ template: '{% for p in Phones %}{{ p.type }},{% endfor %}' }", r#""home,work,work,work,""#),
+    ("{ template: 'fixed' }", r#""fixed""#),
+    ("{ template: '{{ tags }} {{ 3.0 }}' }", r#""[\"x\",\"y\"] 3""#),
+    // default
+    (
+        "{ value: '{{ connection }}/{{ entity }}/{{ task.name }}/{{tenant}}' }",
+        r#""crm/Contact/nightly/acme""#,
+    ),
+    ("{ value: 5 }", "5"),
+    // conditional
+    (
+        "{ when: [{ if: n >= 5, then: a }, { if: n >= 3, field: LastName, transform: uppercase }] }",
+        r#""LEE""#,
+    ),
+    ("{ when: [{ if: { field: n, op: gt, value: 9 }, then: a }], else: b }", r#""b""#),
+    (
+        "{ when: [{ if: [{ field: n, op: gt, value: 2 }, { field: n, op: lt, value: 4 }], expression: n * 2 }] }",
+        "6",
+    ),
+    ("{ when: [{ if: n > 9, then: a }] }", "-"),
+    ("{ when: [{ if: n > 9, then: a }], default: d }", r#""d""#),
+    // flatten
+    ("{ flatten: { from: Phones, path: number } }", r#""1""#),
+    (
+        "{ flatten: { from: Phones, path: number, where: { field: type, op: eq, value: work } } }",
+        r#""2""#,
+    ),
+    ("{ flatten: { from: Phones, path: number, take: last } }", r#""3""#),
+    ("{ flatten: { from: Phones, path: number, take: all } }", r#"["1","2","3"]"#),
+    ("{ flatten: { from: Phones, path: number, take: join } }", r#""1, 2, 3""#),
+    (
+        "{ flatten: { from: Phones, take: count, where: { field: type, op: eq, value: work } } }",
+        "3",
+    ),
+    (
+        "{ flatten: { from: Phones, path: number, where: { field: type, op: eq, value: fax } } }",
+        "null",
+    ),
+    ("{ flatten: { from: tags, take: join, separator: '' } }", r#""xy""#),
+    ("{ flatten: { from: Address, path: lines.0 } }", r#""a""#),
+    ("{ flatten: { from: gone } }", "-"),
+    ("{ flatten: { from: Nick } }", "null"),
+    // expression
+    ("{ expression: 'Amount * 2' }", "2501"),
+    ("{ expression: 'Amount > 1000 and n < 5' }", "true"),
+    ("{ expression: Nick }", "null"),
+    ("{ expression: gone }", "-"),
+    ("{ expression: 'FirstName ~ Nick ~ LastName' }", r#""AnnLee""#),
+    ("{ expression: \"'none' if Nick is none else Nick\" }", r#""none""#),
+    ("{ expression: 'Phones|map(attribute=\"type\")|unique|list' }", r#"["home","work"]"#),
+    ("{ expression: 'Address' }", r#"{"City":"Ulm","lines":["a","b"]}"#),
+    (
+        "{ expression: 'FirstName + n' }",
+        "! tried to use + operator on unsupported types string and number",
+    ),
+];
+
 #[test]
 fn each_kind_of_mapping() {
-    let cases = [
-        // direct
-        ("Address.City", r#""Ulm""#),
-        ("Address.lines.1", r#""b""#),
-        ("Address.lines.9", "-"),
-        ("dotted.name", r#""kept""#),
-        ("Nick", "null"),
-        ("gone", "-"),
-        ("{ from: n }", "3"),
-        // composite
-        ("{ from: [FirstName, Nick, Blank, gone, LastName] }", r#""Ann Lee""#),
-        ("{ from: [FirstName, n], separator: '/' }", r#""Ann/3""#),
-        ("{ from: [Nick, gone] }", "-"),
-        ("{ template: '{{ FirstName }} {{ Nick }} {{LastName}}' }", r#""Ann  Lee""#),
-        ("{ template: ' ${Nick}${First Name}, ${Address.City} ' }", r#""Ann M., Ulm""#),
-        ("{ template: '{{ Nick }} at {{ gone }}{{ Blank }}' }", "-"),
-        ("{ template: 'n. {{ n }} for {{ Amount }}' }", r#""n. 3 for 1250.5""#),
-        ("{ template: '{{ FirstName|upper }} {{ Nick }}{{ n * 2 }}' }", r#""ANN 6""#),
-        ("{ template: '{{ FirstName|upper }} ${First Name}' }", r#""ANN Ann M.""#),
-        ("{ template: '{{ Nick|upper }} {{ gone.further }}' }", "-"),
-        ("{ template: '{% if n > 2 %}many{% else %}few{% endif %}' }", r#""many""#),
-        (
-            "{ template: '{% for p in Phones %}{{ p.type }},{% endfor %}' }",
-            r#""home,work,work,work,""#,
-        ),
-        ("{ template: 'fixed' }", r#""fixed""#),
-        ("{ template: '{{ tags }} {{ 3.0 }}' }", r#""[\"x\",\"y\"] 3""#),
-        // default
-        (
-            "{ value: '{{ connection }}/{{ entity }}/{{ task.name }}/{{tenant}}' }",
-            r#""crm/Contact/nightly/acme""#,
-        ),
-        ("{ value: 5 }", "5"),
-        // conditional
-        (
-            "{ when: [{ if: n >= 5, then: a }, { if: n >= 3, field: LastName, transform: uppercase }] }",
-            r#""LEE""#,
-        ),
-        ("{ when: [{ if: { field: n, op: gt, value: 9 }, then: a }], else: b }", r#""b""#),
-        (
-            "{ when: [{ if: [{ field: n, op: gt, value: 2 }, { field: n, op: lt, value: 4 }], expression: n * 2 }] }",
-            "6",
-        ),
-        ("{ when: [{ if: n > 9, then: a }] }", "-"),
-        ("{ when: [{ if: n > 9, then: a }], default: d }", r#""d""#),
-        // flatten
-        ("{ flatten: { from: Phones, path: number } }", r#""1""#),
-        (
-            "{ flatten: { from: Phones, path: number, where: { field: type, op: eq, value: work } } }",
-            r#""2""#,
-        ),
-        ("{ flatten: { from: Phones, path: number, take: last } }", r#""3""#),
-        ("{ flatten: { from: Phones, path: number, take: all } }", r#"["1","2","3"]"#),
-        ("{ flatten: { from: Phones, path: number, take: join } }", r#""1, 2, 3""#),
-        (
-            "{ flatten: { from: Phones, take: count, where: { field: type, op: eq, value: work } } }",
-            "3",
-        ),
-        (
-            "{ flatten: { from: Phones, path: number, where: { field: type, op: eq, value: fax } } }",
-            "null",
-        ),
-        ("{ flatten: { from: tags, take: join, separator: '' } }", r#""xy""#),
-        ("{ flatten: { from: Address, path: lines.0 } }", r#""a""#),
-        ("{ flatten: { from: gone } }", "-"),
-        ("{ flatten: { from: Nick } }", "null"),
-        // expression
-        ("{ expression: 'Amount * 2' }", "2501"),
-        ("{ expression: 'Amount > 1000 and n < 5' }", "true"),
-        ("{ expression: Nick }", "null"),
-        ("{ expression: gone }", "-"),
-        ("{ expression: 'FirstName ~ Nick ~ LastName' }", r#""AnnLee""#),
-        ("{ expression: \"'none' if Nick is none else Nick\" }", r#""none""#),
-        ("{ expression: 'Phones|map(attribute=\"type\")|unique|list' }", r#"["home","work"]"#),
-        ("{ expression: 'Address' }", r#"{"City":"Ulm","lines":["a","b"]}"#),
-        (
-            "{ expression: 'FirstName + n' }",
-            "! tried to use + operator on unsupported types string and number",
-        ),
-    ];
-    for (mapping, expected) in cases {
-        assert_eq!(out_of_record("json", mapping, RECORD), expected, "{mapping}");
+    for (mapping, expected) in KINDS {
+        assert_eq!(out_of_record("json", mapping, RECORD), *expected, "{mapping}");
     }
 }
 

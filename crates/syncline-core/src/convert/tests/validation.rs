@@ -111,111 +111,102 @@ fn formats() {
     }
 }
 
+/// What becomes of values in a field of each type.
+const TYPES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "text",
+        &[
+            ("1.50", r#""1.5""#),
+            ("true", r#""true""#),
+            (r#""""#, r#""""#),
+            ("18446744073709551615", r#""18446744073709551615""#),
+            ("[1]", "! expected text, found a list"),
+        ],
+    ),
+    (
+        "integer",
+        &[
+            (r#"" 12 ""#, "12"),
+            ("12.0", "12"),
+            ("9007199254740993", "9007199254740993"),
+            (r#"" ""#, "null"),
+            ("1.5", "! expected a whole number, found a number `1.5`"),
+            ("true", "! expected a whole number, found a boolean `true`"),
+            (
+                "18446744073709551615",
+                "! expected a whole number between -2^63 and 2^63 - 1, found a number `18446744073709551615`",
+            ),
+        ],
+    ),
+    (
+        "number",
+        &[
+            (r#""1.5""#, "1.5"),
+            ("2.0", "2"),
+            ("18446744073709551615", "18446744073709551615"),
+            (r#""0.1000000000000000000000001""#, "0.1"),
+            (r#""inf""#, "! expected a number, found text `inf`"),
+            (
+                r#""99999999999999999999999""#,
+                "! expected a number of at most 64 bits (a decimal field holds any), found text `99999999999999999999999`",
+            ),
+        ],
+    ),
+    (
+        "decimal",
+        &[
+            (r#""1.10""#, r#""1.1""#),
+            ("5", r#""5""#),
+            (r#""99999999999999999999999.01""#, r#""99999999999999999999999.01""#),
+            (r#""x""#, "! expected a decimal number, found text `x`"),
+        ],
+    ),
+    (
+        "boolean",
+        &[
+            (r#""YES""#, "true"),
+            ("0", "false"),
+            (r#""""#, "null"),
+            ("2", "! expected true or false, found a number `2`"),
+        ],
+    ),
+    (
+        "date",
+        &[
+            (r#""2025-12-09""#, r#""2025-12-09""#),
+            (r#""2025-12-09T23:00:00-05:00""#, r#""2025-12-09""#),
+            (r#""2025-13-01""#, "! expected a date such as `2025-12-09`, found text `2025-13-01`"),
+            ("20251209", "! expected a date such as `2025-12-09`, found a number `20251209`"),
+        ],
+    ),
+    (
+        "timestamp",
+        &[
+            (r#""2025-12-09T12:00:00+01:00""#, r#""2025-12-09T11:00:00Z""#),
+            ("1765278000000", r#""2025-12-09T11:00:00Z""#),
+            (r#""2025-12-09""#, r#""2025-12-09T00:00:00Z""#),
+            (r#""soon""#, "! expected a time such as `2025-12-09T10:00:00Z`, found text `soon`"),
+        ],
+    ),
+    (
+        "list",
+        &[
+            ("[1,\"a\"]", "[1,\"a\"]"),
+            (r#""""#, "null"),
+            ("1", "! expected a list, found a number `1`"),
+        ],
+    ),
+    (
+        "json",
+        &[(r#"{"a":[null]}"#, r#"{"a":[null]}"#), (r#""""#, r#""""#), ("-", "-"), ("null", "null")],
+    ),
+];
+
 #[test]
 fn types() {
-    let cases = [
-        (
-            "text",
-            vec![
-                ("1.50", r#""1.5""#),
-                ("true", r#""true""#),
-                (r#""""#, r#""""#),
-                ("18446744073709551615", r#""18446744073709551615""#),
-                ("[1]", "! expected text, found a list"),
-            ],
-        ),
-        (
-            "integer",
-            vec![
-                (r#"" 12 ""#, "12"),
-                ("12.0", "12"),
-                ("9007199254740993", "9007199254740993"),
-                (r#"" ""#, "null"),
-                ("1.5", "! expected a whole number, found a number `1.5`"),
-                ("true", "! expected a whole number, found a boolean `true`"),
-                (
-                    "18446744073709551615",
-                    "! expected a whole number between -2^63 and 2^63 - 1, found a number `18446744073709551615`",
-                ),
-            ],
-        ),
-        (
-            "number",
-            vec![
-                (r#""1.5""#, "1.5"),
-                ("2.0", "2"),
-                ("18446744073709551615", "18446744073709551615"),
-                (r#""0.1000000000000000000000001""#, "0.1"),
-                (r#""inf""#, "! expected a number, found text `inf`"),
-                (
-                    r#""99999999999999999999999""#,
-                    "! expected a number of at most 64 bits (a decimal field holds any), found text `99999999999999999999999`",
-                ),
-            ],
-        ),
-        (
-            "decimal",
-            vec![
-                (r#""1.10""#, r#""1.1""#),
-                ("5", r#""5""#),
-                (r#""99999999999999999999999.01""#, r#""99999999999999999999999.01""#),
-                (r#""x""#, "! expected a decimal number, found text `x`"),
-            ],
-        ),
-        (
-            "boolean",
-            vec![
-                (r#""YES""#, "true"),
-                ("0", "false"),
-                (r#""""#, "null"),
-                ("2", "! expected true or false, found a number `2`"),
-            ],
-        ),
-        (
-            "date",
-            vec![
-                (r#""2025-12-09""#, r#""2025-12-09""#),
-                (r#""2025-12-09T23:00:00-05:00""#, r#""2025-12-09""#),
-                (
-                    r#""2025-13-01""#,
-                    "! expected a date such as `2025-12-09`, found text `2025-13-01`",
-                ),
-                ("20251209", "! expected a date such as `2025-12-09`, found a number `20251209`"),
-            ],
-        ),
-        (
-            "timestamp",
-            vec![
-                (r#""2025-12-09T12:00:00+01:00""#, r#""2025-12-09T11:00:00Z""#),
-                ("1765278000000", r#""2025-12-09T11:00:00Z""#),
-                (r#""2025-12-09""#, r#""2025-12-09T00:00:00Z""#),
-                (
-                    r#""soon""#,
-                    "! expected a time such as `2025-12-09T10:00:00Z`, found text `soon`",
-                ),
-            ],
-        ),
-        (
-            "list",
-            vec![
-                ("[1,\"a\"]", "[1,\"a\"]"),
-                (r#""""#, "null"),
-                ("1", "! expected a list, found a number `1`"),
-            ],
-        ),
-        (
-            "json",
-            vec![
-                (r#"{"a":[null]}"#, r#"{"a":[null]}"#),
-                (r#""""#, r#""""#),
-                ("-", "-"),
-                ("null", "null"),
-            ],
-        ),
-    ];
-    for (field_type, values) in cases {
-        for (value, expected) in values {
-            assert_eq!(out(field_type, "x", value), expected, "{field_type} of {value}");
+    for (field_type, values) in TYPES {
+        for (value, expected) in *values {
+            assert_eq!(out(field_type, "x", value), *expected, "{field_type} of {value}");
         }
     }
 }
