@@ -4,12 +4,26 @@ use compact_str::CompactString;
 
 pub(super) fn uppercase(text: &str) -> Option<CompactString> {
     let changes = !text.bytes().all(|b| b.is_ascii() && !b.is_ascii_lowercase());
-    changes.then(|| CompactString::from_str_to_uppercase(text))
+    changes.then(|| {
+        if !text.is_ascii() {
+            return CompactString::from_str_to_uppercase(text);
+        }
+        let mut changed = CompactString::new(text);
+        changed.make_ascii_uppercase();
+        changed
+    })
 }
 
 pub(super) fn lowercase(text: &str) -> Option<CompactString> {
     let changes = !text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-    changes.then(|| CompactString::from_str_to_lowercase(text))
+    changes.then(|| {
+        if !text.is_ascii() {
+            return CompactString::from_str_to_lowercase(text);
+        }
+        let mut changed = CompactString::new(text);
+        changed.make_ascii_lowercase();
+        changed
+    })
 }
 
 pub(super) fn trim(text: &str) -> Option<CompactString> {
