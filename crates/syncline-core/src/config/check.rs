@@ -167,7 +167,8 @@ impl<'a> Check<'a> {
             && !has_cursor
         {
             let message = "`look_back_s` has no effect without `cursor_field`".to_owned();
-            let help = "name the field that says when a record last changed, or remove it".to_owned();
+            let help =
+                "name the field that says when a record last changed, or remove it".to_owned();
             self.report(look_back.key_span, message, Some(help));
         }
         self.range(node, "fuse", "share", "from 0 to 1", |share| (0.0..=1.0).contains(&share));

@@ -75,7 +75,7 @@ impl<'de> Deserializer<'de> for At<'_> {
             Kind::Map(entries) => {
                 let pairs = entries.iter().map(|entry| (entry.key.as_str(), At::value_of(entry)));
                 visitor.visit_map(MapDeserializer::new(pairs))
-            },
+            }
         })
     }
 

@@ -219,6 +219,13 @@ impl Sources {
         (index + 1, (starts[index] + bom).min(span.start))
     }
 
+    /// The byte after the last character of line number `line`, which `span` starts in.
+    fn line_end(&self, span: Span, line: usize) -> usize {
+        let (file, starts) = &self.files[span.file];
+        let end = starts.get(line).copied().unwrap_or(file.text.len());
+        file.text[..end].trim_end_matches(['\r', '\n']).len().max(span.start)
+    }
+
     /// Makes diagnostics of findings: in the order of the files and their lines, each once.
     pub(super) fn diagnose(&self, Findings(mut findings): Findings) -> Diagnostics {
         findings.sort_by(|a, b| {
@@ -241,18 +248,20 @@ impl Sources {
         let span = self.first_line(finding.span);
         let text = self.text(span.file);
         let (line, start) = self.line(span);
-        let rest = text[span.start..].split(['\n', '\r']).next().unwrap_or_default();
-        let column = text[start..span.start].chars().count();
+        let end = self.line_end(span, line);
+        let before = &text[start..span.start];
+        let column = before.chars().count();
         let length = self.slice(span).chars().count().max(1);
-        let skipped = if column + length > LINE_CHARS_MAX { column.saturating_sub(40) } else { 0 };
-        let whole = &text[start..span.start + rest.len()];
-        let shown: String = whole.chars().skip(skipped).take(LINE_CHARS_MAX).collect();
-        let indent = column - skipped;
+        // Of a very long line, a few characters before the underlined ones must do.
+        let is_long = column + length > LINE_CHARS_MAX;
+        let cut = before.char_indices().rev().nth(39).filter(|_| is_long).map_or(0, |(at, _)| at);
+        let indent = before[cut..].chars().count();
+        let shown: String = text[start + cut..end].chars().take(LINE_CHARS_MAX).collect();
         Diagnostic {
             file: self.name(span.file).to_owned(),
             line,
             column: column + 1,
-            length: length.min(LINE_CHARS_MAX - indent.min(LINE_CHARS_MAX - 1)),
+            length: length.min(LINE_CHARS_MAX.saturating_sub(indent)).max(1),
             source_line: shown,
             indent,
             message: finding.message,

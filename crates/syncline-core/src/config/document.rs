@@ -4,6 +4,7 @@ use super::diagnostic::{Findings, SourceFile, Sources, Span};
 use super::parse;
 use super::references::Filled;
 use crate::problem::{ConfigPath, PathPart};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// A part of the tree.
@@ -133,14 +134,14 @@ impl Document {
     pub(super) fn parse(files: Vec<SourceFile>, findings: &mut Findings) -> (Self, bool) {
         let sources = Sources::new(files);
         let mut complete = true;
-        let mut merged: Vec<Entry> = Vec::new();
+        let mut merged = Merged::default();
         for file in 0..sources.len() {
             let Some(node) = parse::parse(file, sources.text(file), findings) else {
                 complete = false;
                 continue;
             };
             match node.kind {
-                Kind::Map(entries) => merge_sections(&mut merged, entries, &sources, findings),
+                Kind::Map(entries) => merged.add(entries, &sources, findings),
                 Kind::Null | Kind::Unknown => {}
                 _ => findings.add(
                     sources.first_line(node.span),
@@ -149,7 +150,7 @@ impl Document {
                 ),
             }
         }
-        let root = Node { span: Span::default(), kind: Kind::Map(merged) };
+        let root = Node { span: Span::default(), kind: Kind::Map(merged.entries) };
         (Self { sources, root }, complete)
     }
 
@@ -160,9 +161,9 @@ impl Document {
         let mut place = Span::default();
         for step in &path.0 {
             let next = match step {
-                PathPart::Key(key) => node.entry(key).map(|entry| {
-                    (&entry.node, place_of_value(&entry.node, Some(entry.key_span)))
-                }),
+                PathPart::Key(key) => node
+                    .entry(key)
+                    .map(|entry| (&entry.node, place_of_value(&entry.node, Some(entry.key_span)))),
                 PathPart::Index(index) => {
                     node.items().get(*index).map(|item| (item, place_of_value(item, None)))
                 }
@@ -181,10 +182,12 @@ impl Document {
             Some(filled) => (filled.raw.as_str(), filled.raw_part(part)),
             None => (text.text.as_str(), part.clone()),
         };
-        super::align::align(self.sources.slice(node.span), raw, text.style, &part).map(|bytes| Span {
-            start: node.span.start + bytes.start,
-            end: node.span.start + bytes.end,
-            ..node.span
+        super::align::align(self.sources.slice(node.span), raw, text.style, &part).map(|bytes| {
+            Span {
+                start: node.span.start + bytes.start,
+                end: node.span.start + bytes.end,
+                ..node.span
+            }
         })
     }
 }
@@ -198,53 +201,61 @@ pub(super) fn place_of_value(node: &Node, key_span: Option<Span>) -> Span {
     }
 }
 
-fn merge_sections(
-    merged: &mut Vec<Entry>,
+/// The entries of several maps in one.
+#[derive(Default)]
+struct Merged {
     entries: Vec<Entry>,
-    sources: &Sources,
-    findings: &mut Findings,
-) {
-    for entry in entries {
-        let Some(known) = merged.iter_mut().find(|known| known.key == entry.key) else {
-            merged.push(entry);
-            continue;
-        };
-        match (&mut known.node.kind, entry.node.kind) {
-            (Kind::Map(names), Kind::Map(more)) => merge_names(names, more, sources, findings),
-            (kind @ Kind::Null, other) => {
-                *kind = other;
-                known.node.span = entry.node.span;
-                known.key_span = entry.key_span;
+    positions: FxHashMap<String, usize>,
+}
+
+impl Merged {
+    fn of(entries: Vec<Entry>) -> Self {
+        let numbered = entries.iter().enumerate();
+        let positions = numbered.map(|(at, entry)| (entry.key.clone(), at)).collect();
+        Self { entries, positions }
+    }
+
+    /// Adds `entry` if its key is new; else hands it back with the one that is there.
+    fn add_new(&mut self, entry: Entry) -> Option<(&mut Entry, Entry)> {
+        if let Some(at) = self.positions.get(&entry.key) {
+            return Some((&mut self.entries[*at], entry));
+        }
+        self.positions.insert(entry.key.clone(), self.entries.len());
+        self.entries.push(entry);
+        None
+    }
+
+    /// Adds sections; where one is there already, its names are put together.
+    fn add(&mut self, sections: Vec<Entry>, sources: &Sources, findings: &mut Findings) {
+        for section in sections {
+            let Some((known, section)) = self.add_new(section) else { continue };
+            match (&mut known.node.kind, section.node.kind) {
+                (Kind::Map(entries), Kind::Map(more)) => {
+                    let mut names = Self::of(std::mem::take(entries));
+                    for name in more {
+                        if let Some((known, name)) = names.add_new(name) {
+                            declared_twice(known, &name, sources, findings);
+                        }
+                    }
+                    *entries = names.entries;
+                }
+                (kind @ Kind::Null, other) => {
+                    *kind = other;
+                    known.node.span = section.node.span;
+                    known.key_span = section.key_span;
+                }
+                (_, Kind::Null) => {}
+                (_, kind) => {
+                    let node = Node { kind, ..section.node };
+                    declared_twice(known, &Entry { node, ..section }, sources, findings);
+                }
             }
-            (_, Kind::Null) => {}
-            _ => declared_twice(&entry.key, known.key_span, entry.key_span, sources, findings),
         }
     }
 }
 
-fn merge_names(
-    names: &mut Vec<Entry>,
-    more: Vec<Entry>,
-    sources: &Sources,
-    findings: &mut Findings,
-) {
-    let known: rustc_hash::FxHashMap<String, Span> =
-        names.iter().map(|entry| (entry.key.clone(), entry.key_span)).collect();
-    for entry in more {
-        match known.get(&entry.key) {
-            Some(first) => declared_twice(&entry.key, *first, entry.key_span, sources, findings),
-            None => names.push(entry),
-        }
-    }
-}
-
-fn declared_twice(
-    key: &str,
-    first: Span,
-    second: Span,
-    sources: &Sources,
-    findings: &mut Findings,
-) {
-    let help = format!("it is declared at {} already", sources.place(first));
-    findings.add(second, format!("`{key}` is declared twice"), Some(help));
+fn declared_twice(first: &Entry, second: &Entry, sources: &Sources, findings: &mut Findings) {
+    let help = format!("it is declared at {} already", sources.place(first.key_span));
+    let message = format!("`{}` is declared twice", second.key);
+    findings.add(second.key_span, message, Some(help));
 }

@@ -52,7 +52,9 @@ fn describe(error: &ScanError) -> (String, Option<String>) {
         | ErrorKind::TabAtBlockScalarStart
         | ErrorKind::TabInIndentation
         | ErrorKind::TabInPlainScalar => "indent with blanks",
-        ErrorKind::UnknownAnchor => "mark the value with `&name` before it is repeated with `*name`",
+        ErrorKind::UnknownAnchor => {
+            "mark the value with `&name` before it is repeated with `*name`"
+        }
         ErrorKind::InvalidColonPlacement
         | ErrorKind::MappingValueNotAllowed
         | ErrorKind::MappingKeyNotAllowed => "text that holds `: ` needs quotes",
@@ -211,7 +213,8 @@ impl<'a> Builder<'a> {
             }
         };
         // A collection without brackets ends with its last part; the event stands at what comes next.
-        let end = if end.end > end.start { end.end } else { last.map_or(span.end, |last| last.end) };
+        let end =
+            if end.end > end.start { end.end } else { last.map_or(span.end, |last| last.end) };
         let node = Node { span: Span { end: end.max(span.start), ..span }, kind };
         self.anchor(anchor, &node);
         self.add(node);
@@ -235,9 +238,9 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse_key(&mut self, node: &Node) {
-        let help = self.source[..node.span.start].ends_with('{').then(|| {
-            "text that starts with `{` needs quotes: `\"{{ Field }}\"`".to_owned()
-        });
+        let help = self.source[..node.span.start]
+            .ends_with('{')
+            .then(|| "text that starts with `{` needs quotes: `\"{{ Field }}\"`".to_owned());
         self.findings.add(node.span, format!("a key must be text, not {}", node.noun()), help);
     }
 
@@ -328,9 +331,10 @@ fn measure(node: &Node) -> (usize, usize) {
         Kind::Map(entries) => entries.iter().map(|entry| &entry.node).collect(),
         _ => return (1, 0),
     };
-    children.into_iter().map(measure).fold((1, 1), |(parts, height), child| {
-        (parts + child.0, height.max(child.1 + 1))
-    })
+    children
+        .into_iter()
+        .map(measure)
+        .fold((1, 1), |(parts, height), child| (parts + child.0, height.max(child.1 + 1)))
 }
 
 /// Adds the entries of merged maps that are not there yet; the first map wins.

@@ -163,7 +163,9 @@ pub(super) fn fill(
 
 fn place(span: Span, text: &Text, part: &Range<usize>, sources: &Sources) -> Span {
     match align(sources.slice(span), &text.text, text.style, part) {
-        Some(bytes) => Span { start: span.start + bytes.start, end: span.start + bytes.end, ..span },
+        Some(bytes) => {
+            Span { start: span.start + bytes.start, end: span.start + bytes.end, ..span }
+        }
         None => span,
     }
 }

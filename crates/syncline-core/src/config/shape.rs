@@ -42,6 +42,9 @@ impl<'a> Shape<'a> {
             return !holds_unknown(node);
         }
         adopt_type(&leaves, node);
+        if matches!(node.kind, Kind::Null) && takes_empty_map(&leaves) {
+            node.kind = Kind::Map(Vec::new());
+        }
         let scalar = |name: &str| leaves.iter().copied().find(|leaf| has_type(leaf, name));
         match &node.kind {
             Kind::Unknown => false,
@@ -116,7 +119,8 @@ impl<'a> Shape<'a> {
             && let Some((least, greatest)) = integer_range(format)
             && !(least..=greatest).contains(&whole)
         {
-            let limit = if whole < least { format!("least {least}") } else { format!("most {greatest}") };
+            let limit =
+                if whole < least { format!("least {least}") } else { format!("most {greatest}") };
             return self.report(place, format!("the number must be at {limit}"), None);
         }
         let limits = [("minimum", "least", 1.0), ("maximum", "most", -1.0)];
@@ -211,9 +215,11 @@ impl<'a> Shape<'a> {
     fn tagged(&mut self, leaves: &[&'a Value], node: &mut Node, place: Span) -> bool {
         let Kind::Map(entries) = &mut node.kind else { return false };
         let [entry] = entries.as_mut_slice() else {
-            let message = format!("expected one name with its settings, found {} keys", entries.len());
-            let help = (entries.len() > 1)
-                .then(|| "write a list: each name with its settings is an item of its own".to_owned());
+            let message =
+                format!("expected one name with its settings, found {} keys", entries.len());
+            let help = (entries.len() > 1).then(|| {
+                "write a list: each name with its settings is an item of its own".to_owned()
+            });
             return self.report(place, message, help);
         };
         let name = entry.key.as_str();
@@ -319,7 +325,8 @@ impl<'a> Shape<'a> {
 
 /// Whether the schema lets everything pass.
 fn is_anything(schema: &Value) -> bool {
-    let says_nothing = ["type", "const", "enum", "properties"].iter().all(|key| schema.get(key).is_none());
+    let says_nothing =
+        ["type", "const", "enum", "properties"].iter().all(|key| schema.get(key).is_none());
     schema != &Value::Bool(false) && says_nothing
 }
 
@@ -348,7 +355,8 @@ fn variant(schema: &Value) -> Option<(&str, &Value)> {
 /// The keys that must be there, each with its other spellings.
 fn required(schema: &Value) -> Vec<Vec<&str>> {
     let mut required: Vec<Vec<&str>> = keys_of(schema).into_iter().map(|key| vec![key]).collect();
-    let either: Vec<&str> = schema["anyOf"].as_array().into_iter().flatten().flat_map(keys_of).collect();
+    let either: Vec<&str> =
+        schema["anyOf"].as_array().into_iter().flatten().flat_map(keys_of).collect();
     if !either.is_empty() {
         required.push(either);
     }
@@ -417,6 +425,11 @@ fn adopt_type(leaves: &[&Value], node: &mut Node) {
     if leaves.iter().any(|leaf| has_type(leaf, name)) {
         node.kind = kind;
     }
+}
+
+/// Whether only a map is asked for, which may be empty: a section with nothing in it then counts as one.
+fn takes_empty_map(leaves: &[&Value]) -> bool {
+    matches!(leaves, [leaf] if leaf["type"] == "object" && required(leaf).is_empty())
 }
 
 /// Whether something in the tree was reported before.
