@@ -5,6 +5,7 @@ use super::parse;
 use super::references::Filled;
 use crate::problem::{ConfigPath, PathPart};
 use rustc_hash::FxHashMap;
+use std::fmt;
 use std::ops::Range;
 
 /// A part of the tree.
@@ -31,12 +32,20 @@ pub(super) enum Kind {
 }
 
 /// Text, and how it came about.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) style: Style,
     /// The references that were replaced in it.
     pub(super) filled: Option<Box<Filled>>,
+}
+
+impl fmt::Debug for Text {
+    /// Shows the text as written, which holds no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = self.filled.as_ref().map_or(&self.text, |filled| &filled.raw);
+        fmt::Debug::fmt(written, f)
+    }
 }
 
 /// How text is written.

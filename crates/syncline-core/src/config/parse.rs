@@ -317,7 +317,8 @@ impl<'a> Builder<'a> {
     fn check_tag(&mut self, tag: Option<&Tag>, known: &[&str], span: Span) {
         let Some(tag) = tag else { return };
         let is_known = tag.core_suffix().is_some_and(|suffix| known.contains(&suffix));
-        if !is_known && !(tag.handle() == "!" && tag.suffix().is_empty()) {
+        let says_text = tag.handle() == "!" && tag.suffix().is_empty();
+        if !is_known && !says_text {
             let message = format!("the tag `{}` means nothing here", tag.original());
             self.findings.add(span, message, Some("remove it".to_owned()));
         }

@@ -232,7 +232,7 @@ help: it is declared at a.yaml:3:3 already
 
 2 errors in c.yaml"
     );
-    let broken = [file("a.yaml", "tenant: @"), file("b.yaml", "tenant: !x 5"), file("c.yaml", crm)];
+    let broken = [file("a.yaml", "tenant: @"), file("b.yaml", "store: !x 5"), file("c.yaml", crm)];
     let shown = load(broken.to_vec(), &resolve, &["file"]).unwrap_err().to_string();
     assert!(shown.ends_with("2 errors in 2 files"), "{shown}");
     assert!(load(Vec::new(), &resolve, &[]).is_ok());
@@ -284,7 +284,7 @@ fn secrets_are_never_shown() {
         inspection.diagnostics.to_string(),
         format!("{:?}", loaded.secrets),
         diagnosed.to_string(),
-        loaded.secrets.scrub("say hunter2-token to file-secret").into_owned(),
+        inspection.loaded.secrets.scrub("say hunter2-token to file-secret").into_owned(),
     ];
     for output in outputs {
         assert!(
