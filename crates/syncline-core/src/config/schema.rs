@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// Other spellings: the type, the spelling, and what it stands for.
 ///
+/// `Type.variant` stands for the settings of a variant, and comes before another spelling of the variant.
 /// They are what `#[serde(alias)]` says, which schemas do not hear of; a test compares the two.
 pub(super) const ALIASES: &[(&str, &str, &str)] = &[
     ("Comparator", "fuzzy", "levenshtein"),
@@ -48,11 +49,22 @@ pub fn json_schema() -> Value {
 pub(super) fn finish(mut schema: Value, aliases: &[(&str, &str, &str)]) -> Value {
     close(&mut schema);
     for (owner, alias, of) in aliases {
-        if let Some(definition) = schema.pointer_mut(&format!("/$defs/{owner}")) {
+        if let Some(definition) = definition(&mut schema, owner) {
             add_alias(definition, alias, of);
         }
     }
     schema
+}
+
+fn definition<'a>(schema: &'a mut Value, owner: &str) -> Option<&'a mut Value> {
+    let (name, variant) = match owner.split_once('.') {
+        Some((name, variant)) => (name, Some(variant)),
+        None => (owner, None),
+    };
+    let definition = schema.pointer_mut(&format!("/$defs/{name}"))?;
+    let Some(variant) = variant else { return Some(definition) };
+    let variants = definition.get_mut("oneOf")?.as_array_mut()?;
+    variants.iter_mut().find_map(|one| one.get_mut("properties")?.get_mut(variant))
 }
 
 fn close(schema: &mut Value) {

@@ -384,7 +384,8 @@ fn the_schema_names_every_other_spelling_that_the_plain_data_takes() {
     assert_eq!(listed, written, "complete the table in schema.rs");
     let text = json_schema().to_string();
     for (owner, alias, of) in schema::ALIASES {
-        let definition = json_schema()["$defs"][owner].to_string();
+        let name = owner.split('.').next().unwrap();
+        let definition = json_schema()["$defs"][name].to_string();
         assert!(definition.contains(&format!("Another spelling of `{of}`")), "{owner} {of} {text}");
         assert!(definition.contains(&format!("\"{alias}\"")), "{owner} {alias}");
     }
@@ -431,7 +432,7 @@ fn hopeless_input_ends_in_an_error_and_soon() {
         "a: b, ".repeat(million / 6),
         "\u{0}".repeat(1000),
         "é".repeat(million / 2),
-        format!("tenant: [{}]", "a,".repeat(million / 2)),
+        format!("tenant: [{}]", "a,".repeat(million / 8)),
         format!("{{{}}}", (0..10_000).map(|i| format!("k{i}: ,")).collect::<String>()),
         "\"".to_owned() + &"\\u0041".repeat(10_000),
         "\n".repeat(million),

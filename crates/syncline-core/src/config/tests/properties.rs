@@ -201,6 +201,7 @@ enum Step {
     Truncate(u8),
     #[serde(alias = "divide")]
     Split {
+        #[serde(alias = "by")]
         on: String,
         #[serde(default)]
         limit: Option<i32>,
@@ -219,13 +220,15 @@ struct Steps {
 
 #[test]
 fn names_with_settings_of_every_form() {
-    let aliases = [("Step", "divide", "split")];
+    let aliases = [("Step.split", "by", "on"), ("Step", "divide", "split")];
     let schema = schema::finish(schemars::schema_for!(Steps).to_value(), &aliases);
     for (text, expected) in [
         ("trim", ""),
         ("[trim, upper, {truncate: 5}, {split: {on: x}}, {divide: {on: x, limit: 3}}]", ""),
         ("[{pair: [a, 1]}, {nested: {steps: [trim]}}, {unit: }]", ""),
         ("{truncate: 5}", ""),
+        ("[{split: {by: x}}, {divide: {by: x}}]", ""),
+        ("{split: {by: x, on: y}}", "`by` and `on` are the same key"),
         ("[{trunkate: 5}]", "unknown name `trunkate`"),
         ("truncate", "`truncate` needs settings"),
         ("{trim: }", "`trim` takes no settings"),
