@@ -1,0 +1,12 @@
+//! The adapters, through their public seam.
+
+mod file_bad_input;
+mod file_csv;
+mod file_encodings;
+mod file_json;
+mod file_jsonl;
+#[cfg(feature = "cloud")]
+mod file_object_store;
+mod file_places;
+mod file_resume;
+mod reading;
