@@ -10,6 +10,9 @@ use syncline_core::config::model::{ColumnType, EmptyColumn};
 use syncline_core::record::Shape;
 use syncline_core::value::{Cell, Value};
 
+/// A read whose records have few of very many keys must not pay for all of them in each.
+const CELLS_RESERVED_MAX: usize = 64;
+
 /// Turns JSON objects into records.
 pub(super) struct ObjectReader {
     columns: Vec<(String, ColumnType)>,
@@ -94,7 +97,7 @@ impl<'de> Visitor<'de> for Cells<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Vec<Cell>, A::Error> {
-        self.cells.reserve_exact(self.shape.names().len());
+        self.cells.reserve(self.shape.names().len().min(CELLS_RESERVED_MAX));
         let mut expected = 0;
         while let Some(index) = map.next_key_seed(Key { shape: self.shape, expected })? {
             let value = Some(map.next_value::<Value>()?);

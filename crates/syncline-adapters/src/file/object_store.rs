@@ -58,6 +58,10 @@ pub(super) fn list(settings: &Settings) -> Result<Vec<Object>, AdapterError> {
 
 fn store(settings: &Settings, bucket: &str) -> Result<AmazonS3, AdapterError> {
     let wrong = |problem: String| AdapterError::Settings(format!("`object_store`: {problem}"));
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error only says that somebody else was faster, which is just as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
     for (key, value) in &settings.object_store {
         builder = match key.as_str() {
@@ -139,7 +143,8 @@ impl Object {
 fn stat_of(meta: &ObjectMeta) -> Stat {
     Stat {
         size: meta.size,
-        modified: meta.last_modified.timestamp_nanos_opt().unwrap_or(0),
+        // Whole seconds: some stores list milliseconds that they do not tell for the single object.
+        modified: meta.last_modified.timestamp().saturating_mul(1_000_000_000),
         tag: meta.e_tag.clone(),
     }
 }

@@ -42,6 +42,8 @@ struct Reading<'a, S> {
     /// Stored bytes of the files behind.
     passed: u64,
     taken: Arc<AtomicU64>,
+    /// How much text the page was read from.
+    page_bytes: u64,
     /// The cursor of the last page that somebody took.
     sent: Cursor,
     restarted: bool,
@@ -87,6 +89,7 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
             total,
             passed: 0,
             taken: Arc::default(),
+            page_bytes: 0,
             sent: given.unwrap_or_default(),
             restarted,
             reasons: Vec::new(),
@@ -95,8 +98,16 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
 
     fn run(mut self) -> Result<ReadEnd, AdapterError> {
         for index in 0..self.places.len() {
-            if self.read_place(index)? == Flow::Stop {
-                return Ok(self.end(false));
+            match self.read_place(index) {
+                Ok(Flow::GoOn) => {}
+                Ok(Flow::Stop) => return Ok(self.end(false)),
+                Err(error) => {
+                    // What was read before the system broke off is good.
+                    if self.page.len() > 0 {
+                        self.flush();
+                    }
+                    return Err(error);
+                }
             }
         }
         let flow = if self.page.len() > 0 { self.flush() } else { Flow::GoOn };
@@ -160,13 +171,12 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
             Ok(rows) => rows,
             Err(fault) => return self.stop(index, fault, 0).map(|()| Flow::GoOn),
         };
-        let mut page_start = rows.position();
+        let mut position = rows.position();
         loop {
             let next = rows.next(&mut self.page);
-            if self.page.len() >= self.page_len
-                || (rows.position() - page_start >= PAGE_BYTES_MAX && self.page.len() > 0)
-            {
-                page_start = rows.position();
+            self.page_bytes += rows.position() - position;
+            position = rows.position();
+            if self.is_page_full() {
                 self.note(index, stat.as_ref(), &mut rows);
                 if self.flush() == Flow::Stop {
                     return Ok(Flow::Stop);
@@ -253,6 +263,11 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
         }
     }
 
+    fn is_page_full(&self) -> bool {
+        let len = self.page.len();
+        len >= self.page_len || (len > 0 && self.page_bytes >= PAGE_BYTES_MAX)
+    }
+
     fn flush(&mut self) -> Flow {
         let progress = self.total.map(|total| {
             let behind = self.passed + self.taken.load(Ordering::Relaxed);
@@ -264,6 +279,7 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
             return Flow::Stop;
         }
         self.sent = cursor;
+        self.page_bytes = 0;
         Flow::GoOn
     }
 
