@@ -1,8 +1,8 @@
 //! CSV and TSV: rows of columns, quoted where they hold delimiters or line ends.
 //!
-//! A row is taken as a whole before it is consumed. So a quote that is never closed costs one line: the row is
-//! given up where it exceeds `line_bytes_max` or the file's end, its first line is rejected, and reading goes on
-//! with the line after it.
+//! A row is taken as a whole before it is consumed. So a quote that is never closed costs one line:
+//! the row is given up where it exceeds `line_bytes_max` or the file's end, its first line is
+//! rejected, and reading goes on with the line after it.
 
 use super::lines::{self, Line};
 use super::object::mismatch;
@@ -34,7 +34,8 @@ struct Column {
     /// In the page's shape.
     index: usize,
     column_type: ColumnType,
-    /// Whether a value that does not fit is an error; else the type is a guess and the value stays text.
+    /// Whether a value that does not fit is an error; else the type is a guess and the value stays
+    /// text.
     declared: bool,
 }
 
@@ -54,8 +55,8 @@ enum Row {
 }
 
 impl CsvRows {
-    /// Begins with the header of the file that `window` stands at the start of. `types` are inferred earlier, and
-    /// get what is inferred now.
+    /// Begins with the header of the file that `window` stands at the start of. `types` are
+    /// inferred earlier, and get what is inferred now.
     pub(super) fn new(
         window: Window,
         delimiter: u8,
@@ -143,7 +144,8 @@ impl CsvRows {
         }
     }
 
-    /// The header's names; one that comes again gets a number (`x`, `x_2`), an empty one becomes `column_N`.
+    /// The header's names; one that comes again gets a number (`x`, `x_2`), an empty one becomes
+    /// `column_N`.
     fn header(&self) -> Result<Vec<String>, Fault> {
         let mut given = BTreeSet::new();
         for index in 0..self.rows.len() {

@@ -81,8 +81,8 @@ impl FileState {
         Mark { position: self.position, lines: self.lines, hash: self.hash }
     }
 
-    /// What becomes of the file, which is `now`. A full read goes on only in the very same file; an incremental
-    /// one also where the file may have grown (`appendable` formats).
+    /// What becomes of the file, which is `now`. A full read goes on only in the very same file; an
+    /// incremental one also where the file may have grown (`appendable` formats).
     pub(super) fn resume(&self, now: &Stat, full: bool, appendable: bool) -> Resume {
         if self.stat == *now {
             if self.done { Resume::Skip } else { Resume::GoOn }

@@ -4,9 +4,9 @@ use jiff::civil::{Date, DateTime};
 use syncline_core::record::Page;
 use syncline_core::value::Value;
 
-/// The fields of a sample in order, each with the kinds of value it holds, joined by ` | ` in the order in
-/// which they were first seen: `text`, `integer`, `number`, `boolean`, `date`, `timestamp`, `list`, `map`, `null`.
-/// A field that every record lacks has no kind.
+/// The fields of a sample in order, each with the kinds of value it holds, joined by ` | ` in the
+/// order in which they were first seen: `text`, `integer`, `number`, `boolean`, `date`,
+/// `timestamp`, `list`, `map`, `null`. A field that every record lacks has no kind.
 pub(super) fn fields(sample: &Page) -> Vec<(String, String)> {
     let names = sample.shape.names().iter().enumerate();
     names

@@ -1,5 +1,5 @@
-//! A JSON document that is, or holds, an array of objects. Elements are cut out one by one by their brackets, so a
-//! malformed one costs only itself, and memory holds no more than one of them.
+//! A JSON document that is, or holds, an array of objects. Elements are cut out one by one by their
+//! brackets, so a malformed one costs only itself, and memory holds no more than one of them.
 
 use super::lines;
 use super::object::ObjectReader;
@@ -37,8 +37,8 @@ struct Scan {
 }
 
 impl Scan {
-    /// Goes on through `bytes`; the index of the byte that ends the value, which is a comma or closing bracket
-    /// outside of it.
+    /// Goes on through `bytes`; the index of the byte that ends the value, which is a comma or
+    /// closing bracket outside of it.
     fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         for (index, &byte) in bytes.iter().enumerate() {
             if self.in_text {
@@ -75,7 +75,8 @@ impl JsonRows {
         }
     }
 
-    /// Goes to where an earlier read stopped; false if what stands before it is not what it was then.
+    /// Goes to where an earlier read stopped; false if what stands before it is not what it was
+    /// then.
     pub(super) fn resume(&mut self, mark: &Mark) -> Result<bool, Fault> {
         self.locate()?;
         self.state = State::First;
@@ -100,7 +101,8 @@ impl JsonRows {
         if self.state == State::End {
             return Ok(false);
         }
-        // Until the element is whole, a later read begins before it, and before the comma that leads to it.
+        // Until the element is whole, a later read begins before it, and before the comma that
+        // leads to it.
         self.window.pin();
         let more = self.next_element(page)?;
         self.window.unpin();
@@ -199,7 +201,8 @@ impl JsonRows {
         }
     }
 
-    /// Reads a key with its quotes; `None` for one that is no valid text or too long to be of interest.
+    /// Reads a key with its quotes; `None` for one that is no valid text or too long to be of
+    /// interest.
     fn key(&mut self) -> Result<Option<String>, Fault> {
         let mut escaped = false;
         let mut key = vec![b'"'];

@@ -41,7 +41,8 @@ pub(super) fn find(window: &mut Window, bytes_max: usize) -> Result<Line, Fault>
     }
 }
 
-/// Consumes a line, however long, and returns how it begins. A fault leaves the mark before the line.
+/// Consumes a line, however long, and returns how it begins. A fault leaves the mark before the
+/// line.
 pub(super) fn skip(window: &mut Window) -> Result<Vec<u8>, Fault> {
     window.pin();
     let mut head = Vec::new();

@@ -1,7 +1,8 @@
-//! Files: CSV, TSV, JSON Lines and JSON, packed or not, from disk, standard input or an object store.
+//! Files: CSV, TSV, JSON Lines and JSON, packed or not, from disk, standard input or an object
+//! store.
 //!
-//! A file becomes text in [`source`] and [`unpack`], text slides through a [`window`], the formats cut rows out of
-//! it, and [`read`] makes pages of them.
+//! A file becomes text in [`source`] and [`unpack`], text slides through a [`window`], the formats
+//! cut rows out of it, and [`read`] makes pages of them.
 
 mod csv;
 mod cursor;

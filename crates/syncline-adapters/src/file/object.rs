@@ -115,8 +115,8 @@ impl<'de> Visitor<'de> for Cells<'_> {
     }
 }
 
-/// The index of a key. Records mostly have the same keys in the same order, so the one that followed last time
-/// is tried before any hashing.
+/// The index of a key. Records mostly have the same keys in the same order, so the one that
+/// followed last time is tried before any hashing.
 struct Key<'a> {
     shape: &'a mut Arc<Shape>,
     expected: usize,

@@ -19,7 +19,8 @@ pub(super) struct Object {
     meta: ObjectMeta,
 }
 
-/// Lists the objects that the settings' address means, sorted by name. Must run where the runtime allows blocking.
+/// Lists the objects that the settings' address means, sorted by name. Must run where the runtime
+/// allows blocking.
 pub(super) fn list(settings: &Settings) -> Result<Vec<Object>, AdapterError> {
     let refused = |problem: &str| AdapterError::Refused {
         what: settings.path.clone(),

@@ -89,8 +89,8 @@ impl PageBuilder {
     }
 }
 
-/// The value as a point that can be compared: microseconds since 1970 for dates and times (UTC, where they name
-/// no zone), the number itself, rounded down, for numbers. `None` for all else.
+/// The value as a point that can be compared: microseconds since 1970 for dates and times (UTC,
+/// where they name no zone), the number itself, rounded down, for numbers. `None` for all else.
 fn moment(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),

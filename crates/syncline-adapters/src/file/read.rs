@@ -195,7 +195,8 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
         Ok(Flow::GoOn)
     }
 
-    /// Opens the rows of a file where they go on, or at its start if it is not the file that was read earlier.
+    /// Opens the rows of a file where they go on, or at its start if it is not the file that was
+    /// read earlier.
     fn start(
         &mut self,
         index: usize,

@@ -17,8 +17,8 @@ pub(super) enum Rows {
 }
 
 impl Rows {
-    /// Begins at the start of the file that `window` stands at. `types` holds the columns' types that were
-    /// inferred so far, and gets those that are inferred now.
+    /// Begins at the start of the file that `window` stands at. `types` holds the columns' types
+    /// that were inferred so far, and gets those that are inferred now.
     pub(super) fn new(
         format: FileFormat,
         window: Window,
@@ -35,7 +35,8 @@ impl Rows {
         })
     }
 
-    /// Goes forward to where an earlier read stopped; false if what stands before it is not what it was then.
+    /// Goes forward to where an earlier read stopped; false if what stands before it is not what it
+    /// was then.
     pub(super) fn resume(&mut self, mark: &Mark) -> Result<bool, Fault> {
         match self {
             Self::Json(rows) => rows.resume(mark),
@@ -43,8 +44,8 @@ impl Rows {
         }
     }
 
-    /// Reads one more row into `page`, as a record or a reject, or skips something that is neither; false at
-    /// the end.
+    /// Reads one more row into `page`, as a record or a reject, or skips something that is neither;
+    /// false at the end.
     pub(super) fn next(&mut self, page: &mut PageBuilder) -> Result<bool, Fault> {
         match self {
             Self::Csv(rows) => rows.next(page),

@@ -1,4 +1,5 @@
-//! The settings of one entity, checked: an entity's own ones, then the connection's, then the defaults.
+//! The settings of one entity, checked: an entity's own ones, then the connection's, then the
+//! defaults.
 
 use crate::AdapterError;
 use encoding_rs::Encoding;

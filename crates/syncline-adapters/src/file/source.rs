@@ -1,4 +1,5 @@
-//! Where files are: listing what a path means, opening, and telling whether a file is still the same.
+//! Where files are: listing what a path means, opening, and telling whether a file is still the
+//! same.
 
 use super::settings::Settings;
 use crate::AdapterError;
@@ -40,7 +41,8 @@ pub(super) struct Stat {
 pub(super) struct Opened {
     /// Its bytes, as stored.
     pub(super) input: Box<dyn Read + Send>,
-    /// What it was when it was opened; `None` for streams, which have no size and are never read again.
+    /// What it was when it was opened; `None` for streams, which have no size and are never read
+    /// again.
     pub(super) stat: Option<Stat>,
     /// How many of its bytes were taken so far.
     pub(super) taken: Arc<AtomicU64>,

@@ -23,8 +23,8 @@ pub(super) fn convert(text: &str, column_type: ColumnType) -> Option<Value> {
     }
 }
 
-/// The value as `column_type`, for formats whose values have a type already: text is converted, other values
-/// have to fit.
+/// The value as `column_type`, for formats whose values have a type already: text is converted,
+/// other values have to fit.
 pub(super) fn coerce(
     value: Value,
     column_type: ColumnType,
@@ -105,8 +105,8 @@ impl Inference {
     }
 }
 
-/// Whether `text` is a number that loses nothing of its spelling's sense: no plus, no leading zero (which
-/// postcodes and identifiers have), no minus zero.
+/// Whether `text` is a number that loses nothing of its spelling's sense: no plus, no leading zero
+/// (which postcodes and identifiers have), no minus zero.
 fn is_plain_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let leading_zero =
@@ -157,7 +157,8 @@ fn number(text: &str) -> Option<Value> {
     let float = text.parse::<f64>().ok().filter(|f| f.is_finite())?;
     let has_exponent = text.contains(['e', 'E']);
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    // 15 digits survive a 64-bit float; more are kept as they stand unless the float spells them all.
+    // 15 digits survive a 64-bit float; more are kept as they stand unless the float spells them
+    // all.
     if has_exponent || digits <= 15 || float.to_string() == text {
         return Value::float(float);
     }

@@ -1,4 +1,5 @@
-//! From the bytes of a file to text: unpacking (gzip, zstd) and decoding (byte order marks, encodings).
+//! From the bytes of a file to text: unpacking (gzip, zstd) and decoding (byte order marks,
+//! encodings).
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
@@ -6,8 +7,8 @@ use std::io::{self, Cursor, Read};
 use syncline_core::config::model::Compression;
 
 const CHUNK_BYTES: usize = 32 << 10;
-/// Stands in the decoded text for bytes that the encoding does not know. It is no UTF-8, so the line that
-/// holds it is refused instead of being altered silently.
+/// Stands in the decoded text for bytes that the encoding does not know. It is no UTF-8, so the
+/// line that holds it is refused instead of being altered silently.
 const NO_TEXT: u8 = 0xFF;
 
 /// Unpacks `raw`: as `declared`, else as its first bytes say.
@@ -36,8 +37,8 @@ fn read_head(input: &mut impl Read, len: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Turns text of any encoding into UTF-8. A byte order mark says which encoding it is and is dropped; without
-/// one it is the declared one. UTF-8 is passed on as it is, valid or not.
+/// Turns text of any encoding into UTF-8. A byte order mark says which encoding it is and is
+/// dropped; without one it is the declared one. UTF-8 is passed on as it is, valid or not.
 pub(super) struct Decoding {
     input: Box<dyn Read + Send>,
     declared: Option<&'static Encoding>,

@@ -1,4 +1,5 @@
-//! A sliding window over a stream of text: bounded, and able to say where it stands and what it passed.
+//! A sliding window over a stream of text: bounded, and able to say where it stands and what it
+//! passed.
 
 use crate::AdapterError;
 use std::io::{self, Read};
@@ -49,8 +50,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window at the start of `input`. `raw_failed` is set where an error of `input` is the system's own,
-    /// not one of unpacking.
+    /// A window at the start of `input`. `raw_failed` is set where an error of `input` is the
+    /// system's own, not one of unpacking.
     pub(super) fn new(input: Box<dyn Read + Send>, raw_failed: Arc<AtomicBool>) -> Self {
         Self {
             input,
@@ -167,8 +168,8 @@ impl Window {
         Mark { position: self.position, lines: self.lines, hash: self.hash.digest() }
     }
 
-    /// Makes this place the one where a later read goes on, whatever is consumed after it: a line that has not
-    /// ended yet may still grow.
+    /// Makes this place the one where a later read goes on, whatever is consumed after it: a line
+    /// that has not ended yet may still grow.
     pub(super) fn pin(&mut self) {
         self.pinned = Some(self.mark());
     }
@@ -178,7 +179,8 @@ impl Window {
         self.pinned = None;
     }
 
-    /// Goes forward to `mark`; false if the stream is shorter, or is not the one that the mark was made in.
+    /// Goes forward to `mark`; false if the stream is shorter, or is not the one that the mark was
+    /// made in.
     pub(super) fn go_to(&mut self, mark: &Mark) -> Result<bool, Fault> {
         while self.position < mark.position {
             if self.start == self.end && !self.fill()? {

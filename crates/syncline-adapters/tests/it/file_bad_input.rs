@@ -50,8 +50,8 @@ fn a_payload_is_cut_and_made_readable() {
     assert_eq!(payload.chars().count(), 64 << 10);
 }
 
-/// A sparse file of 96 MiB stands for the 2 GB line: what is held is bounded by `line_bytes_max` (here 1 MiB) and the
-/// window's own 256 KiB, neither of which knows the line's length.
+/// A sparse file of 96 MiB stands for the 2 GB line: what is held is bounded by `line_bytes_max`
+/// (here 1 MiB) and the window's own 256 KiB, neither of which knows the line's length.
 #[test]
 fn a_line_far_too_long_is_passed_without_being_held() {
     for (name, head) in [("a.jsonl", "{\"a\":1}\n"), ("a.csv", "a\n1\n")] {
