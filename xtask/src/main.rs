@@ -1,12 +1,19 @@
 //! The project's own tasks: `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, reason = "a command line tool talks to its terminal")]
 
+mod bench;
+mod ci;
+mod clock;
 mod contacts;
+mod crash;
 mod rng;
+mod tidy;
 mod words;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +30,42 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Run every check and test, installing what they need; the last line counts them.
+    #[command(visible_alias = "ci")]
+    Test,
+    /// Check the rules that no compiler knows.
+    Tidy,
+    /// Measure whole commands and print a table.
+    Bench {
+        /// The largest number of records.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: usize,
+        /// How often each command is measured; medians are told.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Replace the table in docs/benchmarks.md.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Kill a run at moments of chance, let it go on, and compare the outcome with an undisturbed run.
+    Crash {
+        /// How many kills.
+        #[arg(long, default_value_t = 200)]
+        rounds: usize,
+        /// How many records are synced.
+        #[arg(long, default_value_t = 100_000)]
+        records: usize,
+        /// Equal seeds give equal moments.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+    /// Run a command and print what it cost; the bench task calls it.
+    #[command(hide = true)]
+    Measure {
+        /// The command and its arguments.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// Make up contacts with known duplicates, as JSON Lines and CSV, with the truth about them.
     GenContacts {
         /// How many records.
@@ -51,6 +94,13 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Outcome {
     match task {
+        Task::Test => ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Bench { records, runs, write } => bench::run(bench::Options { records, runs, write }),
+        Task::Crash { rounds, records, seed } => {
+            crash::run(crash::Options { rounds, records, seed })
+        }
+        Task::Measure { command } => bench::run_here(&command),
         Task::GenContacts { count, folder, seed, hard } => {
             let files = contacts::write(&folder, contacts::Options { count, seed, hard })?;
             println!("{count} records of {} people in {}", files.people, files.jsonl.display());
