@@ -1,6 +1,8 @@
 //! Kills a run again and again, lets it go on, and compares what comes out with an undisturbed run.
 
 mod compare;
+#[cfg(all(test, unix))]
+mod tests;
 
 use crate::clock::Stopwatch;
 use crate::rng::Rng;
