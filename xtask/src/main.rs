@@ -6,6 +6,7 @@ mod ci;
 mod clock;
 mod contacts;
 mod crash;
+mod crm;
 mod rng;
 mod tidy;
 mod words;
@@ -59,6 +60,14 @@ enum Task {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
+    /// Write the files of the example: three exports of one small company's customers.
+    GenCrm {
+        /// The folder to write into; by default the example's own.
+        folder: Option<PathBuf>,
+        /// Also write which row is about which person, as CSV.
+        #[arg(long)]
+        truth: Option<PathBuf>,
+    },
     /// Run a command and print what it cost; the bench task calls it.
     #[command(hide = true)]
     Measure {
@@ -99,6 +108,12 @@ fn run(task: Task) -> Outcome {
         Task::Bench { records, runs, write } => bench::run(bench::Options { records, runs, write }),
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
+        }
+        Task::GenCrm { folder, truth } => {
+            let usual = || workspace::root().join("examples/crm/data");
+            let summary = crm::write(&folder.unwrap_or_else(usual), truth.as_deref())?;
+            println!("{}", summary.trim_end());
+            Ok(true)
         }
         Task::Measure { command } => bench::run_here(&command),
         Task::GenContacts { count, folder, seed, hard } => {

@@ -8,6 +8,9 @@ mod people;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use corrupt::typo;
+pub(crate) use people::postcode;
+
 use crate::words::Words;
 use people::Crowd;
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! Kills a run again and again, lets it go on, and compares what comes out with an undisturbed run.
 
 mod compare;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;
 
 use crate::clock::Stopwatch;
