@@ -65,7 +65,18 @@ const STEPS: [fn(&Tools) -> Step; 9] = [
     },
     |tools| {
         tools.have("deny");
-        cargo("licences", &["deny", "--all-features", "check", "licenses", "bans", "sources"])
+        cargo(
+            "licences",
+            &[
+                "deny",
+                "--all-features",
+                "check",
+                "--hide-inclusion-graph",
+                "licenses",
+                "bans",
+                "sources",
+            ],
+        )
     },
     |_| {
         let features = ["--features", "cloud,columnar", "--", "-D", "warnings"];
