@@ -79,6 +79,7 @@ pub struct FileSettings {
     /// The character around columns that hold delimiters. Default `"`.
     pub quote: Option<char>,
     /// Whether the first row holds the column names. Default true; else columns are `column_1`, `column_2`…
+    /// A name that comes again gets a number (`x`, `x_2`), an empty one becomes `column_N`: no column is lost.
     pub header: Option<bool>,
     /// The path of the array of records inside a JSON file, such as `data.items`.
     pub records: Option<String>,
@@ -223,7 +224,7 @@ pub enum FieldType {
 }
 
 /// How duplicates of a shard type are found, and what becomes of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Matching {
     /// Two records are the same if any of these rules says so.
@@ -238,6 +239,17 @@ pub struct Matching {
     /// The most records that are put together as one thing. Default 100.
     #[serde(default = "cluster_max_default")]
     pub cluster_max: u32,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            merge: MergeStrategy::default(),
+            block_max: block_max_default(),
+            cluster_max: cluster_max_default(),
+        }
+    }
 }
 
 fn block_max_default() -> u32 {

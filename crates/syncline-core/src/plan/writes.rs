@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Plan {
     /// The execution that made it.
     pub execution: ExecutionId,
-    /// The state that it was made from, from [`super::view::Found::epoch`].
+    /// The state that it was made from, from [`super::view::Found::epoch`]; 0 for a plan that read nothing.
     pub epoch: u64,
     /// Shards that are new, sorted by row number; all row numbers are free ones.
     pub shards_new: Vec<ShardRow>,
@@ -160,6 +160,8 @@ pub struct Counters {
     pub resolved: u64,
     /// Of the updated: the source says they are deleted.
     pub tombstoned: u64,
+    /// Of the updated: were deleted before, and are there again.
+    pub revived: u64,
     /// Of the skipped: as they were.
     pub unchanged: u64,
     /// Of the skipped: not wanted, by filter or target flags.

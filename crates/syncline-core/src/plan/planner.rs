@@ -1,0 +1,657 @@
+//! A batch becomes a plan, in rounds: ask for what is needed, take what is found, until nothing is.
+//!
+//! Records are compared with records, never with merged shards, and clusters are a function of a connected
+//! component's match edges; so neither the order of records nor the borders of batches decide anything.
+
+use super::rows::{EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rules::{Content, EntityRules, Item, LookupRule, Rules, TypeRules};
+use super::view::{Found, Need};
+use super::writes::{Counters, Plan};
+use super::{blocks::Pairs, settle_clusters};
+use crate::convert::FieldError;
+use crate::matching::BlockKey;
+use crate::shard::Image;
+use crate::value::Value;
+use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// When and in which execution a plan is made; all that it knows of time and chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// When it began, in microseconds since 1970.
+    pub started: i64,
+    /// Random bits of the execution, from which the ids of new shards are made.
+    pub seed: u64,
+}
+
+/// Why a plan cannot be made.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The store holds an image that is no JSON object.
+    #[error("the image of record `{external_id}` cannot be read: {source}")]
+    Image {
+        /// The record.
+        external_id: String,
+        /// What the JSON reader says.
+        source: serde_json::Error,
+    },
+    /// The store left out a row that another row points to.
+    #[error("shard {shard} of record `{external_id}` is missing")]
+    Shard {
+        /// The record.
+        external_id: String,
+        /// The shard's row number.
+        shard: ShardId,
+    },
+}
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Made a new shard.
+    Created,
+    /// Joined a shard that other records had made.
+    Merged,
+    /// Changed what was there.
+    Updated,
+    /// The source says that it is gone.
+    Tombstoned,
+    /// As it was.
+    Unchanged,
+    /// Not wanted, by the schema's target flags.
+    Filtered,
+    /// Refused, once looked-up values were in.
+    Invalid(FieldError),
+}
+
+/// A plan, and what became of each item of its batch.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// What to write.
+    pub plan: Plan,
+    /// For each item, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The link of each item, where it has one.
+    pub links: Vec<Option<LinkId>>,
+    /// What the batch came to; `fetched` and what never became an item are the caller's to add.
+    pub counters: Counters,
+}
+
+/// A batch on its way to a plan.
+pub struct Planner<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) moment: Moment,
+    pub(super) items: Vec<Item>,
+    pub(super) view: View,
+    pub(super) touched: Vec<Touched>,
+    pub(super) touched_of: FxHashMap<LinkId, usize>,
+    pub(super) restamped: FxHashMap<LinkId, LinkRow>,
+    pub(super) pairs: Pairs,
+    pub(super) fates: Vec<Fate>,
+    pub(super) counts: Vec<bool>,
+    pub(super) revived: u64,
+    stage: Stage,
+}
+
+/// What is known so far of an item's outcome.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    /// Decided.
+    Known(Outcome, Option<LinkId>),
+    /// Decided with the touched link of this index.
+    Touched(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Records,
+    Lookups,
+    Touch,
+    Blocks,
+    Members,
+    Pairs,
+    Closure,
+    Done,
+}
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) by_record: FxHashMap<(EntityId, CompactString), LinkId>,
+    pub(super) links: FxHashMap<LinkId, LinkRow>,
+    pub(super) loaded: FxHashSet<LinkId>,
+    pub(super) shards: FxHashMap<ShardId, ShardRow>,
+    pub(super) members: FxHashMap<u64, Vec<LinkId>>,
+    pub(super) asked: FxHashSet<u64>,
+    pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
+    pub(super) images: FxHashMap<LinkId, Arc<Image>>,
+    pub(super) next_link: i64,
+    pub(super) next_shard: i64,
+    epoch: Option<u64>,
+}
+
+/// A link that the batch makes or changes.
+pub(super) struct Touched {
+    pub(super) id: LinkId,
+    pub(super) is_new: bool,
+    pub(super) entity: EntityId,
+    pub(super) external_id: CompactString,
+    pub(super) modified: Option<i64>,
+    pub(super) contributor: Option<CompactString>,
+    pub(super) deleted: bool,
+    pub(super) image: Arc<Image>,
+    pub(super) json: Arc<str>,
+    pub(super) hash: u128,
+    pub(super) edges: Option<Vec<EdgeTarget>>,
+    pub(super) keys: Vec<BlockKey>,
+    pub(super) keys_old: Vec<BlockKey>,
+    /// Whether the record said something, other than that it is gone.
+    pub(super) said: bool,
+}
+
+impl<'a> Planner<'a> {
+    /// Begins with a batch's items, in the order in which they were read.
+    pub fn new(rules: &'a Rules, moment: Moment, items: Vec<Item>) -> Self {
+        let fates = Vec::with_capacity(items.len());
+        let counts = items.iter().map(|item| item.counts).collect();
+        Self {
+            rules,
+            moment,
+            view: View::default(),
+            touched: Vec::with_capacity(items.len()),
+            touched_of: FxHashMap::default(),
+            restamped: FxHashMap::default(),
+            pairs: Pairs::default(),
+            stage: Stage::Records,
+            fates,
+            counts,
+            revived: 0,
+            items,
+        }
+    }
+
+    /// What is needed next; empty when the plan can be made.
+    ///
+    /// # Errors
+    ///
+    /// When the store holds what cannot be read.
+    pub fn need(&mut self) -> Result<Need, PlanError> {
+        loop {
+            let need = match self.stage {
+                Stage::Records => self.need_records(),
+                Stage::Lookups => self.need_lookups(),
+                Stage::Touch => self.touch_all()?,
+                Stage::Blocks => self.need_old_keys()?,
+                Stage::Members => self.need_members(),
+                Stage::Pairs => self.need_pairs()?,
+                Stage::Closure => self.need_closure(),
+                Stage::Done => return Ok(Need::default()),
+            };
+            let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
+            if !(repeats && !need.is_empty()) {
+                self.stage = self.stage.next();
+            }
+            if !need.is_empty() {
+                return Ok(need);
+            }
+        }
+    }
+
+    /// Takes what was found for the last need.
+    pub fn supply(&mut self, need: &Need, found: Found) {
+        let view = &mut self.view;
+        view.next_link = view.next_link.max(found.next_link);
+        view.next_shard = view.next_shard.max(found.next_shard);
+        // Rounds that saw different states make a plan that fits none of them.
+        let epoch = *view.epoch.get_or_insert(found.epoch);
+        view.epoch = Some(if epoch == found.epoch { epoch } else { u64::MAX });
+        view.asked.extend(&need.keys);
+        view.loaded.extend(&need.links);
+        for (key, link) in found.members {
+            view.members.entry(key).or_default().push(link);
+        }
+        for edge in found.edges {
+            for end in [edge.a, edge.b] {
+                let edges = view.edges.entry(end).or_default();
+                if !edges.iter().any(|known| (known.a, known.b) == (edge.a, edge.b)) {
+                    edges.push(edge);
+                }
+            }
+        }
+        view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
+        for link in found.links {
+            view.by_record.insert((link.entity, link.external_id.clone()), link.id);
+            view.links.insert(link.id, link);
+        }
+    }
+
+    /// Makes the plan. To be called once nothing is needed any more.
+    pub fn finish(mut self) -> Planned {
+        let epoch = self.view.epoch;
+        let execution = self.moment.execution;
+        let mut planned = settle_clusters::write(&mut self);
+        planned.plan.epoch = epoch.unwrap_or(0);
+        planned.counters.revived = self.revived;
+        planned.plan.execution = execution;
+        planned
+    }
+
+    pub(super) fn entity(&self, entity: EntityId) -> &'a EntityRules {
+        &self.rules.entities[&entity]
+    }
+
+    pub(super) fn type_of(&self, entity: EntityId) -> &'a TypeRules {
+        &self.rules.types[self.entity(entity).shard_type]
+    }
+
+    /// The image that a link holds after this batch.
+    pub(super) fn image(&mut self, link: LinkId) -> Result<Arc<Image>, PlanError> {
+        match self.touched_of.get(&link) {
+            Some(&index) => Ok(self.touched[index].image.clone()),
+            None => self.stored_image(link),
+        }
+    }
+
+    /// The JSON text of the image that a link held before this batch.
+    pub(super) fn stored_json(&self, link: LinkId) -> Result<Arc<str>, PlanError> {
+        let row = &self.view.links[&link];
+        match (&row.image, self.view.shards.get(&row.shard)) {
+            (Some(image), _) => Ok(image.clone()),
+            (None, Some(shard)) => Ok(shard.data.clone()),
+            (None, None) => Err(PlanError::Shard {
+                external_id: row.external_id.to_string(),
+                shard: row.shard,
+            }),
+        }
+    }
+
+    pub(super) fn stored_image(&mut self, link: LinkId) -> Result<Arc<Image>, PlanError> {
+        if let Some(image) = self.view.images.get(&link) {
+            return Ok(image.clone());
+        }
+        let json = self.stored_json(link)?;
+        let row = &self.view.links[&link];
+        let image = self.type_of(row.entity).layout.read_json(&json).map_err(|source| {
+            PlanError::Image { external_id: row.external_id.to_string(), source }
+        })?;
+        let image = Arc::new(image);
+        self.view.images.insert(link, image.clone());
+        Ok(image)
+    }
+
+    fn need_records(&mut self) -> Need {
+        let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        need.records.reserve(self.items.len());
+        for item in &self.items {
+            need.records.push((item.entity, item.external_id.clone()));
+            for (rule, wanted) in wanted(self.rules, item) {
+                match rule.key(wanted) {
+                    Some(key) => need.keys.push(key),
+                    None if rule.by_field.is_none() => {
+                        need.records.push((rule.entity, wanted.clone()));
+                    }
+                    None => {}
+                }
+            }
+        }
+        need.records.sort_unstable();
+        need.records.dedup();
+        sort_keys(&mut need.keys);
+        need
+    }
+
+    fn need_lookups(&mut self) -> Need {
+        let mut need = Need::default();
+        for item in &self.items {
+            for (rule, wanted) in wanted(self.rules, item) {
+                match rule.key(wanted) {
+                    Some(key) => need.links.extend(self.view.members.get(&key).into_iter().flatten()),
+                    None => need
+                        .links
+                        .extend(self.view.by_record.get(&(rule.entity, wanted.clone()))),
+                }
+            }
+        }
+        need.links.sort_unstable();
+        need.links.dedup();
+        need
+    }
+
+    /// The value that a lookup finds: of the live record first in order of entity and external id.
+    fn look_up(&self, rule: &LookupRule, wanted: &CompactString) -> Result<Option<Value>, PlanError> {
+        let found = match rule.key(wanted) {
+            Some(key) => self
+                .view
+                .members
+                .get(&key)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| self.view.links.get(id))
+                .filter(|link| !link.deleted)
+                .min_by_key(|link| (link.entity, &link.external_id)),
+            None => self
+                .view
+                .by_record
+                .get(&(rule.entity, wanted.clone()))
+                .and_then(|id| self.view.links.get(id))
+                .filter(|link| !link.deleted),
+        };
+        let Some((link, shard)) = found.and_then(|l| Some((l, self.view.shards.get(&l.shard)?)))
+        else {
+            return Ok(None);
+        };
+        let layout = &self.rules.types[rule.shard_type].layout;
+        let mut image = layout.read_json(&shard.data).map_err(|source| PlanError::Image {
+            external_id: link.external_id.to_string(),
+            source,
+        })?;
+        Ok(image[rule.returns].take())
+    }
+
+    fn touch_all(&mut self) -> Result<Need, PlanError> {
+        for mut item in std::mem::take(&mut self.items) {
+            let fate = match self.resolve_lookups(&mut item)? {
+                Some(error) => Fate::Known(Outcome::Invalid(error), None),
+                None => self.touch(item),
+            };
+            self.fates.push(fate);
+        }
+        let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        for touched in &self.touched {
+            need.keys.extend(touched.keys.iter().map(|key| key.hash));
+            if !touched.is_new {
+                need.links.push(touched.id);
+            }
+        }
+        sort_keys(&mut need.keys);
+        need.keys.retain(|key| !self.view.asked.contains(key));
+        Ok(need)
+    }
+
+    fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
+        let Some(conversion) = &self.entity(item.entity).conversion else { return Ok(None) };
+        let Content::Image { image, lookups, .. } = &mut item.content else { return Ok(None) };
+        for (index, rule) in conversion.lookups.iter().enumerate() {
+            let found = match lookups.get(index) {
+                Some(Some(wanted)) => self.look_up(rule, wanted)?,
+                _ => None,
+            };
+            if let Err(error) = conversion.converter.finish_lookup(index, found.as_ref(), image) {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Holds an item against what is known of its record, and marks the link where something changed.
+    fn touch(&mut self, item: Item) -> Fate {
+        let record = (item.entity, item.external_id.clone());
+        let known = self.view.by_record.get(&record).copied();
+        let target = self.entity(item.entity).target;
+        let Content::Image { image, edges, .. } = item.content else {
+            return self.touch_deleted(known);
+        };
+        let json = self.type_of(item.entity).layout.to_json(&image);
+        let hash = image_hash(&json, &edges);
+        let said = Said { image: Arc::new(image), json: json.into(), hash, edges };
+        let Some(id) = known else {
+            let id = LinkId(self.view.next_link);
+            self.view.next_link += 1;
+            self.view.by_record.insert(record, id);
+            return self.add_touched(id, true, item.entity, item.external_id, item.modified, item.contributor, said);
+        };
+        let now = self.state(id);
+        let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment.started);
+        if now.hash == hash && !now.deleted {
+            if later && item.contributor.is_some() && now.contributor != item.contributor {
+                return self.restamp(id, &item.external_id, item.entity, item.modified, item.contributor, said);
+            }
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        if !later {
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        if !target.update_if_exists {
+            return Fate::Known(Outcome::Filtered, Some(id));
+        }
+        self.revived += u64::from(now.deleted && item.counts);
+        self.add_touched(id, false, item.entity, item.external_id, item.modified, item.contributor, said)
+    }
+
+    fn touch_deleted(&mut self, known: Option<LinkId>) -> Fate {
+        let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
+        if self.state(id).deleted {
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        if let Some(&index) = self.touched_of.get(&id) {
+            self.touched[index].deleted = true;
+            return Fate::Known(Outcome::Tombstoned, Some(id));
+        }
+        let row = &self.view.links[&id];
+        // The image of a deleted record is not said again: it is taken from the store in the next round.
+        let touched = Touched {
+            id,
+            is_new: false,
+            entity: row.entity,
+            external_id: row.external_id.clone(),
+            modified: row.modified,
+            contributor: row.contributor.clone(),
+            deleted: true,
+            image: Arc::default(),
+            json: Arc::from(""),
+            hash: row.hash,
+            edges: None,
+            keys: Vec::new(),
+            keys_old: Vec::new(),
+            said: false,
+        };
+        Fate::Touched(self.push_touched(touched))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an item taken apart, and its link")]
+    fn add_touched(
+        &mut self,
+        id: LinkId,
+        is_new: bool,
+        entity: EntityId,
+        external_id: CompactString,
+        modified: Option<i64>,
+        contributor: Option<CompactString>,
+        said: Said,
+    ) -> Fate {
+        let mut keys = Vec::new();
+        self.type_of(entity).matcher.keys(&said.image, &mut keys);
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &mut self.touched[index];
+            (touched.modified, touched.contributor) = (modified, contributor);
+            (touched.image, touched.json, touched.hash) = (said.image, said.json, said.hash);
+            (touched.edges, touched.keys) = (Some(said.edges), keys);
+            touched.deleted = false;
+            return Fate::Known(Outcome::Updated, Some(id));
+        }
+        let touched = Touched {
+            id,
+            is_new,
+            entity,
+            external_id,
+            modified,
+            contributor,
+            deleted: false,
+            image: said.image,
+            json: said.json,
+            hash: said.hash,
+            edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
+            keys,
+            keys_old: Vec::new(),
+            said: true,
+        };
+        Fate::Touched(self.push_touched(touched))
+    }
+
+    fn push_touched(&mut self, touched: Touched) -> usize {
+        self.restamped.remove(&touched.id);
+        self.touched_of.insert(touched.id, self.touched.len());
+        self.touched.push(touched);
+        self.touched.len() - 1
+    }
+
+    /// A shared derived record says the same, on the word of a later contributor.
+    fn restamp(
+        &mut self,
+        id: LinkId,
+        external_id: &CompactString,
+        entity: EntityId,
+        modified: Option<i64>,
+        contributor: Option<CompactString>,
+        said: Said,
+    ) -> Fate {
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &mut self.touched[index];
+            (touched.modified, touched.contributor) = (modified, contributor);
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        if !self.type_of(entity).matcher.is_empty() {
+            // Stamps take part in survivorship, so the cluster is looked at again.
+            self.add_touched(id, false, entity, external_id.clone(), modified, contributor, said);
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        let row = self.restamped.entry(id).or_insert_with(|| self.view.links[&id].clone());
+        (row.modified, row.contributor) = (modified, contributor);
+        Fate::Known(Outcome::Unchanged, Some(id))
+    }
+
+    fn state(&self, id: LinkId) -> State {
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &self.touched[index];
+            return State {
+                hash: touched.hash,
+                deleted: touched.deleted,
+                modified: touched.modified,
+                contributor: touched.contributor.clone(),
+                observed: self.moment.started,
+            };
+        }
+        let row = self.restamped.get(&id).unwrap_or_else(|| &self.view.links[&id]);
+        State {
+            hash: row.hash,
+            deleted: row.deleted,
+            modified: row.modified,
+            contributor: row.contributor.clone(),
+            observed: row.observed,
+        }
+    }
+
+    fn need_old_keys(&mut self) -> Result<Need, PlanError> {
+        let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        for index in 0..self.touched.len() {
+            if self.touched[index].is_new {
+                continue;
+            }
+            let image = self.stored_image(self.touched[index].id)?;
+            let matcher = &self.type_of(self.touched[index].entity).matcher;
+            let mut keys = Vec::new();
+            matcher.keys(&image, &mut keys);
+            if self.touched[index].json.is_empty() {
+                let json = self.stored_json(self.touched[index].id)?;
+                let touched = &mut self.touched[index];
+                (touched.image, touched.json, touched.keys) = (image.clone(), json, keys.clone());
+            }
+            let asked = &self.view.asked;
+            need.keys.extend(keys.iter().map(|key| key.hash).filter(|key| !asked.contains(key)));
+            need.keys.extend(
+                self.touched[index].keys.iter().map(|k| k.hash).filter(|key| !asked.contains(key)),
+            );
+            self.touched[index].keys_old = keys;
+        }
+        sort_keys(&mut need.keys);
+        Ok(need)
+    }
+
+    pub(super) fn members_max(&self) -> usize {
+        let block_max = self.rules.types.iter().map(|t| t.matcher.block_max()).max().unwrap_or(0);
+        block_max + 1 + self.items.len().max(self.fates.len())
+    }
+}
+
+impl Stage {
+    fn next(self) -> Self {
+        match self {
+            Self::Records => Self::Lookups,
+            Self::Lookups => Self::Touch,
+            Self::Touch => Self::Blocks,
+            Self::Blocks => Self::Members,
+            Self::Members => Self::Pairs,
+            Self::Pairs => Self::Closure,
+            Self::Closure | Self::Done => Self::Done,
+        }
+    }
+}
+
+struct Said {
+    image: Arc<Image>,
+    json: Arc<str>,
+    hash: u128,
+    edges: Vec<EdgeTarget>,
+}
+
+/// What is known of a record at some point of the batch.
+struct State {
+    hash: u128,
+    deleted: bool,
+    modified: Option<i64>,
+    contributor: Option<CompactString>,
+    observed: i64,
+}
+
+impl State {
+    /// Whether what `contributor` said at `modified` stands against what is known.
+    ///
+    /// Of several contributors the latest one stands, then the first in order of external id. Of several
+    /// versions of one record in one execution the latest one stands, then the one read last.
+    fn accepts(&self, modified: Option<i64>, contributor: Option<&CompactString>, now: i64) -> bool {
+        match (&self.contributor, contributor) {
+            (Some(known), Some(new)) if known != new => {
+                (modified, std::cmp::Reverse(new)) > (self.modified, std::cmp::Reverse(known))
+            }
+            _ => !(self.observed == now && modified.is_some() && modified < self.modified),
+        }
+    }
+}
+
+fn wanted<'r, 'i>(
+    rules: &'r Rules,
+    item: &'i Item,
+) -> impl Iterator<Item = (&'r LookupRule, &'i CompactString)> {
+    let lookups = match &item.content {
+        Content::Image { lookups, .. } => lookups.as_slice(),
+        Content::Deleted => &[],
+    };
+    let conversion = rules.entities[&item.entity].conversion.as_ref();
+    let known = conversion.map_or(&[][..], |conversion| conversion.lookups.as_slice());
+    known.iter().zip(lookups).filter_map(|(rule, wanted)| Some((rule, wanted.as_ref()?)))
+}
+
+fn sort_keys(keys: &mut Vec<u64>) {
+    keys.sort_unstable();
+    keys.dedup();
+}
+
+/// Names what a record says: its fields and where it points.
+fn image_hash(json: &str, edges: &[EdgeTarget]) -> u128 {
+    if edges.is_empty() {
+        return xxhash_rust::xxh3::xxh3_128(json.as_bytes());
+    }
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(json.as_bytes());
+    for edge in edges {
+        hasher.update(&edge.kind.0.to_le_bytes());
+        hasher.update(&edge.entity.0.to_le_bytes());
+        hasher.update(edge.target.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.digest128()
+}

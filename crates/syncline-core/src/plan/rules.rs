@@ -1,0 +1,206 @@
+//! A compiled configuration, as plans see it: everything by row number.
+
+use super::rows::{EdgeTarget, EntityId, KindId, TypeId, field_key};
+use crate::config::model::Target as TargetFlags;
+use crate::convert::{Converter, Mapped, Target};
+use crate::matching::Matcher;
+use crate::shard::Layout;
+use crate::value::{Cell, Value};
+use compact_str::CompactString;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// All shard types and entities of a configuration, compiled.
+#[derive(Default)]
+pub struct Rules {
+    /// Shard types.
+    pub types: Vec<TypeRules>,
+    /// Entities, derived ones included, by row number.
+    pub entities: FxHashMap<EntityId, EntityRules>,
+}
+
+/// A shard type, compiled.
+pub struct TypeRules {
+    /// Its row number.
+    pub id: TypeId,
+    /// Its fields.
+    pub layout: Arc<Layout>,
+    /// How its records are matched.
+    pub matcher: Matcher,
+    /// Fields by whose value other records find it.
+    pub found_by: Vec<usize>,
+    /// Whether lookups take values from it.
+    pub looked_up: bool,
+}
+
+/// An entity, compiled.
+pub struct EntityRules {
+    /// The connection's name.
+    pub connection: String,
+    /// The entity's name.
+    pub entity: String,
+    /// The connection's rank where values compete.
+    pub priority: i64,
+    /// The connection's number, from 1, where it is known to hold no duplicates; else 0.
+    pub system: u32,
+    /// Index into [`Rules::types`].
+    pub shard_type: usize,
+    /// What may happen to shards.
+    pub target: TargetFlags,
+    /// What its records go through; `None` for derived entities.
+    pub conversion: Option<Conversion>,
+}
+
+/// A conversion schema, compiled and bound to the row numbers of what it names.
+pub struct Conversion {
+    /// The conversion itself.
+    pub converter: Converter,
+    /// For each of the converter's relationships, where its edges lead.
+    pub relationships: Vec<(KindId, EntityId)>,
+    /// For each of the converter's lookups, how its target is found.
+    pub lookups: Vec<LookupRule>,
+    /// For each of the converter's derived shards, the relationship to it and its entity.
+    pub derived: Vec<(KindId, EntityId)>,
+}
+
+/// How a lookup finds its target.
+pub struct LookupRule {
+    /// The edge that remembers the lookup.
+    pub kind: KindId,
+    /// The target's entity, or the field pseudo-entity.
+    pub entity: EntityId,
+    /// For a lookup by field: shard type and field.
+    pub by_field: Option<(String, String)>,
+    /// Index of the target's shard type.
+    pub shard_type: usize,
+    /// Index of the field that is taken.
+    pub returns: usize,
+}
+
+impl LookupRule {
+    /// The match key to look under, for a lookup by field.
+    pub fn key(&self, value: &str) -> Option<u64> {
+        let (shard_type, field) = self.by_field.as_ref()?;
+        field_key(shard_type, field, value)
+    }
+}
+
+impl Conversion {
+    /// The edges that a mapped record states: relationships, derived shards, lookups.
+    pub fn edges(&self, mapped: &Mapped) -> Vec<EdgeTarget> {
+        let mut edges =
+            Vec::with_capacity(mapped.references.len() + mapped.derived.len() + mapped.lookups.len());
+        for reference in &mapped.references {
+            let (kind, entity) = self.relationships[usize::from(reference.relationship)];
+            edges.push(EdgeTarget { kind, entity, target: reference.target.clone() });
+        }
+        for derived in &mapped.derived {
+            let (kind, entity) = self.derived[usize::from(derived.derived)];
+            edges.push(EdgeTarget { kind, entity, target: derived.key.clone() });
+        }
+        for (rule, wanted) in self.lookups.iter().zip(&mapped.lookups) {
+            if let Some(wanted) = wanted {
+                let (kind, entity) = (rule.kind, rule.entity);
+                edges.push(EdgeTarget { kind, entity, target: wanted.clone() });
+            }
+        }
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+
+    /// What a lookup by field, or by external id, is listed as among the entities.
+    pub fn target_entity(target: &Target, shard_type: &str) -> super::rows::EntityName {
+        let (connection, entity) = match target {
+            Target::ExternalId { connection, entity } => (connection.clone(), entity.clone()),
+            Target::Field(field) => (String::new(), field.clone()),
+        };
+        super::rows::EntityName { connection, entity, shard_type: shard_type.to_owned() }
+    }
+}
+
+impl TypeRules {
+    /// The keys under which records with this image are found by field.
+    pub fn field_keys(&self, image: &[Cell]) -> Vec<u64> {
+        let key = |&field: &usize| {
+            let value = image[field].as_ref().filter(|value| !value.is_null())?;
+            field_key(&self.layout.shard_type, &self.layout.names()[field], &value.to_plain())
+        };
+        self.found_by.iter().filter_map(key).collect()
+    }
+}
+
+/// One thing that a batch says: a record's image, a derived record's image, or that a record is gone.
+pub struct Item {
+    /// The kind of record.
+    pub entity: EntityId,
+    /// Its external id.
+    pub external_id: CompactString,
+    /// When it changed, as its system says, in microseconds since 1970.
+    pub modified: Option<i64>,
+    /// For a derived record: the external id of the record that it was made of.
+    pub contributor: Option<CompactString>,
+    /// Whether the item itself counts in the ledger; derived records and settled lookups do not.
+    pub counts: bool,
+    /// What is said.
+    pub content: Content,
+}
+
+/// What an [`Item`] says.
+pub enum Content {
+    /// The record is there, and says this.
+    Image {
+        /// The fields.
+        image: Vec<Cell>,
+        /// For each of the conversion's lookups, the value to look for.
+        lookups: Vec<Option<CompactString>>,
+        /// Where it points.
+        edges: Vec<EdgeTarget>,
+    },
+    /// The record is gone.
+    Deleted,
+}
+
+impl Item {
+    /// Makes the items of a mapped record: its derived records first, then itself.
+    pub fn from_mapped(
+        entity: EntityId,
+        conversion: &Conversion,
+        external_id: CompactString,
+        modified: Option<i64>,
+        mapped: Mapped,
+        out: &mut Vec<Self>,
+    ) {
+        let edges = conversion.edges(&mapped);
+        for derived in mapped.derived {
+            let (_, derived_entity) = conversion.derived[usize::from(derived.derived)];
+            out.push(Self {
+                entity: derived_entity,
+                external_id: derived.key,
+                modified,
+                contributor: Some(external_id.clone()),
+                counts: false,
+                content: Content::Image {
+                    image: derived.image,
+                    lookups: Vec::new(),
+                    edges: Vec::new(),
+                },
+            });
+        }
+        out.push(Self {
+            entity,
+            external_id,
+            modified,
+            contributor: None,
+            counts: true,
+            content: Content::Image { image: mapped.image, lookups: mapped.lookups, edges },
+        });
+    }
+}
+
+/// A record as JSON text, for the dead-letter list and for replay.
+pub fn record_json(names: &[CompactString], cells: &[Cell]) -> String {
+    let entries = names.iter().zip(cells).filter_map(|(name, cell)| Some((name, cell.as_ref()?)));
+    let map = entries.map(|(name, value)| (name.clone(), value.clone())).collect();
+    Value::Map(map).to_json()
+}

@@ -1,0 +1,509 @@
+//! Components of match edges become clusters, clusters become shards, and all that becomes a plan.
+
+use super::planner::{Fate, Outcome, Planned, Planner, Touched};
+use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::writes::{Change, Counters, Merge, Plan, Subject};
+use crate::config::model::MergeStrategy;
+use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster};
+use crate::matching::survivorship::{Source, survive};
+use crate::shard::Image;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Makes the plan of a batch whose view is complete.
+pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
+    let mut writer = Writer::default();
+    let by_review = planner.rules.types.iter().any(|rules| {
+        rules.matcher.strategy() == MergeStrategy::Manual && !rules.matcher.is_empty()
+    });
+    if by_review {
+        writer.divert_reviews(planner);
+    }
+    let components = components(planner);
+    let (mut clusters, mut origins) = (Vec::with_capacity(components.len()), Vec::new());
+    for (index, component) in components.iter().enumerate() {
+        clusters.extend(clusters_of(planner, component));
+        origins.resize(clusters.len(), index);
+    }
+    // A shard's records may have come apart into several components, so all clusters are served at once.
+    let assigned = assign(planner, &clusters);
+    let written: Vec<Option<ShardId>> = clusters
+        .iter()
+        .zip(assigned)
+        .map(|(cluster, shard)| writer.write_cluster(planner, cluster, shard))
+        .collect();
+    writer.write_merges(planner, &clusters, &written, |index| &components[origins[index]]);
+    writer.write_edges(planner);
+    writer.write_keys(planner);
+    writer.finish(planner)
+}
+
+/// Links that match edges connect, and these edges.
+struct Component {
+    links: Vec<LinkId>,
+    edges: Vec<MatchEdge>,
+}
+
+/// The affected links, by component.
+fn components(planner: &Planner<'_>) -> Vec<Component> {
+    let affected = &planner.pairs.affected;
+    let mut adjacent: FxHashMap<LinkId, Vec<MatchEdge>> = FxHashMap::default();
+    for edge in live_edges(planner) {
+        adjacent.entry(edge.a).or_default().push(edge);
+        adjacent.entry(edge.b).or_default().push(edge);
+    }
+    let mut seen: FxHashSet<LinkId> = FxHashSet::default();
+    let mut components = Vec::with_capacity(affected.len());
+    for &start in affected {
+        if !seen.insert(start) {
+            continue;
+        }
+        let mut component = Component { links: vec![start], edges: Vec::new() };
+        let mut queue = vec![start];
+        while let Some(link) = queue.pop() {
+            for edge in adjacent.get(&link).into_iter().flatten() {
+                if edge.a == link {
+                    component.edges.push(*edge);
+                }
+                let next = if edge.a == link { edge.b } else { edge.a };
+                if seen.insert(next) {
+                    component.links.push(next);
+                    queue.push(next);
+                }
+            }
+        }
+        component.links.sort_unstable();
+        components.push(component);
+    }
+    components
+}
+
+/// Every match edge between affected links as it will be.
+fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
+    let pairs = &planner.pairs;
+    let mut edges: Vec<MatchEdge> = pairs.set.values().copied().collect();
+    for link in &pairs.affected {
+        for edge in planner.view.edges.get(link).into_iter().flatten() {
+            let ends = (edge.a, edge.b);
+            if edge.a == *link && !pairs.set.contains_key(&ends) && !pairs.removed.contains(&ends) {
+                edges.push(*edge);
+            }
+        }
+    }
+    edges
+}
+
+fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>> {
+    if component.links.len() == 1 {
+        return vec![component.links.clone()];
+    }
+    let node = |&link: &LinkId| {
+        let (entity, external_id) = planner.record(link);
+        let rules = planner.entity(entity);
+        let name = (rules.connection.as_str(), rules.entity.as_str(), external_id);
+        ClusterNode { id: link.0, system: rules.system, name }
+    };
+    let nodes: Vec<ClusterNode<'_>> = component.links.iter().map(node).collect();
+    let edge = |edge: &MatchEdge| ClusterEdge { a: edge.a.0, b: edge.b.0, score: edge.score };
+    let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
+    let (entity, _) = planner.record(component.links[0]);
+    let cluster_max = planner.type_of(entity).matcher.cluster_max();
+    let clusters = cluster(&nodes, &edges, &[], cluster_max);
+    clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect()).collect()
+}
+
+impl Planner<'_> {
+    fn record(&self, link: LinkId) -> (super::rows::EntityId, &str) {
+        match self.touched_of.get(&link) {
+            Some(&index) => (self.touched[index].entity, &self.touched[index].external_id),
+            None => (self.view.links[&link].entity, &self.view.links[&link].external_id),
+        }
+    }
+
+    fn touched(&self, link: LinkId) -> Option<&Touched> {
+        self.touched_of.get(&link).map(|&index| &self.touched[index])
+    }
+
+    fn old_shard(&self, link: LinkId) -> Option<ShardId> {
+        let is_new = self.touched(link).is_some_and(|touched| touched.is_new);
+        (!is_new).then(|| self.view.links[&link].shard)
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    planned: Planned,
+    dropped: FxHashSet<LinkId>,
+    reviews: Vec<MatchEdge>,
+    outcomes: FxHashMap<LinkId, Outcome>,
+}
+
+/// A record of a cluster, with what it says.
+struct Member {
+    id: LinkId,
+    image: Arc<Image>,
+    json: Arc<str>,
+    stamp: i64,
+    stands: bool,
+}
+
+impl Writer {
+    /// Where a person decides, a matching pair is listed, and nothing is put together.
+    fn divert_reviews(&mut self, planner: &mut Planner<'_>) {
+        let manual = |link: LinkId| {
+            let (entity, _) = planner.record(link);
+            planner.type_of(entity).matcher.strategy() == MergeStrategy::Manual
+        };
+        let mut pairs: Vec<_> = planner.pairs.set.keys().copied().collect();
+        pairs.retain(|ends| manual(ends.0));
+        for ends in pairs {
+            self.reviews.extend(planner.pairs.set.remove(&ends));
+        }
+        self.reviews.sort_by_key(|edge| (edge.a, edge.b));
+    }
+
+    /// Writes a cluster's shard and links; `None` where the target flags forbid a new shard.
+    fn write_cluster(
+        &mut self,
+        planner: &mut Planner<'_>,
+        links: &[LinkId],
+        old: Option<ShardId>,
+    ) -> Option<ShardId> {
+        let may_create = links.iter().any(|&link| {
+            let (entity, _) = planner.record(link);
+            planner.entity(entity).target.create_if_missing || planner.old_shard(link).is_some()
+        });
+        if !may_create {
+            self.dropped.extend(links);
+            return None;
+        }
+        let members: Vec<Member> = links.iter().map(|&link| member(planner, link)).collect();
+        let data = golden(planner, &members);
+        let shard = self.write_shard(planner, &members, old, data);
+        for (position, member) in members.iter().enumerate() {
+            self.write_link(planner, member, &shard, old.is_none() && position == 0);
+        }
+        Some(shard.id)
+    }
+
+    /// Inserts or updates the shard of a cluster, and returns it as it will be.
+    fn write_shard(
+        &mut self,
+        planner: &mut Planner<'_>,
+        members: &[Member],
+        old: Option<ShardId>,
+        data: Option<Arc<str>>,
+    ) -> ShardRow {
+        let gone = data.is_none();
+        let deleted_at = gone.then_some(planner.moment.started);
+        let Some(id) = old else {
+            let id = ShardId(planner.view.next_shard);
+            planner.view.next_shard += 1;
+            let (entity, _) = planner.record(members[0].id);
+            let shard = ShardRow {
+                id,
+                uuid: uuid_v7(planner.moment.started, planner.moment.seed, id),
+                shard_type: planner.type_of(entity).id,
+                data: data.unwrap_or_else(|| members[0].json.clone()),
+                version: 1,
+                created: planner.moment.execution,
+                deleted_at,
+                merged_into: None,
+            };
+            self.planned.plan.shards_new.push(shard.clone());
+            self.planned.counters.shards_created += 1;
+            return shard;
+        };
+        let before = planner.view.shards[&id].clone();
+        let mut shard = before.clone();
+        shard.deleted_at = if gone { before.deleted_at.or(deleted_at) } else { None };
+        shard.merged_into = None;
+        if let Some(data) = data {
+            shard.data = data;
+        }
+        if shard != before {
+            shard.version += 1;
+            self.planned.counters.shards_deleted +=
+                u64::from(gone && before.deleted_at.is_none());
+            self.planned.counters.shards_updated += u64::from(!gone);
+            let version = before.version;
+            self.planned.plan.changes.push(Change {
+                subject: Subject::Shard(id),
+                before: before.data,
+                version,
+            });
+            self.planned.plan.shards_changed.push(shard.clone());
+        }
+        shard
+    }
+
+    fn write_link(&mut self, planner: &Planner<'_>, member: &Member, shard: &ShardRow, first: bool) {
+        let image = (*member.json != *shard.data).then(|| member.json.clone());
+        let Some(touched) = planner.touched(member.id) else {
+            let before = &planner.view.links[&member.id];
+            let row = LinkRow { shard: shard.id, image, ..before.clone() };
+            if row != *before {
+                self.planned.plan.links_changed.push(row);
+            }
+            return;
+        };
+        let row = LinkRow {
+            id: touched.id,
+            entity: touched.entity,
+            external_id: touched.external_id.clone(),
+            shard: shard.id,
+            image,
+            hash: touched.hash,
+            modified: touched.modified,
+            observed: planner.moment.started,
+            execution: planner.moment.execution,
+            contributor: touched.contributor.clone(),
+            deleted: touched.deleted,
+        };
+        let outcome = match (touched.is_new, touched.said) {
+            (true, _) if first => Outcome::Created,
+            (true, _) => Outcome::Merged,
+            (false, true) => Outcome::Updated,
+            (false, false) => Outcome::Tombstoned,
+        };
+        self.outcomes.insert(touched.id, outcome);
+        if touched.is_new {
+            self.planned.counters.links_created += 1;
+            self.planned.plan.links_new.push(row);
+            return;
+        }
+        let before = planner.stored_json(member.id).unwrap_or_else(|_| member.json.clone());
+        if before != member.json {
+            let (subject, version) = (Subject::Link(touched.id), planner.view.links[&touched.id].shard.0);
+            self.planned.plan.changes.push(Change { subject, before, version });
+        }
+        self.planned.plan.links_changed.push(row);
+    }
+
+    /// Old shards that no cluster took over become aliases of the one that took most of their records.
+    fn write_merges<'c>(
+        &mut self,
+        planner: &Planner<'_>,
+        clusters: &[Vec<LinkId>],
+        shards: &[Option<ShardId>],
+        component: impl Fn(usize) -> &'c Component,
+    ) {
+        let kept: FxHashSet<ShardId> = shards.iter().copied().flatten().collect();
+        let mut moved: BTreeMap<ShardId, BTreeMap<usize, usize>> = BTreeMap::new();
+        for (index, cluster) in clusters.iter().enumerate() {
+            for shard in cluster.iter().filter_map(|&link| planner.old_shard(link)) {
+                if !kept.contains(&shard) {
+                    *moved.entry(shard).or_default().entry(index).or_default() += 1;
+                }
+            }
+        }
+        for (loser, counts) in moved {
+            let most = counts.into_iter().max_by_key(|&(index, n)| (n, std::cmp::Reverse(index)));
+            let Some((index, _)) = most else { continue };
+            let Some(survivor) = shards[index] else { continue };
+            let evidence = evidence(planner, component(index), &clusters[index], loser);
+            self.write_merge(planner, Merge { survivor, loser, evidence });
+        }
+    }
+
+    fn write_merge(&mut self, planner: &Planner<'_>, merge: Merge) {
+        let before = &planner.view.shards[&merge.loser];
+        let (subject, version) = (Subject::Shard(merge.loser), before.version);
+        let plan = &mut self.planned.plan;
+        plan.changes.push(Change { subject, before: before.data.clone(), version });
+        plan.shards_changed.push(ShardRow {
+            merged_into: Some(merge.survivor),
+            version: version + 1,
+            ..before.clone()
+        });
+        plan.merges.push(merge);
+        self.planned.counters.shards_merged += 1;
+    }
+
+    fn write_edges(&mut self, planner: &mut Planner<'_>) {
+        let Self { planned: Planned { plan, .. }, dropped, reviews, .. } = self;
+        let kept = |edge: &&MatchEdge| !dropped.contains(&edge.a) && !dropped.contains(&edge.b);
+        plan.match_edges_set = planner.pairs.set.values().filter(kept).copied().collect();
+        plan.match_edges_set.sort_by_key(|edge| (edge.a, edge.b));
+        plan.match_edges_removed = planner.pairs.removed.iter().copied().collect();
+        plan.match_edges_removed.sort_unstable();
+        plan.reviews = std::mem::take(reviews);
+        for touched in planner.touched.iter_mut().filter(|t| !dropped.contains(&t.id)) {
+            if let Some(edges) = touched.edges.take() {
+                plan.edges.push((touched.id, edges));
+            }
+        }
+        let restamped = planner.restamped.values().map(|row| LinkRow {
+            observed: planner.moment.started,
+            execution: planner.moment.execution,
+            ..row.clone()
+        });
+        plan.links_changed.extend(restamped);
+    }
+
+    fn write_keys(&mut self, planner: &Planner<'_>) {
+        let plan = &mut self.planned.plan;
+        for touched in planner.touched.iter().filter(|t| !self.dropped.contains(&t.id)) {
+            let rules = planner.type_of(touched.entity);
+            let mut new: Vec<u64> = touched.keys.iter().map(|key| key.hash).collect();
+            let mut old: Vec<u64> = touched.keys_old.iter().map(|key| key.hash).collect();
+            if !rules.found_by.is_empty() {
+                new.extend(rules.field_keys(&touched.image));
+                if let Some(image) = planner.view.images.get(&touched.id) {
+                    old.extend(rules.field_keys(image));
+                }
+            }
+            plan.keys_added.extend(new.iter().filter(|k| !old.contains(k)).map(|&k| (k, touched.id)));
+            plan.keys_removed
+                .extend(old.iter().filter(|k| !new.contains(k)).map(|&k| (k, touched.id)));
+            if rules.looked_up {
+                plan.unsettled.push(touched.id);
+            }
+        }
+        for keys in [&mut plan.keys_added, &mut plan.keys_removed] {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+    }
+
+    /// Sorts the lists, and tells what became of each item.
+    fn finish(mut self, planner: &mut Planner<'_>) -> Planned {
+        let plan: &mut Plan = &mut self.planned.plan;
+        plan.links_new.sort_unstable_by_key(|row| row.id);
+        plan.links_changed.sort_unstable_by_key(|row| row.id);
+        plan.shards_new.sort_unstable_by_key(|row| row.id);
+        plan.shards_changed.sort_by_key(|row| row.id);
+        let fates = std::mem::take(&mut planner.fates);
+        for (fate, counts) in fates.into_iter().zip(&planner.counts) {
+            let (outcome, link) = match fate {
+                Fate::Known(outcome, link) => (outcome, link),
+                Fate::Touched(index) => {
+                    let id = planner.touched[index].id;
+                    let outcome = self.outcomes.get(&id).cloned();
+                    (outcome.unwrap_or(Outcome::Filtered), Some(id))
+                }
+            };
+            count(&mut self.planned.counters, &outcome, *counts);
+            self.planned.links.push(link.filter(|id| !self.dropped.contains(id)));
+            self.planned.outcomes.push(outcome);
+        }
+        self.planned
+    }
+}
+
+/// The best edge between a record of the merged shard and another record of the cluster.
+fn evidence(
+    planner: &Planner<'_>,
+    component: &Component,
+    cluster: &[LinkId],
+    loser: ShardId,
+) -> Option<MatchEdge> {
+    let members: FxHashSet<LinkId> = cluster.iter().copied().collect();
+    let is_loser = |link| planner.old_shard(link) == Some(loser);
+    let edges = component.edges.iter().copied();
+    edges
+        .filter(|edge| members.contains(&edge.a) && members.contains(&edge.b))
+        .filter(|edge| is_loser(edge.a) != is_loser(edge.b))
+        .max_by(|x, y| x.score.total_cmp(&y.score).then(y.a.cmp(&x.a)).then(y.b.cmp(&x.b)))
+}
+
+/// Enters an item's outcome in the ledger; derived records have columns of their own.
+fn count(counters: &mut Counters, outcome: &Outcome, counts: bool) {
+    let columns: &mut [&mut u64] = match (outcome, counts) {
+        (Outcome::Created, true) => &mut [&mut counters.created],
+        (Outcome::Merged, true) => &mut [&mut counters.updated, &mut counters.merged],
+        (Outcome::Updated, true) => &mut [&mut counters.updated],
+        (Outcome::Tombstoned, true) => &mut [&mut counters.updated, &mut counters.tombstoned],
+        (Outcome::Unchanged, true) => &mut [&mut counters.skipped, &mut counters.unchanged],
+        (Outcome::Filtered, true) => &mut [&mut counters.skipped, &mut counters.filtered],
+        (Outcome::Invalid(_), true) => &mut [&mut counters.skipped, &mut counters.invalid],
+        (Outcome::Created, false) => &mut [&mut counters.derived_created],
+        (Outcome::Unchanged | Outcome::Filtered | Outcome::Invalid(_), false) => {
+            &mut [&mut counters.derived_unchanged]
+        }
+        (_, false) => &mut [&mut counters.derived_updated],
+    };
+    for column in columns {
+        **column += 1;
+    }
+}
+
+fn member(planner: &mut Planner<'_>, link: LinkId) -> Member {
+    let target = planner.entity(planner.record(link).0).target;
+    if let Some(touched) = planner.touched(link) {
+        return Member {
+            id: link,
+            image: touched.image.clone(),
+            json: touched.json.clone(),
+            stamp: touched.modified.unwrap_or(planner.moment.started),
+            stands: !(touched.deleted && target.delete_if_removed),
+        };
+    }
+    let row = &planner.view.links[&link];
+    let (stamp, stands) =
+        (row.modified.unwrap_or(row.observed), !(row.deleted && target.delete_if_removed));
+    let json = planner.stored_json(link).unwrap_or_else(|_| Arc::from("{}"));
+    let image = planner.stored_image(link).unwrap_or_default();
+    Member { id: link, image, json, stamp, stands }
+}
+
+/// The data of a cluster's shard; `None` when no record stands any more.
+fn golden(planner: &Planner<'_>, members: &[Member]) -> Option<Arc<str>> {
+    let standing: Vec<&Member> = members.iter().filter(|member| member.stands).collect();
+    match standing.as_slice() {
+        [] => None,
+        [only] => Some(only.json.clone()),
+        several => {
+            let sources: Vec<Source<'_>> = several
+                .iter()
+                .map(|member| {
+                    let (entity, external_id) = planner.record(member.id);
+                    let rules = planner.entity(entity);
+                    Source {
+                        image: &member.image,
+                        stamp: member.stamp,
+                        priority: rules.priority,
+                        name: (&rules.connection, &rules.entity, external_id),
+                    }
+                })
+                .collect();
+            let (entity, _) = planner.record(several[0].id);
+            let rules = planner.type_of(entity);
+            let (image, _) =
+                survive(rules.matcher.strategy(), &sources, rules.layout.names().len());
+            Some(rules.layout.to_json(&image).into())
+        }
+    }
+}
+
+/// The shard that each cluster takes over: the old one whose records it holds most of; of equals, the older.
+fn assign(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<Option<ShardId>> {
+    let mut overlaps: FxHashMap<(ShardId, usize), usize> = FxHashMap::default();
+    for (index, cluster) in clusters.iter().enumerate() {
+        for shard in cluster.iter().filter_map(|&link| planner.old_shard(link)) {
+            *overlaps.entry((shard, index)).or_default() += 1;
+        }
+    }
+    let mut claims: Vec<_> = overlaps.into_iter().collect();
+    claims.sort_unstable_by_key(|&((shard, index), n)| (std::cmp::Reverse(n), shard, index));
+    let mut taken: FxHashSet<ShardId> = FxHashSet::default();
+    let mut assigned = vec![None; clusters.len()];
+    for ((shard, index), _) in claims {
+        if assigned[index].is_none() && taken.insert(shard) {
+            assigned[index] = Some(shard);
+        }
+    }
+    assigned
+}
+
+/// A UUIDv7 for a shard: the execution's start, and bits that its seed and the row number decide.
+///
+/// Source: RFC 9562, section 5.7.
+fn uuid_v7(started_us: i64, seed: u64, shard: ShardId) -> u128 {
+    let ms = u64::try_from(started_us / 1000).unwrap_or(0);
+    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(&shard.0.to_le_bytes(), seed).to_le_bytes();
+    let mut random = [0; 10];
+    random.copy_from_slice(&bits[..10]);
+    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().as_u128()
+}

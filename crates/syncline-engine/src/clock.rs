@@ -1,0 +1,27 @@
+//! The one place that knows the time.
+
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+/// Tells the time and waits; handed in, so that a simulation can run in time of its own.
+pub trait Clock: Send + Sync {
+    /// Now, in microseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_microsecond()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}

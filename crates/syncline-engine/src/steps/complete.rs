@@ -1,0 +1,177 @@
+//! The last step: the ledger is checked, the execution ends, the cursor stands.
+
+use super::delete::Missing;
+use super::{End, Execution};
+use crate::event::Event;
+use crate::execution::{EngineError, Report};
+use syncline_adapters::{AdapterError, ReadEnd};
+use syncline_core::record::Cursor;
+use syncline_store::StoreError;
+use syncline_store::execution::Finish;
+
+/// How the body of an execution ended, where it did not break.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) read: Option<ReadEnd>,
+    pub(super) missing: Missing,
+    pub(super) cancelled: bool,
+    pub(super) failed: Option<AdapterError>,
+}
+
+impl Outcome {
+    pub(super) fn of(end: End) -> Self {
+        match end {
+            End::Read(read) => Self { read: Some(read), ..Self::default() },
+            End::Cancelled => Self { cancelled: true, ..Self::default() },
+            End::Failed(error) => Self { failed: Some(error), ..Self::default() },
+        }
+    }
+}
+
+/// What is said of an execution at its end.
+#[derive(Default)]
+struct Verdict {
+    status: &'static str,
+    error: Option<String>,
+    hint: Option<String>,
+    /// Where the next read begins; `None` leaves it where it was.
+    cursor: Option<Cursor>,
+}
+
+impl Verdict {
+    fn new(status: &'static str, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, error: Some(error.into()), hint: Some(hint.into()), cursor: None }
+    }
+}
+
+/// Ends an execution, whatever came of it.
+pub(super) async fn finish(
+    mut execution: Execution<'_>,
+    outcome: Result<Outcome, EngineError>,
+) -> Result<Report, EngineError> {
+    let verdict = match outcome {
+        // Whoever took over ends the execution; this process has no say any more.
+        Err(EngineError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
+        Err(error) => Verdict::new(
+            "failed",
+            error.to_string(),
+            "what was committed before stands; `syncline run` goes on from there",
+        ),
+        Ok(outcome) => verdict(&execution, outcome).await?,
+    };
+    let status = verdict.status;
+    if status != "failed" && status != "cancelled" {
+        execution.advance("complete", 100.0);
+    }
+    let now = execution.clock.now();
+    execution
+        .world
+        .store
+        .finish(Finish {
+            execution: execution.begun.execution,
+            status: status.to_owned(),
+            checkpoint: execution.checkpoint(),
+            error: verdict.error.clone(),
+            cursor: verdict.cursor,
+            now,
+        })
+        .await?;
+    let duration_ms = u64::try_from((now - execution.begun.started) / 1000).unwrap_or(0);
+    let results = execution.counters;
+    execution.emit(&Event::Completed {
+        task_id: execution.name.clone(),
+        execution_id: execution.uuid(),
+        status: status.to_owned(),
+        records_processed: results.fetched,
+        records_created: results.created,
+        records_updated: results.updated,
+        records_failed: results.failed,
+        duration_ms,
+    });
+    Ok(Report {
+        task: execution.name.clone(),
+        execution: execution.uuid(),
+        status: status.to_owned(),
+        results,
+        error: verdict.error,
+        hint: verdict.hint,
+        duration_ms,
+        resumed: execution.begun.resumed.is_some(),
+        unchanged: !execution.wrote && status == "success",
+    })
+}
+
+async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict, EngineError> {
+    let results = &execution.counters;
+    let stopped = (!execution.full && !execution.replay).then(|| execution.cursor.clone());
+    if outcome.cancelled {
+        let cursor = stopped.filter(|cursor| !cursor.is_null());
+        let verdict = Verdict::new(
+            "cancelled",
+            format!("stopped after {} records, at a batch border", results.fetched),
+            "`syncline run` goes on from there",
+        );
+        return Ok(Verdict { cursor, ..verdict });
+    }
+    if let Some(error) = outcome.failed {
+        let hint = if error.is_transient() {
+            "the system may be back later: `syncline run` goes on from what was committed"
+        } else {
+            "mend the connection's settings, then `syncline check`"
+        };
+        let cursor = stopped.filter(|cursor| !cursor.is_null());
+        return Ok(Verdict { cursor, ..Verdict::new("failed", error.to_string(), hint) });
+    }
+    if let Some(error) = imbalance(execution).await? {
+        return Ok(Verdict::new("failed", error, "please report this; `syncline run --full` reads all anew"));
+    }
+    let end = outcome.read.unwrap_or_default();
+    let cursor = (!execution.replay && (end.complete || !execution.full)).then_some(end.cursor);
+    let verdict = match outcome.missing {
+        Missing::Fused { missing, live } => Verdict::new(
+            "partial",
+            format!("{missing} of {live} records are missing at the source; none was deleted here"),
+            "look at the source; if it is right, run again with `--allow-deletes`",
+        ),
+        Missing::Gaps(reason) => Verdict::new(
+            "partial",
+            format!("{reason}, so what is missing was not taken for deleted"),
+            "`syncline dead-letters list` shows what could not be read",
+        ),
+        _ if !end.complete => Verdict::new(
+            "partial",
+            end.incomplete_because.unwrap_or_else(|| "the source was not read to its end".to_owned()),
+            "run again when the source is whole",
+        ),
+        _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
+            "failed",
+            "no record could be read",
+            "`syncline dead-letters list` shows why",
+        ),
+        _ if results.failed > 0 => Verdict::new(
+            "partial",
+            format!("{} records could not be read", results.failed),
+            "`syncline dead-letters list` shows which, and why",
+        ),
+        _ => Verdict { status: "success", ..Verdict::default() },
+    };
+    Ok(Verdict { cursor, ..verdict })
+}
+
+/// What does not add up: an execution whose sums are wrong cannot end in success.
+async fn imbalance(execution: &Execution<'_>) -> Result<Option<String>, EngineError> {
+    let results = &execution.counters;
+    if !results.balance() {
+        return Ok(Some(format!("the ledger does not balance: {results:?}")));
+    }
+    let Some(before) = execution.live_before else { return Ok(None) };
+    let after = execution.world.store.live_links(execution.entity).await?;
+    let came = results.created + results.merged + results.revived;
+    let went = results.tombstoned + results.deleted;
+    Ok((before + came != after + went).then(|| {
+        format!(
+            "the ledger says {before} links + {came} - {went}, the store holds {after}: \
+             they do not agree"
+        )
+    }))
+}

@@ -1,0 +1,129 @@
+//! The sixth step, after a complete full read: what did not come is gone, unless that is too much at once.
+
+use super::plan::{deletion, plan_items};
+use super::{Execution, settle};
+use crate::execution::EngineError;
+use syncline_adapters::ReadEnd;
+use syncline_core::config::model::Fuse;
+use syncline_core::plan::planner::Outcome;
+use syncline_core::plan::rows::{LinkId, LinkRow};
+use syncline_core::plan::writes::{Counters, Plan};
+use syncline_store::StoreError;
+
+/// How many links are looked through at a time.
+const PAGE: usize = 5000;
+
+/// What became of the records that a full read did not find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The read says nothing about what is missing.
+    #[default]
+    NotAsked,
+    /// They are deleted here too; or there were none.
+    Deleted,
+    /// There are too many of them: nothing was deleted.
+    Fused {
+        /// How many are missing.
+        missing: u64,
+        /// Of how many.
+        live: u64,
+    },
+    /// The read had gaps, so nothing counts as missing.
+    Gaps(String),
+}
+
+/// Finds links whose record did not come, and deletes them, unless the fuse blows.
+pub(super) async fn missing(
+    execution: &mut Execution<'_>,
+    end: &ReadEnd,
+) -> Result<Missing, EngineError> {
+    if !execution.full || execution.replay {
+        return Ok(Missing::NotAsked);
+    }
+    if !end.complete {
+        let reason = end.incomplete_because.clone();
+        return Ok(Missing::Gaps(reason.unwrap_or_else(|| "the read did not end".to_owned())));
+    }
+    if execution.counters.failed > 0 {
+        let reason = format!("{} records could not be read", execution.counters.failed);
+        return Ok(Missing::Gaps(reason));
+    }
+    let (gone, live) = unseen(execution).await?;
+    let missing = gone.len() as u64;
+    let empty = execution.counters.fetched == 0 && live > 0;
+    let blown = empty || blows(execution.task.fuse, missing, live);
+    if blown && !execution.options.allow_deletes {
+        return Ok(Missing::Fused { missing, live });
+    }
+    for chunk in gone.chunks(usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000)) {
+        while !delete(execution, chunk).await? {}
+        settle::run(execution).await?;
+    }
+    Ok(Missing::Deleted)
+}
+
+/// Whether so many deletions stop and ask.
+fn blows(fuse: Fuse, missing: u64, live: u64) -> bool {
+    missing > fuse.count && missing as f64 > fuse.share * live as f64
+}
+
+/// Links that are live here and did not come, and how many are live.
+async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), EngineError> {
+    let store = &execution.world.store;
+    let (mut gone, mut live, mut after) = (Vec::new(), 0, LinkId(0));
+    loop {
+        let links = store.entity_links(execution.entity, after, PAGE).await?;
+        let Some(last) = links.last() else { return Ok((gone, live)) };
+        after = last.id;
+        live += links.len() as u64;
+        gone.extend(links.into_iter().filter(|link| !execution.has_seen(link.id)));
+    }
+}
+
+async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool, EngineError> {
+    let items = gone
+        .iter()
+        .map(|link| deletion(link.entity, link.external_id.clone(), None, true))
+        .collect();
+    let planned = plan_items(execution.world, execution.moment, items).await?;
+    let deleted = planned.outcomes.iter().filter(|o| **o == Outcome::Tombstoned).count() as u64;
+    let counters = Counters {
+        // These records were not fetched, so they are not in the sum.
+        updated: 0,
+        skipped: 0,
+        unchanged: 0,
+        tombstoned: 0,
+        deleted,
+        ..planned.counters
+    };
+    let before = execution.counters;
+    execution.counters.add(&counters);
+    execution.wrote = true;
+    let plan = Plan {
+        execution: execution.begun.execution,
+        checkpoint: Some(execution.checkpoint()),
+        ..planned.plan
+    };
+    match execution.world.store.commit(plan).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Stale) => {
+            execution.counters = before;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fuse_blows_only_when_count_and_share_are_both_passed() {
+        let fuse = Fuse { count: 10, share: 0.05 };
+        let cases = [(0, 0, false), (10, 10, false), (11, 100, true), (11, 220, false)];
+        for (missing, live, expected) in cases {
+            assert_eq!(blows(fuse, missing, live), expected, "{missing} of {live}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The second step: pages come from the adapter, or from what was handed in; failed reads are tried again.
+
+use super::Execution;
+use super::transform::{Work, transform};
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::execution::EngineError;
+use crate::retry::retry_delay;
+use futures_util::future::join;
+use std::sync::Arc;
+use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest, registry};
+use syncline_core::config::model::Retry;
+use syncline_core::record::Page;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Pages that may wait before each step: enough to keep all steps busy, few enough to bound memory.
+const PAGES_WAITING: usize = 4;
+
+/// What reads, what it was told to read, and how it tries again. Shares nothing with the steps that commit, so
+/// that both go on side by side.
+pub(super) struct Pump<'a> {
+    task: String,
+    retry: Retry,
+    clock: &'a dyn Clock,
+    cancel: CancellationToken,
+    on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    seed: u64,
+    source: Source,
+    request: ReadRequest,
+    pages: mpsc::Sender<Page>,
+}
+
+enum Source {
+    Adapter(Arc<dyn Adapter>),
+    Pages(Vec<Page>),
+}
+
+impl<'a> Execution<'a> {
+    /// Opens the adapter, and starts the transforming of whatever it will send.
+    pub(super) fn fetch(&mut self) -> Result<(Pump<'a>, mpsc::Receiver<Work>), EngineError> {
+        let connection = &self.world.config.connections[&self.task.connection];
+        let source = match self.options.pages.take() {
+            Some(pages) => Source::Pages(pages),
+            None => Source::Adapter(registry::open(connection, &self.world.base)?),
+        };
+        let (pages, receiver) = mpsc::channel(PAGES_WAITING);
+        let (sender, work) = mpsc::channel(PAGES_WAITING);
+        let (world, entity) = (self.world.clone(), self.entity);
+        let cursor_field = self.task.cursor_field.clone();
+        tokio::task::spawn_blocking(move || {
+            transform(&world, entity, cursor_field.as_deref(), receiver, &sender);
+        });
+        let pump = Pump {
+            task: self.name.clone(),
+            retry: self.task.retry,
+            clock: self.clock,
+            cancel: self.options.cancel.clone(),
+            on_event: self.options.on_event.clone(),
+            seed: self.moment.seed,
+            source,
+            request: self.request(),
+            pages,
+        };
+        Ok((pump, work))
+    }
+
+    fn request(&self) -> ReadRequest {
+        let cursor = match (&self.begun.resumed, self.full) {
+            (Some(checkpoint), _) if !checkpoint.cursor.is_null() => Some(checkpoint.cursor.clone()),
+            (_, true) => None,
+            (_, false) => self.begun.cursor.clone(),
+        };
+        let look_back = i64::try_from(self.task.look_back_s.saturating_mul(1_000_000));
+        let since = self.begun.high_water.filter(|_| !self.full);
+        let changed_since = self.task.cursor_field.as_ref().zip(since).map(|(field, mark)| {
+            let at_least = mark.saturating_sub(look_back.unwrap_or(i64::MAX));
+            ChangedSince { field: field.clone(), at_least }
+        });
+        ReadRequest {
+            entity: self.task.entity.clone(),
+            cursor,
+            full: self.full,
+            page_len: usize::try_from(self.task.batch.size.max(1)).unwrap_or(1000),
+            changed_since,
+        }
+    }
+}
+
+impl Pump<'_> {
+    /// Sends every page to the transforming step, until the source ends or nobody receives any more.
+    pub(super) async fn run(self) -> Result<ReadEnd, AdapterError> {
+        let adapter = match &self.source {
+            Source::Adapter(adapter) => adapter.clone(),
+            Source::Pages(pages) => return Ok(self.hand_over(pages).await),
+        };
+        let (mut attempt, mut request) = (0, self.request.clone());
+        loop {
+            let (sender, mut receiver) = mpsc::channel(PAGES_WAITING);
+            let mut last = None;
+            let forward = async {
+                while let Some(page) = receiver.recv().await {
+                    let cursor = page.cursor.clone();
+                    if self.pages.send(page).await.is_err() {
+                        break;
+                    }
+                    last = Some(cursor);
+                }
+                // Dropping the receiver tells the adapter to stop.
+                drop(receiver);
+            };
+            let (end, ()) = join(adapter.read(request.clone(), sender), forward).await;
+            let error = match end {
+                Err(error) if error.is_transient() => error,
+                end => return end,
+            };
+            // A try that got further is not held against the next one.
+            attempt = if last.is_some() { 1 } else { attempt + 1 };
+            request.cursor = last.or(request.cursor);
+            self.wait_to_retry(attempt, error).await?;
+        }
+    }
+
+    async fn wait_to_retry(&self, attempt: u32, error: AdapterError) -> Result<(), AdapterError> {
+        let asked = match &error {
+            AdapterError::Unavailable { retry_after_ms, .. } => *retry_after_ms,
+            _ => None,
+        };
+        let bits = self.seed.rotate_left(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let jitter = (bits >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
+        let Some(delay) = retry_delay(&self.retry, attempt, jitter, asked) else {
+            return Err(error);
+        };
+        if let Some(listener) = &self.on_event {
+            listener(&Event::RetryAttempt {
+                task_id: self.task.clone(),
+                attempt,
+                records_retried: 0,
+                records_succeeded: 0,
+                records_failed: 0,
+                error: error.to_string(),
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            });
+        }
+        tokio::select! {
+            () = self.clock.sleep(delay) => Ok(()),
+            () = self.cancel.cancelled() => Err(error),
+        }
+    }
+
+    /// Hands over what was given instead of a source. It is never all there is, so nothing counts as missing.
+    async fn hand_over(&self, pages: &[Page]) -> ReadEnd {
+        for page in pages {
+            if self.pages.send(page.clone()).await.is_err() {
+                break;
+            }
+        }
+        ReadEnd { complete: true, ..ReadEnd::default() }
+    }
+}

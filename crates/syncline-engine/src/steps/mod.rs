@@ -1,0 +1,138 @@
+//! The steps of an execution, in order.
+
+mod commit;
+mod complete;
+mod delete;
+mod fetch;
+mod plan;
+mod settle;
+mod transform;
+mod trigger;
+
+use crate::clock::Clock;
+use crate::event::{Event, Progress};
+use crate::execution::{EngineError, Options, Report};
+use crate::world::World;
+use std::sync::Arc;
+use syncline_adapters::{AdapterError, ReadEnd};
+use syncline_core::config::model::SyncTask;
+use syncline_core::plan::planner::Moment;
+use syncline_core::plan::rows::{EntityId, LinkId};
+use syncline_core::plan::writes::{Checkpoint, Counters};
+use syncline_core::record::Cursor;
+use syncline_store::execution::Begun;
+
+/// An execution on its way.
+pub(crate) struct Execution<'a> {
+    world: &'a Arc<World>,
+    name: String,
+    task: &'a SyncTask,
+    entity: EntityId,
+    clock: &'a dyn Clock,
+    options: Options,
+    begun: Begun,
+    moment: Moment,
+    /// When this process began with it, in microseconds since 1970.
+    taken_up: i64,
+    /// Records that were in the ledger when this process began with it.
+    taken_up_at: u64,
+    full: bool,
+    /// Whether records were handed in, instead of read.
+    replay: bool,
+    live_before: Option<u64>,
+    counters: Counters,
+    cursor: Cursor,
+    seen: Vec<u8>,
+    high_water: Option<i64>,
+    phase: &'static str,
+    percent: f64,
+    batches: u64,
+    wrote: bool,
+    cancelled: bool,
+}
+
+/// How the reading and planning of an execution ended.
+enum End {
+    /// The source was read as far as it goes.
+    Read(ReadEnd),
+    /// Somebody asked for a stop.
+    Cancelled,
+    /// The source broke off.
+    Failed(AdapterError),
+}
+
+/// Runs a task from trigger to completion.
+pub(crate) async fn run(
+    world: &Arc<World>,
+    task: &str,
+    clock: &dyn Clock,
+    options: Options,
+) -> Result<Report, EngineError> {
+    let mut execution = trigger::begin(world, task, clock, options).await?;
+    let outcome = execution.body().await;
+    complete::finish(execution, outcome).await
+}
+
+impl Execution<'_> {
+    async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
+        let end = self.read_and_commit().await?;
+        let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
+        let missing = delete::missing(self, &end).await?;
+        Ok(complete::Outcome { read: Some(end), missing, ..complete::Outcome::default() })
+    }
+
+    /// Marks a link as seen by this read.
+    fn see(&mut self, link: LinkId) {
+        let Ok(bit) = usize::try_from(link.0) else { return };
+        if self.seen.len() <= bit / 8 {
+            self.seen.resize(bit / 8 + 1, 0);
+        }
+        self.seen[bit / 8] |= 1 << (bit % 8);
+    }
+
+    fn has_seen(&self, link: LinkId) -> bool {
+        let Ok(bit) = usize::try_from(link.0) else { return false };
+        self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+    }
+
+    /// Moves on: neither phase nor percentage ever goes back.
+    fn advance(&mut self, phase: &'static str, percent: f64) {
+        if percent >= self.percent {
+            self.percent = percent.min(100.0);
+            self.phase = phase;
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            cursor: self.cursor.clone(),
+            counters: self.counters,
+            phase: self.phase.to_owned(),
+            percent: self.percent,
+            at: self.clock.now(),
+            high_water: self.high_water,
+            seen: self.seen.clone(),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let elapsed_s = (self.clock.now() - self.taken_up).max(1) as f64 / 1e6;
+        let done = self.counters.fetched.saturating_sub(self.taken_up_at) as f64;
+        let share = ((self.percent - 30.0) / 60.0).clamp(0.0, 1.0);
+        let eta_s = (share > 0.0 && self.taken_up_at == 0)
+            .then(|| elapsed_s * (1.0 - share) / share)
+            .filter(|eta| eta.is_finite());
+        Progress {
+            phase: self.phase.to_owned(),
+            percentage: self.percent,
+            records_per_s: done / elapsed_s,
+            eta_s,
+        }
+    }
+
+    fn emit(&self, event: &Event) {
+        if let Some(listener) = &self.options.on_event {
+            listener(event);
+        }
+    }
+}

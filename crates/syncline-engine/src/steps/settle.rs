@@ -1,0 +1,166 @@
+//! After each batch: records whose looked-up values changed are looked at again.
+
+use super::Execution;
+use super::plan::plan_items;
+use crate::execution::EngineError;
+use compact_str::CompactString;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use syncline_core::plan::planner::PlanError;
+use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow, ShardId, ShardRow};
+use syncline_core::plan::rules::{Content, Item};
+use syncline_core::plan::view::Need;
+use syncline_core::plan::writes::Plan;
+use syncline_store::StoreError;
+
+/// How many changed records are followed up in one batch.
+const BATCH: usize = 500;
+
+/// How often values may travel on within one batch: two types whose fields look each other up could go on for
+/// ever; what is left then waits for the next batch.
+const ROUNDS_MAX: usize = 16;
+
+pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+    if !execution.world.rules.types.iter().any(|rules| rules.looked_up) {
+        return Ok(());
+    }
+    for _ in 0..ROUNDS_MAX {
+        let changed = execution.world.store.unsettled(BATCH).await?;
+        if changed.is_empty() {
+            break;
+        }
+        while !round(execution, &changed).await? {}
+    }
+    Ok(())
+}
+
+/// Follows up some changed records; `false` when another process wrote in between.
+async fn round(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<bool, EngineError> {
+    let dependents = dependents(execution, changed).await?;
+    let items = items(execution, dependents).await?;
+    let planned = plan_items(execution.world, execution.moment, items).await?;
+    let mut counters = planned.counters;
+    (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
+    let before = execution.counters;
+    execution.counters.add(&counters);
+    let plan = Plan {
+        execution: execution.begun.execution,
+        settled: changed.to_vec(),
+        checkpoint: Some(execution.checkpoint()),
+        ..planned.plan
+    };
+    match execution.world.store.commit(plan).await {
+        Ok(committed) => {
+            execution.cancelled |= committed.cancel_requested;
+            Ok(true)
+        }
+        Err(StoreError::Stale) => {
+            execution.counters = before;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The records that look up one of the changed ones.
+async fn dependents(
+    execution: &Execution<'_>,
+    changed: &[LinkId],
+) -> Result<Vec<LinkId>, EngineError> {
+    let world = execution.world;
+    let need = Need { links: changed.to_vec(), ..Need::default() };
+    let found = world.store.read(need).await?;
+    let shards: FxHashMap<ShardId, ShardRow> =
+        found.shards.into_iter().map(|shard| (shard.id, shard)).collect();
+    let mut targets: BTreeSet<(EntityId, CompactString)> = BTreeSet::new();
+    for link in &found.links {
+        targets.insert((link.entity, link.external_id.clone()));
+        targets.extend(field_targets(execution, link, shards.get(&link.shard))?);
+    }
+    let need = Need { dependents: targets.into_iter().collect(), ..Need::default() };
+    let found = world.store.read(need).await?;
+    let links: BTreeSet<LinkId> = found.dependents.into_iter().map(|(_, link)| link).collect();
+    Ok(links.into_iter().collect())
+}
+
+/// The field values by which a record is found.
+fn field_targets(
+    execution: &Execution<'_>,
+    link: &LinkRow,
+    shard: Option<&ShardRow>,
+) -> Result<Vec<(EntityId, CompactString)>, EngineError> {
+    let rules = &execution.world.rules;
+    let Some(entity) = rules.entities.get(&link.entity) else { return Ok(Vec::new()) };
+    let shard_type = &rules.types[entity.shard_type];
+    let Some(json) = link.image.as_deref().or_else(|| shard.map(|shard| &*shard.data)) else {
+        return Ok(Vec::new());
+    };
+    if shard_type.found_by.is_empty() {
+        return Ok(Vec::new());
+    }
+    let image = shard_type.layout.read_json(json).map_err(|source| PlanError::Image {
+        external_id: link.external_id.to_string(),
+        source,
+    })?;
+    let mut targets = Vec::new();
+    for &field in &shard_type.found_by {
+        let name = &shard_type.layout.names()[field];
+        let pseudo = execution.world.entities.iter().find(|(_, known)| {
+            known.connection.is_empty()
+                && known.entity == *name
+                && known.shard_type == shard_type.layout.shard_type
+        });
+        if let (Some((&id, _)), Some(value)) = (pseudo, &image[field]) {
+            targets.push((id, CompactString::new(value.to_plain())));
+        }
+    }
+    Ok(targets)
+}
+
+/// What the dependents say, with their looked-up values to be found anew.
+async fn items(
+    execution: &Execution<'_>,
+    dependents: Vec<LinkId>,
+) -> Result<Vec<Item>, EngineError> {
+    let world = execution.world;
+    let mut edges: FxHashMap<LinkId, Vec<EdgeTarget>> = FxHashMap::default();
+    for row in world.store.edges_from(dependents.clone()).await? {
+        let target = CompactString::new(&row.target);
+        let edge = EdgeTarget { kind: row.kind, entity: row.entity, target };
+        edges.entry(row.link).or_default().push(edge);
+    }
+    let need = Need { links: dependents, ..Need::default() };
+    let found = world.store.read(need).await?;
+    let shards: FxHashMap<ShardId, ShardRow> =
+        found.shards.into_iter().map(|shard| (shard.id, shard)).collect();
+    let mut items = Vec::new();
+    for link in found.links {
+        let Some(rules) = world.rules.entities.get(&link.entity) else { continue };
+        let Some(conversion) = &rules.conversion else { continue };
+        let json = link.image.as_deref().or_else(|| shards.get(&link.shard).map(|s| &*s.data));
+        let (Some(json), false) = (json, conversion.lookups.is_empty() || link.deleted) else {
+            continue;
+        };
+        let layout = &world.rules.types[rules.shard_type].layout;
+        let mut image = layout.read_json(json).map_err(|source| PlanError::Image {
+            external_id: link.external_id.to_string(),
+            source,
+        })?;
+        let mut edges = edges.remove(&link.id).unwrap_or_default();
+        edges.sort_unstable();
+        let wanted = |kind| edges.iter().find(|e| e.kind == kind).map(|e| e.target.clone());
+        let lookups = conversion.lookups.iter().map(|rule| wanted(rule.kind)).collect();
+        for spec in conversion.converter.lookups() {
+            image[spec.field] = None;
+        }
+        items.push(Item {
+            entity: link.entity,
+            external_id: link.external_id,
+            modified: link.modified,
+            contributor: None,
+            counts: false,
+            content: Content::Image { image, lookups, edges },
+        });
+    }
+    Ok(items)
+}

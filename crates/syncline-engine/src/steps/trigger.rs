@@ -1,0 +1,96 @@
+//! The first step: takes the task's lease, and finds out where to begin.
+
+use super::Execution;
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::execution::{EngineError, Options};
+use crate::world::World;
+use std::sync::Arc;
+use syncline_core::config::model::ReadMode;
+use syncline_core::plan::planner::Moment;
+use syncline_store::execution::Begin;
+use uuid::Uuid;
+
+pub(super) async fn begin<'a>(
+    world: &'a Arc<World>,
+    task_name: &str,
+    clock: &'a dyn Clock,
+    options: Options,
+) -> Result<Execution<'a>, EngineError> {
+    let (task, entity) = world.task(task_name)?;
+    let full = options.full || task.mode == ReadMode::Full;
+    let now = clock.now();
+    // A replay has no source to go on with, so it never takes up what another run left.
+    let kind = match (&options.pages, full) {
+        (Some(_), _) => format!("replay-{now}"),
+        (None, true) => "full".to_owned(),
+        (None, false) => "incremental".to_owned(),
+    };
+    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(task_name.as_bytes(), options.seed);
+    let begun = world
+        .store
+        .begin(Begin {
+            task: task_name.to_owned(),
+            trigger: options.trigger.as_str().to_owned(),
+            worker: options.worker.clone(),
+            now,
+            uuid: execution_uuid(now, bits),
+            fingerprint: format!("{}-{kind}", world.fingerprint),
+        })
+        .await?;
+    let live_before = match begun.resumed {
+        Some(_) => None,
+        None => Some(world.store.live_links(entity).await?),
+    };
+    let resumed = begun.resumed.clone().unwrap_or_default();
+    let execution = Execution {
+        world,
+        name: task_name.to_owned(),
+        task,
+        entity,
+        clock,
+        moment: Moment {
+            execution: begun.execution,
+            started: begun.started,
+            seed: options.seed ^ begun.execution.0.cast_unsigned(),
+        },
+        taken_up: now,
+        taken_up_at: resumed.counters.fetched,
+        full,
+        replay: options.pages.is_some(),
+        live_before,
+        counters: resumed.counters,
+        cursor: resumed.cursor,
+        seen: resumed.seen,
+        high_water: resumed.high_water.max(begun.high_water),
+        phase: "initializing",
+        percent: resumed.percent,
+        batches: 0,
+        wrote: false,
+        cancelled: false,
+        options,
+        begun,
+    };
+    execution.emit(&Event::Triggered {
+        task_id: execution.name.clone(),
+        tenant_id: world.tenant.clone(),
+        execution_id: execution.uuid(),
+        triggered_by: execution.options.trigger.as_str().to_owned(),
+        resumed: execution.begun.resumed.is_some(),
+    });
+    Ok(execution)
+}
+
+impl Execution<'_> {
+    /// The execution's id outside.
+    pub(super) fn uuid(&self) -> String {
+        Uuid::from_u128(self.begun.uuid).to_string()
+    }
+}
+
+fn execution_uuid(now_us: i64, bits: u128) -> u128 {
+    let ms = u64::try_from(now_us / 1000).unwrap_or(0);
+    let mut random = [0; 10];
+    random.copy_from_slice(&bits.to_le_bytes()[..10]);
+    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().as_u128()
+}

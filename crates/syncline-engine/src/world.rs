@@ -1,0 +1,98 @@
+//! A configuration bound to a store: what an execution runs with.
+
+use crate::execution::EngineError;
+use rustc_hash::FxHashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use syncline_core::config::model::{Config, SyncTask};
+use syncline_core::plan::program::{Program, ProgramIds};
+use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
+use syncline_core::plan::rules::Rules;
+use syncline_store::{Catalog, Store};
+
+/// A configuration, compiled and bound to the row numbers of a store.
+pub struct World {
+    /// The configuration.
+    pub config: Config,
+    /// The folder that relative paths start from.
+    pub base: PathBuf,
+    /// Where shards are kept.
+    pub store: Arc<dyn Store>,
+    /// The compiled rules.
+    pub rules: Rules,
+    /// The tenant.
+    pub tenant: String,
+    /// Every entity of the store by row number, those that the configuration no longer has included.
+    pub entities: FxHashMap<EntityId, EntityName>,
+    /// Every relationship of the store.
+    pub kinds: FxHashMap<KindId, String>,
+    /// Every shard type of the store.
+    pub shard_types: FxHashMap<TypeId, String>,
+    /// Names the configuration: equal text means equal outcome for equal input.
+    pub fingerprint: String,
+    tasks: FxHashMap<String, EntityId>,
+}
+
+impl World {
+    /// Binds a compiled configuration to a store.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub async fn open(
+        config: Config,
+        program: Program,
+        base: &Path,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, EngineError> {
+        let names = program.names();
+        let tenant = program.tenant().to_owned();
+        let task_entities: Vec<(String, EntityName)> = config
+            .sync_tasks
+            .keys()
+            .filter_map(|task| Some((task.clone(), program.task_entity(task)?.clone())))
+            .collect();
+        let ids = store
+            .register(Catalog {
+                shard_types: names.shard_types.clone(),
+                entities: names.entities.clone(),
+                kinds: names.kinds.clone(),
+            })
+            .await?;
+        let (all, all_ids) = store.catalog().await?;
+        let ids =
+            ProgramIds { shard_types: ids.shard_types, entities: ids.entities, kinds: ids.kinds };
+        let known: Vec<(EntityName, EntityId)> =
+            all.entities.into_iter().zip(all_ids.entities).collect();
+        let of_task = |name: &EntityName| names.entities.iter().position(|known| known == name);
+        let tasks = task_entities
+            .iter()
+            .filter_map(|(task, name)| Some((task.clone(), ids.entities[of_task(name)?])))
+            .collect();
+        let json = serde_json::to_string(&config).unwrap_or_default();
+        Ok(Self {
+            rules: program.bind(&names, &ids, &known),
+            fingerprint: format!("{:032x}", xxhash_rust::xxh3::xxh3_128(json.as_bytes())),
+            entities: known.into_iter().map(|(name, id)| (id, name)).collect(),
+            kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
+            shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
+            base: base.to_owned(),
+            config,
+            store,
+            tenant,
+            tasks,
+        })
+    }
+
+    /// A task and the entity of its records.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration has no such task.
+    pub fn task(&self, name: &str) -> Result<(&SyncTask, EntityId), EngineError> {
+        match (self.config.sync_tasks.get(name), self.tasks.get(name)) {
+            (Some(task), Some(&entity)) => Ok((task, entity)),
+            _ => Err(EngineError::UnknownTask(name.to_owned())),
+        }
+    }
+}
