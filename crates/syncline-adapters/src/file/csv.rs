@@ -232,7 +232,8 @@ impl CsvRows {
         let name = &self.columns[number].name;
         let byte = bytes.get(at).copied().unwrap_or_default();
         format!(
-            "column `{name}` is not valid text in this encoding: byte {} of it is 0x{byte:02X}; set `encoding`",
+            "column `{name}` is not valid text in this encoding: byte {} of it is 0x{byte:02X}; \
+             set `encoding`",
             at + 1
         )
     }
