@@ -5,6 +5,7 @@ use super::rows::Rows;
 use super::settings::Settings;
 use super::unpack::{Decoding, unpack};
 use super::window::{Fault, Window};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -123,4 +124,46 @@ fn a_system_that_breaks_off_is_not_a_damaged_file() {
     let mut damaged = window(text.chain(Failing), false);
     let fault = damaged.look_ahead(1000).and_then(|()| damaged.fill().map(|_| ()));
     assert!(matches!(fault, Err(Fault::Broken(_))));
+}
+
+/// What a read of any bytes comes to, as text that can be compared.
+fn outcome(format: FileFormat, bytes: &[u8], piece_len: usize) -> String {
+    let mut page = PageBuilder::new(None);
+    let settings = settings(format, 16);
+    let input = Dribble(Cursor::new(bytes.to_vec()), piece_len);
+    let mut rows = match Rows::new(format, window(input, true), &settings, &mut BTreeMap::new()) {
+        Ok(rows) => rows,
+        Err(fault) => return format!("{fault:?}"),
+    };
+    let end = loop {
+        match rows.next(&mut page) {
+            Ok(true) => {}
+            end => break end,
+        }
+    };
+    format!("{:?} {end:?} {:?}", page.take(ReadCursor::Null, None), rows.mark())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_in_any_pieces_come_to_the_same(
+        bytes in prop::collection::vec(
+            prop::sample::select(b"{}[]\"\"\",,::\n\n\r\\a1 \xC3\xA9\xFF".to_vec()),
+            0..80,
+        ),
+        piece_len in 1_usize..9,
+    ) {
+        let document = [b"{\"data\":[", bytes.as_slice(), b"]}"].concat();
+        for (format, bytes) in [
+            (FileFormat::Csv, &bytes),
+            (FileFormat::Jsonl, &bytes),
+            (FileFormat::Json, &bytes),
+            (FileFormat::Json, &document),
+        ] {
+            let whole = outcome(format, bytes, usize::MAX);
+            prop_assert_eq!(outcome(format, bytes, piece_len), whole, "{:?}", format);
+        }
+    }
 }
