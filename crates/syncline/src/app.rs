@@ -101,18 +101,13 @@ impl App {
 
     /// The path of a store that is there, and the tenant that it should belong to.
     fn store(&self, path: Option<&Path>) -> Result<(PathBuf, String), Error> {
-        let located = match Located::find(self.path(path)) {
-            Ok(located) => Some(located),
-            Err(_) if self.options.store.is_some() => None,
-            Err(error) => return Err(error),
-        };
-        let peeked = located
-            .map(|located| Workspace::peek(located, &self.options, |secrets| self.keep(secrets)));
-        let (store, tenant) = match (peeked.transpose(), &self.options.store) {
-            (Ok(Some(peeked)), _) => peeked,
-            (_, Some(store)) => (store.clone(), "default".to_owned()),
+        let peeked = Located::find(self.path(path)).and_then(|located| {
+            Workspace::peek(located, &self.options, |secrets| self.keep(secrets))
+        });
+        let (store, tenant) = match (peeked, &self.options.store) {
+            (Ok(peeked), _) => peeked,
+            (Err(_), Some(store)) => (store.clone(), "default".to_owned()),
             (Err(error), None) => return Err(error),
-            (Ok(None), None) => unreachable!("without `--store` a configuration was found"),
         };
         tracing::debug!(store = %store.display(), "opening the store");
         if store.exists() { Ok((store, tenant)) } else { Err(Error::NoStore(store)) }
@@ -131,8 +126,10 @@ impl App {
 
 fn log_to_stderr(secrets: &Arc<RwLock<Secrets>>) {
     let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("syncline=debug,syncline_core=debug,syncline_store=debug,\
-             syncline_adapters=debug,syncline_engine=debug,warn")
+        EnvFilter::new(
+            "syncline=debug,syncline_core=debug,syncline_store=debug,\
+             syncline_adapters=debug,syncline_engine=debug,warn",
+        )
     });
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

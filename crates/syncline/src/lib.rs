@@ -51,6 +51,7 @@ pub mod error;
 pub mod output;
 pub mod preview;
 mod progress;
+pub mod reference;
 mod report;
 mod signals;
 mod syncing;

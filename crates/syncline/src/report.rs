@@ -68,7 +68,8 @@ pub(crate) fn print_tasks(
         out.line(format!("  {line}"))?;
     }
     let reports = || outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok());
-    if reports().next().is_some() && outcomes.iter().all(|o| o.result.is_ok())
+    if reports().next().is_some()
+        && outcomes.iter().all(|o| o.result.is_ok())
         && reports().all(|report| report.unchanged)
     {
         out.line(out.paint(Tone::Good, "nothing changed, nothing written"))?;
@@ -82,29 +83,41 @@ fn parts(sum: &Counters) -> Vec<String> {
         shown.map(|(n, what)| format!("{} {what}", count(*n))).collect::<Vec<_>>().join(", ")
     };
     let lines = [
-        ("updated", list(&[
-            (sum.merged, "joined a shard of other records"),
-            (sum.resolved, "with a conflict decided"),
-            (sum.tombstoned, "deleted at the source"),
-        ])),
-        ("skipped", list(&[
-            (sum.unchanged, "unchanged"),
-            (sum.filtered, "filtered"),
-            (sum.invalid, "invalid"),
-            (sum.held, "held"),
-        ])),
+        (
+            "updated",
+            list(&[
+                (sum.merged, "joined a shard of other records"),
+                (sum.resolved, "with a conflict decided"),
+                (sum.tombstoned, "deleted at the source"),
+            ]),
+        ),
+        (
+            "skipped",
+            list(&[
+                (sum.unchanged, "unchanged"),
+                (sum.filtered, "filtered"),
+                (sum.invalid, "invalid"),
+                (sum.held, "held"),
+            ]),
+        ),
         ("missing at the source", list(&[(sum.deleted, "deleted")])),
-        ("derived", list(&[
-            (sum.derived_created, "created"),
-            (sum.derived_updated, "updated"),
-            (sum.derived_unchanged, "unchanged"),
-        ])),
-        ("shards", list(&[
-            (sum.shards_created, "created"),
-            (sum.shards_updated, "updated"),
-            (sum.shards_merged, "merged into others"),
-            (sum.shards_deleted, "deleted"),
-        ])),
+        (
+            "derived",
+            list(&[
+                (sum.derived_created, "created"),
+                (sum.derived_updated, "updated"),
+                (sum.derived_unchanged, "unchanged"),
+            ]),
+        ),
+        (
+            "shards",
+            list(&[
+                (sum.shards_created, "created"),
+                (sum.shards_updated, "updated"),
+                (sum.shards_merged, "merged into others"),
+                (sum.shards_deleted, "deleted"),
+            ]),
+        ),
     ];
     let said = lines.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(name, text)| format!("{name}: {text}")).collect()

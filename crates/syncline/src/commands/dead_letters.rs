@@ -246,8 +246,11 @@ async fn settle(
     replayed: &mut Replayed,
 ) -> Result<(), Error> {
     let store = sync.store();
-    let Some(execution) =
-        store.executions(Some(&report.task), 10).await?.into_iter().find(|row| row.uuid == report.execution)
+    let Some(execution) = store
+        .executions(Some(&report.task), 10)
+        .await?
+        .into_iter()
+        .find(|row| row.uuid == report.execution)
     else {
         return Ok(());
     };

@@ -76,10 +76,8 @@ async fn list(
         let fetched = count(row.checkpoint.counters.fetched);
         vec![id, row.task.clone(), status(row).to_owned(), time(row.started), took, fetched]
     });
-    app.out.table(
-        &["execution", "task", "status", "started", "time", "records"],
-        lines.collect(),
-    )?;
+    app.out
+        .table(&["execution", "task", "status", "started", "time", "records"], lines.collect())?;
     Ok(Exit::Success)
 }
 

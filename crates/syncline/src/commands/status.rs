@@ -38,7 +38,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         tasks.entry(task).or_default();
     }
     for stats in store.task_stats().await? {
-        tasks.entry(stats.task.clone()).or_default().stats = Some(stats);
+        let standing = tasks.entry(stats.task.clone()).or_default();
+        standing.stats = Some(stats);
     }
     // A task that has not ended yet has no statistics, so the newest executions are looked through too.
     for row in store.executions(None, 1000).await? {
