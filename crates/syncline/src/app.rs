@@ -44,6 +44,7 @@ impl App {
     ///
     /// When there is none, or it is wrong.
     pub fn load(&self, path: Option<&Path>) -> Result<Workspace, Error> {
+        self.keep_place(path);
         let located = Located::find(self.path(path))?;
         let loaded = Workspace::load(located, &self.options, |secrets| self.keep(secrets));
         if let Ok(workspace) = &loaded {
@@ -101,6 +102,7 @@ impl App {
 
     /// The path of a store that is there, and the tenant that it should belong to.
     fn store(&self, path: Option<&Path>) -> Result<(PathBuf, String), Error> {
+        self.keep_place(path);
         let peeked = Located::find(self.path(path)).and_then(|located| {
             Workspace::peek(located, &self.options, |secrets| self.keep(secrets))
         });
@@ -117,11 +119,31 @@ impl App {
         path.or(self.config.as_deref()).unwrap_or(Path::new("."))
     }
 
+    /// Remembers what advice has to add to a command, so that it means this project from this folder.
+    fn keep_place(&self, path: Option<&Path>) {
+        let mut options = Vec::new();
+        let path = self.path(path);
+        if path != Path::new(".") {
+            options.push(format!("--config {}", quoted(path)));
+        }
+        if let Some(store) = &self.options.store {
+            options.push(format!("--store {}", quoted(store)));
+        }
+        self.out.keep_place(options.join(" "));
+    }
+
     /// Remembers the secrets of a configuration, so that nothing prints them.
     fn keep(&self, secrets: &Secrets) {
         let mut kept = self.out.secrets().write().unwrap_or_else(PoisonError::into_inner);
         *kept = secrets.clone();
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn log_to_stderr(secrets: &Arc<RwLock<Secrets>>) {

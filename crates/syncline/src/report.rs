@@ -28,10 +28,10 @@ pub(crate) async fn print(
     }
     print_tasks(out, outcomes, duration_ms)?;
     let holds = holdings(store).await?;
-    out.line(format!("store: {}", holds.text))?;
+    out.line(out.advise(&format!("store: {}", holds.text)))?;
     if holds.dead_letters > 0 {
         let letters = counted(holds.dead_letters, "dead letter");
-        out.line(format!("{letters}: `syncline dead-letters list` shows them"))?;
+        out.line(out.advise(&format!("{letters}: `syncline dead-letters list` shows them")))?;
     }
     for outcome in outcomes {
         print_trouble(out, outcome)?;
@@ -150,9 +150,11 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
         texts.push("no shards".to_owned());
     }
     texts.push(counted(counts.links, "link"));
-    texts.push(format!("{} linked", counted(counts.edges_linked, "edge")));
+    if counts.edges_linked > 0 {
+        texts.push(format!("{} linked", counted(counts.edges_linked, "edge")));
+    }
     if counts.edges_waiting > 0 {
-        texts.push(format!("{} waiting for their target", count(counts.edges_waiting)));
+        texts.push(format!("{} waiting", counted(counts.edges_waiting, "edge")));
     }
     if counts.reviews > 0 {
         texts.push(format!("{} to decide (`syncline conflicts`)", counted(counts.reviews, "pair")));
@@ -181,7 +183,10 @@ pub(crate) fn print_trouble(out: &Output, outcome: &TaskOutcome) -> Result<(), E
     let tone = if exit_of(outcome) == Exit::Partial { Tone::Warn } else { Tone::Bad };
     out.line(out.scrub(&format!("{}: {error}", out.paint(tone, &outcome.task))))?;
     match hint {
-        Some(hint) => out.line(out.scrub(&format!("  {}: {hint}", out.paint(Tone::Good, "hint")))),
+        Some(hint) => {
+            let hint = out.advise(&hint);
+            out.line(out.scrub(&format!("  {}: {hint}", out.paint(Tone::Good, "hint"))))
+        }
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::commands::run::{chosen, run_tasks};
 use crate::error::{Error, Exit};
-use crate::output::{Tone, count, counted, shorten};
+use crate::output::{Tone, count, shorten};
 use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
 use crate::report;
 use crate::signals::cancel_on_signal;
@@ -99,7 +99,8 @@ fn print_rest(app: &App, all: usize, limit: usize, what: &str) -> Result<(), Err
     if rest == 0 {
         return Ok(());
     }
-    app.out.line(format!("… and {} more (--limit 0 shows all)", counted(rest, what)))
+    let plural = if rest == 1 { "" } else { "s" };
+    app.out.line(format!("… and {} more {what}{plural} (--limit 0 shows all)", count(rest)))
 }
 
 fn print_shard(app: &App, change: &ShardChange) -> Result<(), Error> {

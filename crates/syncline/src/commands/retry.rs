@@ -58,7 +58,9 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
             ..DeadLetterFilter::default()
         };
         let letters = sync.store().dead_letters(filter).await?;
-        outcomes.extend(replay(app, &sync, letters, &cancel).await?.outcomes);
+        let replayed = replay(app, &sync, letters, &cancel).await?;
+        replayed.print(app)?;
+        outcomes.extend(replayed.outcomes);
     }
     if outcomes.is_empty() && !app.out.json {
         app.out.line("nothing to retry: everything went through")?;

@@ -59,7 +59,7 @@ fn no_configuration_is_an_error_that_names_the_way_to_one() {
 #[test]
 fn secrets_are_nowhere_even_in_debug_output() {
     let secret = "hunter2-hunter2";
-    let config = CONTACTS.replace("contacts.csv", "${env:DATA_PATH}");
+    let config = CONTACTS.replace("contacts.csv", "\"${env:DATA_PATH}\"");
     let project = Project::new(&[("syncline.yaml", &config)]);
     for args in [
         &["run", "--debug", "--json"][..],
