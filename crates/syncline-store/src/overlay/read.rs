@@ -4,6 +4,8 @@ use super::own::Own;
 use super::{Answer, Outcome, OverlayStore};
 use crate::Store;
 use crate::query::ShardFilter;
+use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, ShardId, ShardRow};
 use syncline_core::plan::view::{Found, Need};
@@ -17,43 +19,48 @@ impl OverlayStore {
     pub(super) async fn read_all(&self, need: Need) -> Outcome<Found> {
         let asked = self.own().need_of_base(&need);
         let mut found = self.base_read(asked).await?;
-        let late = {
-            let own = self.own();
-            found.members = own.members(&need.keys, need.members_max, &found.members);
-            found.edges = own.match_edges(&need.links, found.edges);
-            found.dependents = own.dependents(&need.dependents, &found.dependents);
-            let ids = need.links.iter().chain(found.dependents.iter().map(|(_, link)| link));
-            let records = need.records.iter().filter_map(|record| own.records.get(record));
-            let asked: BTreeSet<LinkId> = ids
-                .copied()
-                .chain(records.copied())
-                .chain(found.links.iter().map(|l| l.id))
-                .collect();
-            let mut links: BTreeMap<LinkId, LinkRow> =
-                found.links.into_iter().map(|link| (link.id, link)).collect();
-            links.extend(asked.iter().filter_map(|id| Some((*id, own.links.get(id)?.clone()))));
-            let pointing: BTreeSet<LinkId> = found.dependents.iter().map(|(_, l)| *l).collect();
-            let is_record = |link: &LinkRow| {
-                need.records.iter().any(|(e, id)| *e == link.entity && *id == link.external_id)
-            };
-            let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
-            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
-            links.retain(|id, link| {
-                wanted.contains(id)
-                    || pointing.contains(id)
-                    || need.dependents.is_empty()
-                    || is_record(link)
-            });
-            found.links = links.into_values().collect();
-            let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
-            found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
-            found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
-            found.epoch = found.epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
-            let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
-            of_wanted.map(|link| link.shard).collect::<BTreeSet<ShardId>>()
-        };
+        let missing = self.overlay_links(&need, &mut found);
+        if !missing.is_empty() {
+            // Links of the base whose edges are ours.
+            let more = self.base_read(Need { links: missing, ..Need::default() }).await?;
+            found.links.extend(more.links);
+            found.links.sort_unstable_by_key(|link| link.id);
+        }
+        let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
+        let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
+        let late = of_wanted.map(|link| link.shard).collect();
         found.shards = self.shards_of(late).await?;
         Ok(found)
+    }
+
+    /// Puts what is here over what the base found; returns the links that are still to be read there.
+    fn overlay_links(&self, need: &Need, found: &mut Found) -> Vec<LinkId> {
+        let own = self.own();
+        found.members = own.members(&need.keys, need.members_max, &found.members);
+        found.edges = own.match_edges(&need.links, std::mem::take(&mut found.edges));
+        found.dependents = own.dependents(&need.dependents, &found.dependents);
+        let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
+        let pointing = found.dependents.iter().map(|(_, link)| *link);
+        let mut asked: BTreeSet<LinkId> = need.links.iter().copied().chain(pointing).collect();
+        asked.extend(need.records.iter().filter_map(|record| own.records.get(record)));
+        let mut links: BTreeMap<LinkId, LinkRow> = std::mem::take(&mut found.links)
+            .into_iter()
+            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
+            .filter(|link| {
+                asked.contains(&link.id)
+                    || records.contains(&(link.entity, link.external_id.clone()))
+            })
+            .map(|link| (link.id, link))
+            .collect();
+        links.extend(asked.iter().filter_map(|id| Some((*id, own.links.get(id)?.clone()))));
+        let missing = found.dependents.iter().map(|(_, link)| *link);
+        let missing: BTreeSet<LinkId> = missing.filter(|link| !links.contains_key(link)).collect();
+        found.links = links.into_values().collect();
+        let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
+        found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
+        found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
+        found.epoch = found.epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
+        missing.into_iter().collect()
     }
 
     pub(super) async fn shards_of(&self, ids: BTreeSet<ShardId>) -> Outcome<Vec<ShardRow>> {

@@ -11,8 +11,8 @@ pub(super) struct KeyFilter {
     words: Vec<u64>,
 }
 
-/// 8 MiB: one needless look-up in 2,000 at 2.7 million keys, in 25 at 10 million. Beyond 30 million it no
-/// longer helps, and costs little.
+/// 8 MiB: at 2.7 million keys hardly one look-up is needless, at 10 million one in twenty. Beyond 30 million
+/// it no longer helps, and costs little.
 const WORDS: usize = 1 << 20;
 
 impl KeyFilter {
