@@ -74,7 +74,7 @@ impl Default for Options {
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
             cache_kib: 96 * 1024,
-            wal_pages: 100_000,
+            wal_pages: 25_000,
             pages_max: None,
         }
     }
