@@ -10,9 +10,9 @@ use crate::syncing::Syncline;
 use clap::Subcommand;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
+use syncline_engine::{Clock, SystemClock};
 use syncline_store::Store;
 use syncline_store::query::{DeadLetterFilter, DeadLetterRow};
 use tokio_util::sync::CancellationToken;
@@ -166,7 +166,7 @@ async fn found(store: &dyn Store, ids: Vec<i64>) -> Result<Vec<DeadLetterRow>, E
 }
 
 async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let sync = app.open(None).await?;
     let letters = if ids.is_empty() {
         let filter = DeadLetterFilter { task, limit: usize::MAX, ..Default::default() };
@@ -181,7 +181,7 @@ async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<E
     let cancel = cancel_on_signal(&app.out);
     let replayed = replay(app, &sync, letters, &cancel).await?;
     replayed.print(app)?;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     let exit =
         report::print(&app.out, &replayed.outcomes, sync.store().as_ref(), duration_ms).await?;
     let all_well = replayed.refused == 0 && replayed.unreadable == 0;

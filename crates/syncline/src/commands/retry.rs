@@ -9,8 +9,7 @@ use crate::error::{Error, Exit};
 use crate::report;
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
-use std::time::Instant;
-use syncline_engine::Trigger;
+use syncline_engine::{Clock, SystemClock, Trigger};
 use syncline_store::execution::ExecutionRow;
 use syncline_store::query::DeadLetterFilter;
 
@@ -29,7 +28,7 @@ pub struct Args {
 ///
 /// When there is no such execution, or it is still running.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let sync = app.open(None).await?;
     let (mut again, mut refused) = (Vec::new(), Vec::new());
     for row in chosen(&sync, args.what.as_deref()).await? {
@@ -66,7 +65,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         app.out.line("nothing to retry: everything went through")?;
         return Ok(Exit::Success);
     }
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
 }
 
