@@ -46,6 +46,10 @@ pub enum Command {
         id: i64,
     },
     /// Runs them through their task again, for when the configuration was mended
+    #[command(
+        after_help = "They leave the list; a record that is refused again is on it anew, with its \
+        old place and its present problems. A line that never was a record has to be mended at its source."
+    )]
     Replay {
         /// Their numbers
         #[arg(required_unless_present_any = ["all", "task"], conflicts_with_all = ["all", "task"])]

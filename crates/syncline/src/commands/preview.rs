@@ -13,6 +13,11 @@ use syncline_engine::{Clock, SystemClock};
 
 /// Shows exactly what a run would change, field by field. Nothing is written; a store that is not there is not made.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The run itself happens, on a store in memory over the real one, which is read as it is now. \
+    A store \
+    that is not there is not made."
+)]
 pub struct Args {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,

@@ -6,6 +6,7 @@ use crate::commands::executions::find;
 use crate::commands::run::run_tasks;
 use crate::commands::status::status;
 use crate::error::{Error, Exit};
+use crate::output::counted;
 use crate::report;
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
@@ -16,6 +17,11 @@ use syncline_store::query::DeadLetterFilter;
 /// Runs again what did not go through. An execution that failed, was cancelled or was interrupted goes on where it
 /// stopped; of one that ended, the records that were refused are replayed.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "An execution that failed, was cancelled or was interrupted goes on where it stopped; \
+    of one that \
+    ended, the records that were refused are replayed."
+)]
 pub struct Args {
     /// An execution's id (or its start), or a task: its last one. Default: the last one of every task
     #[arg(value_name = "EXECUTION|TASK")]
@@ -62,7 +68,13 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         outcomes.extend(replayed.outcomes);
     }
     if outcomes.is_empty() && !app.out.json {
-        app.out.line("nothing to retry: everything went through")?;
+        app.out.line("nothing to retry: the last runs went through")?;
+        let left = sync.store().counts().await?.dead_letters;
+        if left > 0 {
+            let letters = counted(left, "dead letter");
+            let advice = format!("{letters} of earlier runs: `syncline dead-letters replay --all`");
+            app.out.line(app.out.advise(&advice))?;
+        }
         return Ok(Exit::Success);
     }
     let duration_ms = report::since(begun);

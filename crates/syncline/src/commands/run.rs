@@ -16,6 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Reads records and brings the shards up to date: all tasks in the order of their names, or those that are named.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "All tasks run in the order of their names, or those that are named, in that order. \
+    A task that another process \
+    runs does not hold up the others. \
+    The report accounts for every record: fetched = created + updated + \
+    skipped + failed."
+)]
 pub struct Args {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,
