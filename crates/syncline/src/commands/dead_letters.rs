@@ -17,6 +17,9 @@ use syncline_store::Store;
 use syncline_store::query::{DeadLetterFilter, DeadLetterRow};
 use tokio_util::sync::CancellationToken;
 
+/// So many dead letters are run together.
+const PAGE_LEN: usize = 1000;
+
 /// Lists, shows or replays records that were refused.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -239,14 +242,16 @@ pub(crate) async fn replay(
             }
         }
     }
+    for task in tasks.keys() {
+        sync.know(task)?;
+    }
     for (task, letters) in tasks {
-        sync.know(&task)?;
         if cancel.is_cancelled() {
             break;
         }
         let ids: Vec<i64> = letters.iter().map(|(id, _, _)| *id).collect();
-        let page = page(letters);
-        let report = run_pages(app, sync, &task, vec![page], cancel.clone()).await?;
+        let pages = letters.chunks(PAGE_LEN).map(page).collect();
+        let report = run_pages(app, sync, &task, pages, cancel.clone()).await?;
         settle(sync, &report, &ids, &mut replayed).await?;
         replayed.outcomes.push(TaskOutcome { task, result: Ok(report) });
     }
@@ -286,25 +291,25 @@ async fn settle(
 /// Where a record stood: file or table, and line.
 type Source = (String, u64);
 
-fn page(letters: Vec<(i64, Source, Value)>) -> Page {
+fn page(letters: &[(i64, Source, Value)]) -> Page {
     let names: BTreeSet<&str> = letters.iter().map(|(_, (source, _), _)| source.as_str()).collect();
     let sources: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
     let mut shape = Shape::default();
     let mut records = Vec::with_capacity(letters.len());
     for (_, (source, line), record) in letters {
-        let source = sources.iter().position(|known| **known == source).unwrap_or(0);
+        let source = sources.iter().position(|known| **known == **source).unwrap_or(0);
         let mut cells = Vec::new();
         if let Value::Map(entries) = record {
             for (name, value) in entries {
-                let index = shape.intern(&name);
+                let index = shape.intern(name);
                 if cells.len() <= index {
                     cells.resize(index + 1, None);
                 }
-                cells[index] = Some(value);
+                cells[index] = Some(value.clone());
             }
         }
         let source = u32::try_from(source).unwrap_or(u32::MAX);
-        records.push(Record { cells, source, line, deleted: false });
+        records.push(Record { cells, source, line: *line, deleted: false });
     }
     Page { shape: Arc::new(shape), records, sources, ..Page::default() }
 }
@@ -318,7 +323,7 @@ mod tests {
         let letter = |id, source: &str, line, json: &str| {
             (id, (source.to_owned(), line), serde_json::from_str::<Value>(json).unwrap())
         };
-        let page = page(vec![
+        let page = page(&[
             letter(7, "b.csv", 3, r#"{"id":1,"mail":null}"#),
             letter(9, "a.csv", 8, r#"{"name":"x","id":2}"#),
         ]);
