@@ -1,1 +1,2 @@
-//! x
+//! Syncline as a library.
+pub mod infer;
