@@ -1,1 +1,125 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask help` lists them.
+#![expect(clippy::print_stdout, reason = "a command line tool talks to its terminal")]
+
+mod bench;
+mod ci;
+mod clock;
+mod contacts;
+mod crash;
+mod crm;
+mod rng;
+mod tidy;
+mod words;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What a task ends in: whether all is well, or why it could not be found out.
+type Outcome = Result<bool, Box<dyn Error>>;
+
+/// The project's own tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run every check and test, installing what they need; the last line counts them.
+    #[command(visible_alias = "ci")]
+    Test,
+    /// Check the rules that no compiler knows.
+    Tidy,
+    /// Measure whole commands and print a table.
+    Bench {
+        /// The largest number of records.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: usize,
+        /// How often each command is measured; medians are told.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Replace the table in docs/benchmarks.md.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Kill a run at moments of chance, let it go on, and compare the outcome with an undisturbed run.
+    Crash {
+        /// How many kills.
+        #[arg(long, default_value_t = 200)]
+        rounds: usize,
+        /// How many records are synced.
+        #[arg(long, default_value_t = 100_000)]
+        records: usize,
+        /// Equal seeds give equal moments.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+    /// Write the files of the example: three exports of one small company's customers.
+    GenCrm {
+        /// The folder to write into; by default the example's own.
+        folder: Option<PathBuf>,
+        /// Also write which row is about which person, as CSV.
+        #[arg(long)]
+        truth: Option<PathBuf>,
+    },
+    /// Run a command and print what it cost; the bench task calls it.
+    #[command(hide = true)]
+    Measure {
+        /// The command and its arguments.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    /// Make up contacts with known duplicates, as JSON Lines and CSV, with the truth about them.
+    GenContacts {
+        /// How many records.
+        count: usize,
+        /// The folder to write into.
+        folder: PathBuf,
+        /// Equal seeds give equal files.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// More gaps, more corruption, more relatives.
+        #[arg(long)]
+        hard: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            println!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Outcome {
+    match task {
+        Task::Test => ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Bench { records, runs, write } => bench::run(bench::Options { records, runs, write }),
+        Task::Crash { rounds, records, seed } => {
+            crash::run(crash::Options { rounds, records, seed })
+        }
+        Task::GenCrm { folder, truth } => {
+            let usual = || workspace::root().join("examples/crm/data");
+            let summary = crm::write(&folder.unwrap_or_else(usual), truth.as_deref())?;
+            println!("{}", summary.trim_end());
+            Ok(true)
+        }
+        Task::Measure { command } => bench::run_here(&command),
+        Task::GenContacts { count, folder, seed, hard } => {
+            let files = contacts::write(&folder, contacts::Options { count, seed, hard })?;
+            println!("{count} records of {} people in {}", files.people, files.jsonl.display());
+            Ok(true)
+        }
+    }
+}

@@ -1,5 +1,8 @@
 //! The code that speaks to outside systems: the [`Adapter`] seam and one folder for each family.
 
+mod file;
+pub mod registry;
+
 use futures_util::future::BoxFuture;
 use syncline_core::record::{Cursor, Page};
 use thiserror::Error;

@@ -110,3 +110,11 @@ pub struct TaskStats {
     /// How it ended.
     pub last_status: Option<String>,
 }
+
+impl Finish {
+    /// Whether the task's high water moves: only after a complete read, since after half of one, records
+    /// below it may not have been read.
+    pub(crate) fn moves_high_water(&self) -> bool {
+        self.cursor.is_some() || self.status == "success"
+    }
+}

@@ -1,7 +1,10 @@
 //! Where shards, links and executions are kept: the [`Store`] seam and its implementations.
 
 pub mod execution;
+mod lease;
+pub mod overlay;
 pub mod query;
+pub mod sqlite;
 
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
@@ -12,6 +15,7 @@ use syncline_core::plan::rows::{
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
+use syncline_core::record::Cursor;
 use thiserror::Error;
 
 /// The names that a configuration uses, to be given row numbers.
@@ -91,6 +95,12 @@ pub trait Store: Send + Sync {
         task: Option<&'a str>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<ExecutionRow>, StoreError>>;
+
+    /// A task's cursor and high water, as [`Begun`] holds them; `None` before its first complete read.
+    fn position<'a>(
+        &'a self,
+        task: &'a str,
+    ) -> BoxFuture<'a, Result<(Option<Cursor>, Option<i64>), StoreError>>;
 
     /// Statistics of every task that ever ran, by name.
     fn task_stats(&self) -> BoxFuture<'_, Result<Vec<TaskStats>, StoreError>>;

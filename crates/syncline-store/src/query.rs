@@ -1,6 +1,9 @@
 //! What can be asked of a store.
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
     EntityId, ExecutionId, KindId, LinkId, MatchEdge, ShardId, TypeId,
@@ -118,4 +121,57 @@ pub struct Counts {
     pub dead_letters: u64,
     /// Pairs that wait for a person.
     pub reviews: u64,
+}
+
+impl ShardFilter {
+    /// Whether a shard whose data is `data` (a JSON object as text) passes the tests of its fields.
+    ///
+    /// A field that holds no text is compared as its JSON text: `42`, `true`, `["a","b"]`. An absent field,
+    /// or null, passes no test.
+    pub(crate) fn holds_for(&self, data: &str) -> bool {
+        if self.fields.is_empty() {
+            return true;
+        }
+        let fields: FxHashMap<Cow<'_, str>, &RawValue> = match serde_json::from_str(data) {
+            Ok(fields) => fields,
+            Err(_) => return false,
+        };
+        self.fields.iter().all(|(name, test)| {
+            let raw = fields.get(name.as_str()).map(|raw| raw.get()).filter(|raw| *raw != "null");
+            raw.is_some_and(|raw| {
+                let text: Option<Cow<'_, str>> =
+                    serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
+                test.holds_for(&text.unwrap_or(Cow::Borrowed(raw)))
+            })
+        })
+    }
+}
+
+impl FieldTest {
+    fn holds_for(&self, text: &str) -> bool {
+        match self {
+            Self::Equals(wanted) => text == wanted,
+            Self::Contains(part) => text.to_ascii_lowercase().contains(&part.to_ascii_lowercase()),
+        }
+    }
+}
+
+/// The first and last UUID, as numbers, whose hexadecimal digits start with `prefix`; `None` when none can.
+pub(crate) fn id_range(prefix: &str) -> Option<(u128, u128)> {
+    let is_hexadecimal = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = |text: String| u128::from_str_radix(&text, 16).ok();
+    if !is_hexadecimal || prefix.len() > 32 {
+        return None;
+    }
+    Some((number(format!("{prefix:0<32}"))?, number(format!("{prefix:f<32}"))?))
+}
+
+impl DeadLetterFilter {
+    /// Whether the filter lets `row` through.
+    pub(crate) fn admits(&self, row: &DeadLetterRow) -> bool {
+        self.task.as_ref().is_none_or(|task| *task == row.letter.task)
+            && (self.ids.is_empty() || self.ids.contains(&row.id))
+            && self.execution.is_none_or(|execution| execution == row.execution)
+            && (self.with_replayed || row.replayed.is_none())
+    }
 }

@@ -1,4 +1,143 @@
 //! The configuration: its plain data, its text form with positions, and its diagnostics.
+//!
+//! Text becomes a tree in which everything knows its place (`parse`, `document`); references are replaced
+//! (`references`); names are looked up (`check`); the tree is compared with the JSON Schema of the plain
+//! data (`schema`, `shape`); then it becomes the plain data (`deserialize`, [`model`]). Each step reports
+//! all it finds, so a person sees everything that is wrong at once.
 
+mod align;
+mod check;
+mod deserialize;
+mod diagnostic;
+mod document;
 pub mod model;
+mod parse;
+mod references;
+mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
 pub mod transform;
+
+pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+pub use references::{Reference, Resolve, Secrets};
+pub use schema::json_schema;
+
+use crate::problem::{ConfigPath, Problem};
+use diagnostic::Findings;
+use document::{Document, Node};
+use model::Config;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
+
+/// A configuration that was read from text.
+pub struct Loaded {
+    /// The plain data, references replaced. It holds secrets: never print it.
+    pub config: Config,
+    /// The secrets that came in through references.
+    pub secrets: Secrets,
+    document: Document,
+    dropped: Vec<ConfigPath>,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").finish_non_exhaustive()
+    }
+}
+
+/// A configuration that was read as far as possible, and all that is wrong with it.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What could be read. Parts that are wrong are left out ([`Loaded::is_whole`]); empty where a file is
+    /// no YAML.
+    pub loaded: Loaded,
+    /// What is wrong.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a configuration from one or several files, whose sections are put together.
+///
+/// `resolve` finds what `${env:…}`, `${file:…}` and `${var:…}` stand for; `known_adapters` are the adapters
+/// that a connection can name. No files at all make an empty configuration.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its place. Expressions and patterns are not looked at here: whoever
+/// compiles them hands its problems to [`Loaded::diagnose`]. To have both reported at once, use [`inspect`].
+pub fn load(
+    files: Vec<SourceFile>,
+    resolve: Resolve<'_>,
+    known_adapters: &[&str],
+) -> Result<Loaded, Diagnostics> {
+    let Inspection { loaded, diagnostics } = inspect(files, resolve, known_adapters);
+    if diagnostics.is_empty() { Ok(loaded) } else { Err(diagnostics) }
+}
+
+/// As [`load`], but goes on with what is left where something is wrong, so that more can be found.
+pub fn inspect(
+    files: Vec<SourceFile>,
+    resolve: Resolve<'_>,
+    known_adapters: &[&str],
+) -> Inspection {
+    let mut findings = Findings::default();
+    let mut secrets = Secrets::default();
+    let (mut document, is_complete) = Document::parse(files, &mut findings);
+    let (mut config, mut dropped) = (Config::default(), vec![ConfigPath::root()]);
+    // Half a file would only give errors about names that stand in its other half.
+    if is_complete {
+        let Document { sources, root } = &mut document;
+        references::fill(root, sources, resolve, &mut secrets, &mut findings);
+        check::check(root, known_adapters, sources, &mut findings);
+        let mut shaped = root.clone();
+        dropped = shape::check(&json_schema(), &mut shaped, sources, &mut findings);
+        match Config::deserialize(deserialize::At::new(&shaped)) {
+            Ok(read) => config = read,
+            Err(error) => {
+                let place = sources.first_line(error.span.unwrap_or_default());
+                findings.add(place, secrets.scrub(&error.message), None);
+                dropped = vec![ConfigPath::root()];
+            }
+        }
+    }
+    let diagnostics = document.sources.diagnose(findings);
+    Inspection { loaded: Loaded { config, secrets, document, dropped }, diagnostics }
+}
+
+impl Loaded {
+    /// Gives each problem its place in the files, and takes secrets out of its text.
+    ///
+    /// A problem with a part that is not there is shown at the nearest part around it.
+    pub fn diagnose(&self, problems: Vec<Problem>) -> Diagnostics {
+        let mut findings = Findings::default();
+        for problem in problems {
+            let (span, node) = self.document.locate(&problem.path, problem.part.as_ref());
+            let message = self.clean(&problem.message, node).into_owned();
+            let help = problem.help.as_deref().map(|help| self.clean(help, node).into_owned());
+            findings.add(span, message, help);
+        }
+        self.document.sources.diagnose(findings)
+    }
+
+    /// `text` without secrets; the one at `node` is taken out however short it is.
+    fn clean<'a>(&self, text: &'a str, node: &Node) -> Cow<'a, str> {
+        let scrubbed = self.secrets.scrub(text);
+        match node.text() {
+            Some(secret) if node.is_secret() && !secret.is_empty() && scrubbed.contains(secret) => {
+                Cow::Owned(scrubbed.replace(secret, "«secret»"))
+            }
+            _ => scrubbed,
+        }
+    }
+
+    /// Whether nothing at `path`, around it or below it was left out because it was wrong; always so after
+    /// [`load`].
+    pub fn is_whole(&self, path: &ConfigPath) -> bool {
+        let touches = |dropped: &&ConfigPath| {
+            let common = dropped.0.len().min(path.0.len());
+            dropped.0[..common] == path.0[..common]
+        };
+        !self.dropped.iter().any(|dropped| touches(&dropped))
+    }
+}

@@ -79,6 +79,7 @@ pub struct FileSettings {
     /// The character around columns that hold delimiters. Default `"`.
     pub quote: Option<char>,
     /// Whether the first row holds the column names. Default true; else columns are `column_1`, `column_2`…
+    /// A name that comes again gets a number (`x`, `x_2`), an empty one becomes `column_N`: no column is lost.
     pub header: Option<bool>,
     /// The path of the array of records inside a JSON file, such as `data.items`.
     pub records: Option<String>,

@@ -8,3 +8,6 @@ pub mod rules;
 mod settle_clusters;
 pub mod view;
 pub mod writes;
+
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,20 @@ pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
     if by_review {
         writer.divert_reviews(planner);
     }
-    for component in components(planner) {
-        let clusters = clusters_of(planner, &component);
-        writer.write_component(planner, &component, &clusters);
+    let components = components(planner);
+    let (mut clusters, mut origins) = (Vec::with_capacity(components.len()), Vec::new());
+    for (index, component) in components.iter().enumerate() {
+        clusters.extend(clusters_of(planner, component));
+        origins.resize(clusters.len(), index);
     }
+    // A shard's records may have come apart into several components, so all clusters are served at once.
+    let assigned = assign(planner, &clusters);
+    let written: Vec<Option<ShardId>> = clusters
+        .iter()
+        .zip(assigned)
+        .map(|(cluster, shard)| writer.write_cluster(planner, cluster, shard))
+        .collect();
+    writer.write_merges(planner, &clusters, &written, |index| &components[origins[index]]);
     writer.write_edges(planner);
     writer.write_keys(planner);
     writer.finish(planner)
@@ -141,32 +151,16 @@ struct Member {
 impl Writer {
     /// Where a person decides, a matching pair is listed, and nothing is put together.
     fn divert_reviews(&mut self, planner: &mut Planner<'_>) {
-        let manual = |planner: &Planner<'_>, link: LinkId| {
+        let manual = |link: LinkId| {
             let (entity, _) = planner.record(link);
             planner.type_of(entity).matcher.strategy() == MergeStrategy::Manual
         };
-        let pairs: Vec<_> = planner.pairs.set.keys().copied().collect();
-        for ends in pairs.into_iter().filter(|ends| manual(planner, ends.0)) {
+        let mut pairs: Vec<_> = planner.pairs.set.keys().copied().collect();
+        pairs.retain(|ends| manual(ends.0));
+        for ends in pairs {
             self.reviews.extend(planner.pairs.set.remove(&ends));
         }
         self.reviews.sort_by_key(|edge| (edge.a, edge.b));
-    }
-
-    fn write_component(
-        &mut self,
-        planner: &mut Planner<'_>,
-        component: &Component,
-        clusters: &[Vec<LinkId>],
-    ) {
-        let assigned = assign(planner, clusters);
-        let written: Vec<Option<ShardId>> = clusters
-            .iter()
-            .zip(assigned)
-            .map(|(cluster, shard)| self.write_cluster(planner, cluster, shard))
-            .collect();
-        if component.links.len() > 1 {
-            self.write_merges(planner, component, clusters, &written);
-        }
     }
 
     /// Writes a cluster's shard and links; `None` where the target flags forbid a new shard.
@@ -288,12 +282,12 @@ impl Writer {
     }
 
     /// Old shards that no cluster took over become aliases of the one that took most of their records.
-    fn write_merges(
+    fn write_merges<'c>(
         &mut self,
         planner: &Planner<'_>,
-        component: &Component,
         clusters: &[Vec<LinkId>],
         shards: &[Option<ShardId>],
+        component: impl Fn(usize) -> &'c Component,
     ) {
         let kept: FxHashSet<ShardId> = shards.iter().copied().flatten().collect();
         let mut moved: BTreeMap<ShardId, BTreeMap<usize, usize>> = BTreeMap::new();
@@ -308,7 +302,7 @@ impl Writer {
             let most = counts.into_iter().max_by_key(|&(index, n)| (n, std::cmp::Reverse(index)));
             let Some((index, _)) = most else { continue };
             let Some(survivor) = shards[index] else { continue };
-            let evidence = evidence(planner, component, &clusters[index], loser);
+            let evidence = evidence(planner, component(index), &clusters[index], loser);
             self.write_merge(planner, Merge { survivor, loser, evidence });
         }
     }
@@ -485,11 +479,6 @@ fn golden(planner: &Planner<'_>, members: &[Member]) -> Option<Arc<str>> {
 
 /// The shard that each cluster takes over: the old one whose records it holds most of; of equals, the older.
 fn assign(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<Option<ShardId>> {
-    if let [only] = clusters
-        && let [link] = only.as_slice()
-    {
-        return vec![planner.old_shard(*link)];
-    }
     let mut overlaps: FxHashMap<(ShardId, usize), usize> = FxHashMap::default();
     for (index, cluster) in clusters.iter().enumerate() {
         for shard in cluster.iter().filter_map(|&link| planner.old_shard(link)) {

@@ -1,0 +1,111 @@
+//! Pages in the making: records and rejects as they come, under one growing shape.
+
+use crate::ChangedSince;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::sync::Arc;
+use syncline_core::record::{Cursor, Page, Record, Rejected, Shape};
+use syncline_core::value::{Cell, Value};
+
+/// The most bytes of something unreadable that are kept.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+/// Collects what is read until it is taken as a page.
+pub(super) struct PageBuilder {
+    /// The names of all fields seen in this read.
+    pub(super) shape: Arc<Shape>,
+    changed_since: Option<ChangedSince>,
+    records: Vec<Record>,
+    rejected: Vec<Rejected>,
+    sources: Vec<Arc<str>>,
+    source: Arc<str>,
+}
+
+impl PageBuilder {
+    /// Collects only what is not older than `changed_since`.
+    pub(super) fn new(changed_since: Option<ChangedSince>) -> Self {
+        Self {
+            shape: Arc::default(),
+            changed_since,
+            records: Vec::new(),
+            rejected: Vec::new(),
+            sources: Vec::new(),
+            source: "".into(),
+        }
+    }
+
+    /// From now on, things come from the file `name`.
+    pub(super) fn set_source(&mut self, name: &Arc<str>) {
+        self.source = name.clone();
+    }
+
+    /// Adds a record, unless it is too old.
+    pub(super) fn push(&mut self, cells: Vec<Cell>, line: u64) {
+        if self.is_old(&cells) {
+            return;
+        }
+        if self.sources.last() != Some(&self.source) {
+            self.sources.push(self.source.clone());
+        }
+        let source = u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX);
+        self.records.push(Record { cells, source, line, deleted: false });
+    }
+
+    /// Adds something that is no record.
+    pub(super) fn reject(&mut self, line: u64, payload: &[u8], problem: String) {
+        let payload = &payload[..payload.len().min(PAYLOAD_BYTES_MAX)];
+        self.rejected.push(Rejected {
+            source: self.source.to_string(),
+            line,
+            payload: String::from_utf8_lossy(payload).into_owned(),
+            problem,
+        });
+    }
+
+    /// How many records and rejects were collected.
+    pub(super) fn len(&self) -> usize {
+        self.records.len() + self.rejected.len()
+    }
+
+    /// Takes what was collected; the next page starts empty, under the same shape.
+    pub(super) fn take(&mut self, cursor: Cursor, progress: Option<f64>) -> Page {
+        Page {
+            shape: self.shape.clone(),
+            records: std::mem::take(&mut self.records),
+            rejected: std::mem::take(&mut self.rejected),
+            sources: std::mem::take(&mut self.sources),
+            cursor,
+            progress,
+        }
+    }
+
+    fn is_old(&self, cells: &[Cell]) -> bool {
+        let Some(since) = &self.changed_since else { return false };
+        self.shape
+            .position(&since.field)
+            .and_then(|index| cells.get(index)?.as_ref())
+            .and_then(moment)
+            .is_some_and(|moment| moment < since.at_least)
+    }
+}
+
+/// The value as a point that can be compared: microseconds since 1970 for dates and times (UTC,
+/// where they name no zone), the number itself, rounded down, for numbers. `None` for all else.
+fn moment(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Float(number) => Some(number.floor() as i64),
+        Value::Text(text) => {
+            let text = text.trim();
+            if let Ok(number) = text.parse() {
+                return Some(number);
+            }
+            if let Ok(time) = text.parse::<jiff::Timestamp>() {
+                return Some(time.as_microsecond());
+            }
+            let time: DateTime = text.parse().ok()?;
+            Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
+        }
+        _ => None,
+    }
+}

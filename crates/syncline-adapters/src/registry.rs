@@ -1,0 +1,24 @@
+//! The adapters of this build, by name: the one list that help, docs and forms are made from.
+
+use crate::file::FileAdapter;
+use crate::{Adapter, AdapterError};
+use std::path::Path;
+use std::sync::Arc;
+use syncline_core::config::model::Connection;
+
+/// The names that a connection's `adapter` can have.
+pub const ADAPTERS: &[&str] = &["file"];
+
+/// Opens the adapter of `connection`; `base` is the folder of the configuration, to which relative paths
+/// belong. Nothing is read yet.
+///
+/// # Errors
+///
+/// [`AdapterError::UnknownAdapter`], or [`AdapterError::Settings`] for the first entity whose settings
+/// cannot work.
+pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, AdapterError> {
+    match connection.adapter.as_str() {
+        "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
+        other => Err(AdapterError::UnknownAdapter(other.to_owned())),
+    }
+}

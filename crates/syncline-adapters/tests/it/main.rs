@@ -1,0 +1,14 @@
+//! The adapters, through their public seam.
+
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as loudly as they do")]
+
+mod file_bad_input;
+mod file_csv;
+mod file_encodings;
+mod file_json;
+mod file_jsonl;
+#[cfg(feature = "cloud")]
+mod file_object_store;
+mod file_places;
+mod file_resume;
+mod reading;

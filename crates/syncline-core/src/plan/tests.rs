@@ -1,0 +1,413 @@
+//! Laws of the planner, on a store that is a few maps.
+
+use super::planner::{Moment, Outcome, Planned, Planner};
+use super::rows::{EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
+use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
+use super::view::{Found, Need};
+use super::writes::{Counters, Plan};
+use crate::config::model::{ShardType, Target};
+use crate::matching::Matcher;
+use crate::problem::ConfigPath;
+use crate::shard::Layout;
+use crate::value::Value;
+use compact_str::CompactString;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const CRM: EntityId = EntityId(1);
+const BILLING: EntityId = EntityId(2);
+const COMPANY: EntityId = EntityId(3);
+
+/// What a store does, as maps.
+#[derive(Default)]
+struct Shelf {
+    links: BTreeMap<LinkId, LinkRow>,
+    shards: BTreeMap<ShardId, ShardRow>,
+    keys: BTreeSet<(u64, LinkId)>,
+    match_edges: BTreeMap<(LinkId, LinkId), MatchEdge>,
+    edges: BTreeMap<LinkId, Vec<EdgeTarget>>,
+    reviews: Vec<MatchEdge>,
+}
+
+impl Shelf {
+    fn read(&self, need: &Need) -> Found {
+        let mut found = Found { epoch: 1, ..Found::default() };
+        found.next_link = self.links.keys().last().map_or(1, |id| id.0 + 1);
+        found.next_shard = self.shards.keys().last().map_or(1, |id| id.0 + 1);
+        for (entity, external_id) in &need.records {
+            let same = |l: &&LinkRow| l.entity == *entity && l.external_id == *external_id;
+            found.links.extend(self.links.values().find(same).cloned());
+        }
+        for &key in &need.keys {
+            let members = self.keys.range((key, LinkId(0))..=(key, LinkId(i64::MAX)));
+            found.members.extend(members.take(need.members_max));
+        }
+        for id in &need.links {
+            let link = self.links[id].clone();
+            found.shards.push(self.shards[&link.shard].clone());
+            found.edges.extend(self.match_edges.values().filter(|e| e.a == *id || e.b == *id));
+            found.links.push(link);
+        }
+        found
+    }
+
+    fn apply(&mut self, plan: Plan) {
+        for shard in plan.shards_new {
+            assert!(self.shards.insert(shard.id, shard).is_none(), "a shard's row number is taken");
+        }
+        for shard in plan.shards_changed {
+            self.shards.insert(shard.id, shard).expect("a changed shard was there");
+        }
+        for link in plan.links_new {
+            assert!(self.links.insert(link.id, link).is_none(), "a link's row number is taken");
+        }
+        for link in plan.links_changed {
+            self.links.insert(link.id, link).expect("a changed link was there");
+        }
+        for key in plan.keys_removed {
+            assert!(self.keys.remove(&key), "a removed key was there");
+        }
+        for key in plan.keys_added {
+            assert!(self.keys.insert(key), "an added key was not there");
+        }
+        for ends in plan.match_edges_removed {
+            self.match_edges.remove(&ends).expect("a removed match edge was there");
+        }
+        for edge in plan.match_edges_set {
+            assert!(edge.a < edge.b);
+            self.match_edges.insert((edge.a, edge.b), edge);
+        }
+        self.edges.extend(plan.edges);
+        self.reviews.extend(plan.reviews);
+    }
+
+    fn run(&mut self, rules: &Rules, execution: i64, items: Vec<Item>) -> Planned {
+        let moment = Moment {
+            execution: super::rows::ExecutionId(execution),
+            started: execution * 1_000_000,
+            seed: 7,
+        };
+        let mut planner = Planner::new(rules, moment, items);
+        loop {
+            let need = planner.need().expect("the shelf holds what plans wrote");
+            if need.is_empty() {
+                break;
+            }
+            planner.supply(&need, self.read(&need));
+        }
+        let planned = planner.finish();
+        self.apply(planned.plan.clone());
+        planned
+    }
+
+    /// The clusters by external id, each with its shard's data: all that may not depend on order.
+    fn outcome(&self) -> BTreeMap<Vec<String>, String> {
+        let mut clusters: BTreeMap<ShardId, Vec<String>> = BTreeMap::new();
+        for link in self.links.values() {
+            let name = format!("{}/{}", link.entity, link.external_id);
+            clusters.entry(link.shard).or_default().push(name);
+        }
+        clusters
+            .into_iter()
+            .map(|(shard, mut names)| {
+                names.sort();
+                let shard = &self.shards[&shard];
+                assert_eq!(shard.merged_into, None, "no link points to an alias");
+                (names, format!("{} {}", shard.data, shard.deleted_at.is_some()))
+            })
+            .collect()
+    }
+
+    /// What every store must hold after any run.
+    fn check(&self, rules: &Rules) {
+        for link in self.links.values() {
+            let shard = &self.shards[&link.shard];
+            let json = link.image.as_ref().unwrap_or(&shard.data);
+            let type_rules = &rules.types[rules.entities[&link.entity].shard_type];
+            let image = type_rules.layout.read_json(json).unwrap();
+            let mut keys = Vec::new();
+            type_rules.matcher.keys(&image, &mut keys);
+            let keys: BTreeSet<u64> = keys.into_iter().map(|key| key.hash).collect();
+            let stored: BTreeSet<u64> =
+                self.keys.iter().filter(|(_, l)| *l == link.id).map(|(k, _)| *k).collect();
+            assert_eq!(keys, stored, "keys are those of the image of {}", link.external_id);
+        }
+    }
+}
+
+fn rules(yaml_matching: &str) -> Rules {
+    let contact: ShardType = serde_json::from_str(&format!(
+        r#"{{"fields": {{"email": "text", "name": "text", "city": "text"}}, "matching": {yaml_matching}}}"#
+    ))
+    .unwrap();
+    let company: ShardType = serde_json::from_str(r#"{"fields": {"name": "text"}}"#).unwrap();
+    let types = [("contact", contact), ("company", company)].into_iter().zip(1..);
+    let types = types.map(|((name, shard_type), id)| {
+        let layout = Arc::new(Layout::new(name, &shard_type));
+        let matcher = Matcher::compile(&layout, &shard_type, &ConfigPath::root()).unwrap();
+        TypeRules { id: TypeId(id), layout, matcher, found_by: Vec::new(), looked_up: false }
+    });
+    let entity = |connection: &str, shard_type| EntityRules {
+        connection: connection.to_owned(),
+        entity: "contact".to_owned(),
+        priority: 0,
+        system: 0,
+        shard_type,
+        target: Target::default(),
+        conversion: None,
+    };
+    let entities = [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];
+    Rules { types: types.collect(), entities: entities.into_iter().collect() }
+}
+
+const MATCHING: &str = r#"{"block_max": 3, "cluster_max": 6, "rules": [
+    {"name": "email", "compare": [{"field": "email"}], "threshold": 1.0},
+    {"name": "name", "block": ["city"], "compare": [{"field": "name", "by": "levenshtein"}], "threshold": 0.7}]}"#;
+
+fn item(entity: EntityId, id: &str, modified: i64, cells: [Option<&str>; 3]) -> Item {
+    Item {
+        entity,
+        external_id: CompactString::new(id),
+        modified: Some(modified),
+        contributor: None,
+        counts: true,
+        content: Content::Image {
+            image: cells.iter().map(|cell| cell.map(Value::text)).collect(),
+            lookups: Vec::new(),
+            edges: Vec::new(),
+        },
+    }
+}
+
+fn company(key: &str, contributor: &str, modified: i64, name: &str) -> Item {
+    Item {
+        entity: COMPANY,
+        external_id: CompactString::new(key),
+        modified: Some(modified),
+        contributor: Some(CompactString::new(contributor)),
+        counts: false,
+        content: Content::Image {
+            image: vec![Some(Value::text(name))],
+            lookups: Vec::new(),
+            edges: Vec::new(),
+        },
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    Contact(bool, i64, Option<u8>, u8, u8),
+    Company(u8, i64, u8),
+}
+
+impl Said {
+    /// Each record comes once, so its id names it, and its modified time is unique.
+    fn item(&self, index: usize) -> Item {
+        match self {
+            Self::Contact(crm, modified, email, name, city) => {
+                let names = ["anna berg", "anna burg", "ana berg", "otto", "otto k", "x"];
+                let email = email.map(|e| format!("e{e}@x.de"));
+                let city = format!("c{city}");
+                let entity = if *crm { CRM } else { BILLING };
+                let cells = [email.as_deref(), Some(names[usize::from(*name)]), Some(&city)];
+                item(entity, &format!("r{index}"), *modified, cells)
+            }
+            Self::Company(key, modified, name) => {
+                company(&format!("k{key}"), &format!("r{index}"), *modified, &format!("n{name}"))
+            }
+        }
+    }
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        4 => (any::<bool>(), 0..5_i64, prop::option::of(0..6_u8), 0..6_u8, 0..3_u8)
+            .prop_map(|(a, b, c, d, e)| Said::Contact(a, b, c, d, e)),
+        1 => (0..3_u8, 0..4_i64, 0..3_u8).prop_map(|(a, b, c)| Said::Company(a, b, c)),
+    ]
+}
+
+fn said_of(item: &Item) -> Option<&Vec<Option<Value>>> {
+    match &item.content {
+        Content::Image { image, .. } => Some(image),
+        Content::Deleted => None,
+    }
+}
+
+/// Runs items in batches of the given sizes, in turn.
+fn run_all(rules: &Rules, mut items: Vec<Item>, sizes: &[usize]) -> (Shelf, Counters) {
+    let (mut shelf, mut counters) = (Shelf::default(), Counters::default());
+    for size in sizes.iter().cycle() {
+        if items.is_empty() {
+            break;
+        }
+        let rest = items.split_off((*size).min(items.len()));
+        counters.add(&shelf.run(rules, 1, items).counters);
+        items = rest;
+    }
+    shelf.check(rules);
+    (shelf, counters)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn neither_order_nor_batches_change_the_outcome(
+        saids in prop::collection::vec(said(), 1..24),
+        sizes in prop::collection::vec(1..9_usize, 1..4),
+        shuffle in any::<u64>(),
+    ) {
+        let rules = rules(MATCHING);
+        let items = |order: &[usize]| -> Vec<Item> {
+            order.iter().map(|&index| saids[index].item(index)).collect()
+        };
+        let straight: Vec<usize> = (0..saids.len()).collect();
+        let mut shuffled = straight.clone();
+        shuffled.sort_by_key(|index| (*index as u64 + 1).wrapping_mul(shuffle | 1));
+        let (one, _) = run_all(&rules, items(&straight), &[1000]);
+        let (other, _) = run_all(&rules, items(&shuffled), &sizes);
+        prop_assert_eq!(one.outcome(), other.outcome());
+        prop_assert_eq!(one.match_edges.len(), other.match_edges.len());
+    }
+
+    #[test]
+    fn running_twice_changes_nothing_and_edits_give_what_a_fresh_start_gives(
+        before in prop::collection::vec(said(), 1..16),
+        after in prop::collection::vec(said(), 1..16),
+        sizes in prop::collection::vec(1..9_usize, 1..4),
+    ) {
+        let rules = rules(MATCHING);
+        let contacts = |saids: &[Said], shift: i64| -> Vec<Item> {
+            let items = saids.iter().enumerate().map(|(index, said)| {
+                let mut item = said.item(index);
+                // One entity only, so that a later version replaces the earlier one.
+                if item.contributor.is_none() {
+                    item.entity = CRM;
+                }
+                item.modified = item.modified.map(|m| m + shift);
+                item
+            });
+            items.filter(|item| item.contributor.is_none()).collect()
+        };
+        let (mut shelf, _) = run_all(&rules, contacts(&before, 0), &sizes);
+        let again = shelf.run(&rules, 2, contacts(&before, 0));
+        prop_assert!(again.plan.changes_nothing());
+        prop_assert!(again.outcomes.iter().all(|o| *o == Outcome::Unchanged));
+        shelf.run(&rules, 3, contacts(&after, 100));
+        shelf.check(&rules);
+        // A record that is saved again as it was keeps the time of its last real change.
+        let mut fresh: BTreeMap<CompactString, Item> = BTreeMap::new();
+        for item in contacts(&before, 0).into_iter().chain(contacts(&after, 100)) {
+            let same = fresh.get(&item.external_id).is_some_and(|old| said_of(old) == said_of(&item));
+            if !same {
+                fresh.insert(item.external_id.clone(), item);
+            }
+        }
+        let fresh = fresh.into_values().collect();
+        let (expected, _) = run_all(&rules, fresh, &[1000]);
+        prop_assert_eq!(shelf.outcome(), expected.outcome());
+    }
+}
+
+#[test]
+fn a_record_that_bridges_two_shards_merges_them_and_the_older_id_stays() {
+    let rules = rules(MATCHING);
+    let mut shelf = Shelf::default();
+    let first = [Some("a@x.de"), Some("anna berg"), Some("ulm")];
+    let second = [Some("b@x.de"), Some("anna berg"), Some("bonn")];
+    shelf.run(&rules, 1, vec![item(CRM, "1", 1, first)]);
+    shelf.run(&rules, 1, vec![item(CRM, "2", 2, second)]);
+    let bridge = [Some("a@x.de"), Some("anna berg"), Some("bonn")];
+    let planned = shelf.run(&rules, 2, vec![item(BILLING, "3", 3, bridge)]);
+    assert_eq!(planned.outcomes, [Outcome::Merged]);
+    assert_eq!((planned.counters.updated, planned.counters.merged), (1, 1));
+    assert_eq!(planned.counters.shards_merged, 1);
+    assert_eq!(shelf.outcome().len(), 1);
+    assert_eq!(shelf.shards[&ShardId(2)].merged_into, Some(ShardId(1)));
+    assert_eq!(&*shelf.shards[&ShardId(1)].data, r#"{"email":"a@x.de","name":"anna berg","city":"bonn"}"#);
+    // The records keep what they said.
+    assert_eq!(shelf.links[&LinkId(1)].image.as_deref(), Some(r#"{"email":"a@x.de","name":"anna berg","city":"ulm"}"#));
+    assert_eq!(shelf.links[&LinkId(3)].image, None);
+}
+
+#[test]
+fn a_manual_type_lists_pairs_and_merges_nothing() {
+    let rules = rules(r#"{"merge": "manual", "rules": [{"name": "email", "compare": [{"field": "email"}]}]}"#);
+    let mut shelf = Shelf::default();
+    let cells = [Some("a@x.de"), None, None];
+    shelf.run(&rules, 1, vec![item(CRM, "1", 1, cells), item(BILLING, "2", 1, cells)]);
+    assert_eq!((shelf.outcome().len(), shelf.reviews.len()), (2, 1));
+}
+
+#[test]
+fn a_deleted_record_comes_back_as_the_same_link() {
+    let rules = rules(MATCHING);
+    let mut shelf = Shelf::default();
+    let cells = [Some("a@x.de"), None, None];
+    shelf.run(&rules, 1, vec![item(CRM, "1", 1, cells)]);
+    let gone = || Item { content: Content::Deleted, ..item(CRM, "1", 1, cells) };
+    let planned = shelf.run(&rules, 2, vec![gone()]);
+    assert_eq!(planned.outcomes, [Outcome::Tombstoned]);
+    assert!(shelf.links[&LinkId(1)].deleted);
+    let again = shelf.run(&rules, 3, vec![gone()]);
+    assert_eq!(again.outcomes, [Outcome::Unchanged]);
+    let planned = shelf.run(&rules, 4, vec![item(CRM, "1", 2, cells)]);
+    assert_eq!((planned.outcomes.as_slice(), planned.counters.revived), (&[Outcome::Updated][..], 1));
+    assert!(!shelf.links[&LinkId(1)].deleted);
+    assert_eq!(shelf.links.len(), 1);
+}
+
+#[test]
+fn where_the_source_owns_the_shard_it_goes_with_its_last_record() {
+    let mut rules = rules(MATCHING);
+    for entity in [CRM, BILLING] {
+        rules.entities.get_mut(&entity).unwrap().target.delete_if_removed = true;
+    }
+    let mut shelf = Shelf::default();
+    let (old, new) = ([Some("a@x.de"), Some("old"), None], [Some("a@x.de"), Some("new"), None]);
+    shelf.run(&rules, 1, vec![item(CRM, "1", 1, old), item(BILLING, "2", 2, new)]);
+    let gone = |entity, id| Item { content: Content::Deleted, ..item(entity, id, 3, old) };
+    shelf.run(&rules, 2, vec![gone(BILLING, "2")]);
+    let left = shelf.outcome().into_values().next().unwrap();
+    assert_eq!(left, r#"{"email":"a@x.de","name":"old"} false"#);
+    let planned = shelf.run(&rules, 3, vec![gone(CRM, "1")]);
+    assert_eq!(planned.counters.shards_deleted, 1);
+    assert!(shelf.shards[&ShardId(1)].deleted_at.is_some());
+}
+
+#[test]
+fn target_flags_keep_records_out() {
+    let mut rules = rules(MATCHING);
+    rules.entities.get_mut(&BILLING).unwrap().target =
+        Target { create_if_missing: false, update_if_exists: false, delete_if_removed: false };
+    let mut shelf = Shelf::default();
+    let cells = [Some("a@x.de"), Some("anna"), None];
+    let planned = shelf.run(&rules, 1, vec![item(BILLING, "1", 1, cells)]);
+    assert_eq!((planned.outcomes.as_slice(), shelf.links.len()), (&[Outcome::Filtered][..], 0));
+    assert!(shelf.keys.is_empty() && shelf.match_edges.is_empty());
+    shelf.run(&rules, 2, vec![item(CRM, "1", 1, cells)]);
+    let planned = shelf.run(&rules, 3, vec![item(BILLING, "1", 1, cells)]);
+    assert_eq!(planned.outcomes, [Outcome::Merged], "it joins what is there");
+    let changed = [Some("a@x.de"), Some("else"), None];
+    let planned = shelf.run(&rules, 4, vec![item(BILLING, "1", 2, changed)]);
+    assert_eq!(planned.outcomes, [Outcome::Filtered]);
+}
+
+#[test]
+fn of_two_versions_in_one_read_the_newer_one_stands_whatever_their_order() {
+    let rules = rules(MATCHING);
+    let (old, new) = ([Some("o@x.de"), None, None], [Some("n@x.de"), None, None]);
+    for flip in [false, true] {
+        let mut shelf = Shelf::default();
+        let mut items = vec![item(CRM, "1", 1, old), item(CRM, "1", 2, new)];
+        if flip {
+            items.reverse();
+        }
+        let planned = shelf.run(&rules, 1, items);
+        assert_eq!(planned.counters.created, 1);
+        assert_eq!(shelf.outcome().into_values().next().unwrap(), r#"{"email":"n@x.de"} false"#);
+        shelf.check(&rules);
+    }
+}

@@ -1,0 +1,566 @@
+//! A store in memory, over another store that it reads and never writes: what a preview works on.
+
+mod edges;
+mod own;
+mod runs;
+
+use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
+use crate::query::{
+    Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter, id_range,
+};
+use crate::{Catalog, Committed, Ids, Store, StoreError};
+use futures_util::future::BoxFuture;
+use own::{Own, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use syncline_core::plan::rows::{
+    EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+};
+use syncline_core::plan::view::{Found, Need};
+use syncline_core::plan::writes::Plan;
+use syncline_core::record::Cursor;
+
+type Outcome<T> = Result<T, StoreError>;
+type Answer<'a, T> = BoxFuture<'a, Outcome<T>>;
+
+/// A [`Store`] in memory, over another one or over nothing.
+///
+/// It answers as its base would after the same commits. The base must not change meanwhile: open it as a
+/// snapshot ([`crate::sqlite::Options::snapshot`]).
+#[derive(Default)]
+pub struct OverlayStore {
+    base: Option<Arc<dyn Store>>,
+    own: Mutex<Own>,
+    /// Names that the base does not have, with the numbers that it would give them.
+    names: tokio::sync::Mutex<Option<(Catalog, Ids)>>,
+}
+
+/// What was committed to an overlay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// Shards before and after, by row number.
+    pub shards: Vec<(Option<ShardRow>, ShardRow)>,
+    /// Links before and after, by row number.
+    pub links: Vec<(Option<LinkRow>, LinkRow)>,
+    /// Oldest first.
+    pub merges: Vec<MergeRow>,
+    /// Oldest first.
+    pub dead_letters: Vec<DeadLetterRow>,
+}
+
+impl OverlayStore {
+    /// A store that starts out empty, and is gone when it is dropped.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A store that starts out with all that `base` holds.
+    pub fn over(base: Arc<dyn Store>) -> Self {
+        Self { base: Some(base), ..Self::default() }
+    }
+
+    /// Everything that was committed so far.
+    ///
+    /// # Errors
+    ///
+    /// When the base cannot be read.
+    pub async fn written(&self) -> Outcome<Written> {
+        let (shards, links, merges, dead_letters) = {
+            let own = self.own();
+            let shards: Vec<ShardRow> = own.shards.values().cloned().collect();
+            let links: Vec<LinkRow> = own.links.values().cloned().collect();
+            (shards, links, own.merges.clone(), own.dead_letters.clone())
+        };
+        let (mut old_shards, mut old_links) = (BTreeMap::new(), BTreeMap::new());
+        if let Some(base) = &self.base {
+            let ids = shards.iter().map(|shard| shard.id).collect();
+            let found = base.shards_by_row(ids).await?;
+            old_shards.extend(found.into_iter().map(|shard| (shard.id, shard)));
+            let links = links.iter().map(|link| link.id).collect();
+            let found = base.read(Need { links, ..Need::default() }).await?;
+            old_links.extend(found.links.into_iter().map(|link| (link.id, link)));
+        }
+        let shards = shards.into_iter().map(|row| (old_shards.remove(&row.id), row)).collect();
+        let links = links.into_iter().map(|row| (old_links.remove(&row.id), row)).collect();
+        Ok(Written { shards, links, merges, dead_letters })
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn base_read(&self, need: Need) -> Outcome<Found> {
+        match &self.base {
+            Some(base) => base.read(need).await,
+            None => Ok(Found { next_link: 1, next_shard: 1, ..Found::default() }),
+        }
+    }
+
+    /// All the links of `ids`, the overlay's own first.
+    async fn links_by_row(&self, ids: Vec<LinkId>) -> Outcome<Vec<LinkRow>> {
+        Ok(self.read_all(Need { links: ids, ..Need::default() }).await?.links)
+    }
+
+    async fn read_all(&self, need: Need) -> Outcome<Found> {
+        let asked = self.own().need_of_base(&need);
+        let mut found = self.base_read(asked).await?;
+        let late = {
+            let own = self.own();
+            found.members = own.members(&need.keys, need.members_max, &found.members);
+            found.edges = own.match_edges(&need.links, found.edges);
+            found.dependents = own.dependents(&need.dependents, &found.dependents);
+            let ids = need.links.iter().chain(found.dependents.iter().map(|(_, link)| link));
+            let records = need.records.iter().filter_map(|record| own.records.get(record));
+            let asked: BTreeSet<LinkId> = ids
+                .copied()
+                .chain(records.copied())
+                .chain(found.links.iter().map(|l| l.id))
+                .collect();
+            let mut links: BTreeMap<LinkId, LinkRow> =
+                found.links.into_iter().map(|link| (link.id, link)).collect();
+            links.extend(asked.iter().filter_map(|id| Some((*id, own.links.get(id)?.clone()))));
+            let pointing: BTreeSet<LinkId> = found.dependents.iter().map(|(_, l)| *l).collect();
+            let is_record = |link: &LinkRow| {
+                need.records.iter().any(|(e, id)| *e == link.entity && *id == link.external_id)
+            };
+            let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
+            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
+            links.retain(|id, link| {
+                wanted.contains(id)
+                    || pointing.contains(id)
+                    || need.dependents.is_empty()
+                    || is_record(link)
+            });
+            found.links = links.into_values().collect();
+            let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
+            found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
+            found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
+            found.epoch = found.epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
+            let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
+            of_wanted.map(|link| link.shard).collect::<BTreeSet<ShardId>>()
+        };
+        found.shards = self.shards_of(late).await?;
+        Ok(found)
+    }
+
+    async fn shards_of(&self, ids: BTreeSet<ShardId>) -> Outcome<Vec<ShardRow>> {
+        let (mut out, missing): (Vec<ShardRow>, Vec<ShardId>) = {
+            let own = self.own();
+            let mine = ids.iter().filter_map(|id| own.shards.get(id).cloned()).collect();
+            (mine, ids.iter().filter(|id| !own.shards.contains_key(id)).copied().collect())
+        };
+        if let Some(base) = &self.base
+            && !missing.is_empty()
+        {
+            out.extend(base.shards_by_row(missing).await?);
+            out.sort_unstable_by_key(|shard| shard.id);
+        }
+        Ok(out)
+    }
+
+    /// A page of rows: the base's that are not ours, and ours, by row number.
+    async fn page<'a, T, Id: Ord + Copy>(
+        &'a self,
+        limit: usize,
+        mut after: Id,
+        id_of: fn(&T) -> Id,
+        mut own: Vec<T>,
+        is_own: impl Fn(&Own, Id) -> bool,
+        of_base: impl Fn(&'a dyn Store, Id) -> Answer<'a, Vec<T>>,
+    ) -> Outcome<Vec<T>> {
+        let mut out = Vec::new();
+        if let Some(base) = self.base.as_deref() {
+            while out.len() < limit {
+                let rows = of_base(base, after).await?;
+                let Some(last) = rows.last() else { break };
+                after = id_of(last);
+                let own = self.own();
+                out.extend(rows.into_iter().filter(|row| !is_own(&own, id_of(row))));
+            }
+        }
+        out.append(&mut own);
+        out.sort_unstable_by_key(id_of);
+        out.truncate(limit);
+        Ok(out)
+    }
+
+    async fn links_page(
+        &self,
+        entity: Option<EntityId>,
+        after: LinkId,
+        limit: usize,
+    ) -> Outcome<Vec<LinkRow>> {
+        let own = {
+            let is_wanted =
+                |link: &&LinkRow| entity.is_none_or(|e| e == link.entity && !link.deleted);
+            let own = self.own();
+            let later = own.links.range(LinkId(after.0.saturating_add(1))..).map(|(_, link)| link);
+            later.filter(is_wanted).take(limit).cloned().collect()
+        };
+        let is_own = |own: &Own, id: LinkId| own.links.contains_key(&id);
+        self.page(
+            limit,
+            after,
+            |link: &LinkRow| link.id,
+            own,
+            is_own,
+            |base, after| match entity {
+                Some(entity) => base.entity_links(entity, after, limit),
+                None => base.links(after, limit),
+            },
+        )
+        .await
+    }
+
+    async fn shards_page(&self, filter: ShardFilter) -> Outcome<Vec<ShardRow>> {
+        let own = {
+            let own = self.own();
+            let is_wanted = |shard: &&ShardRow| {
+                filter.shard_type.is_none_or(|id| id == shard.shard_type)
+                    && shard.merged_into.is_none()
+                    && (filter.with_deleted || shard.deleted_at.is_none())
+                    && filter.holds_for(&shard.data)
+            };
+            let after = ShardId(filter.after.0.saturating_add(1));
+            let later = own.shards.range(after..).map(|(_, shard)| shard);
+            later.filter(is_wanted).take(filter.limit).cloned().collect()
+        };
+        let is_own = |own: &Own, id: ShardId| own.shards.contains_key(&id);
+        let (limit, after) = (filter.limit, filter.after);
+        let of_base = |base, after| Store::shards(base, ShardFilter { after, ..filter.clone() });
+        self.page(limit, after, |shard: &ShardRow| shard.id, own, is_own, of_base).await
+    }
+
+    async fn all_names(&self) -> Outcome<(Catalog, Ids)> {
+        let mut names = self.names.lock().await;
+        if let Some(names) = &*names {
+            return Ok(names.clone());
+        }
+        let found = match &self.base {
+            Some(base) => base.catalog().await?,
+            None => Default::default(),
+        };
+        Ok(names.insert(found).clone())
+    }
+
+    async fn add_names(&self, catalog: Catalog) -> Outcome<Ids> {
+        self.all_names().await?;
+        let mut names = self.names.lock().await;
+        let (known, ids) = names.get_or_insert_default();
+        Ok(Ids {
+            shard_types: number(
+                catalog.shard_types,
+                &mut known.shard_types,
+                &mut ids.shard_types,
+                |id| id.0,
+                TypeId,
+            ),
+            entities: number(
+                catalog.entities,
+                &mut known.entities,
+                &mut ids.entities,
+                |id| id.0,
+                EntityId,
+            ),
+            kinds: number(catalog.kinds, &mut known.kinds, &mut ids.kinds, |id| id.0, KindId),
+        })
+    }
+
+    fn apply(&self, mut plan: Plan, base_epoch: u64) -> Outcome<Committed> {
+        let mut own = self.own();
+        let epoch = base_epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
+        own.holder(plan.execution)?;
+        if !plan.changes_nothing() && plan.epoch != epoch {
+            return Err(StoreError::Stale);
+        }
+        let (id, checkpoint) = (plan.execution, plan.checkpoint.take());
+        if !plan.changes_nothing() {
+            own.apply(plan);
+        }
+        let execution = own.holder(id)?;
+        if let Some(checkpoint) = checkpoint {
+            execution.heartbeat = checkpoint.at;
+            execution.checkpoint = Some(checkpoint);
+        }
+        Ok(Committed { cancel_requested: execution.cancel })
+    }
+}
+
+/// The numbers of `wanted`, given out to those that have none yet.
+fn number<N: PartialEq + Clone, Id: Copy>(
+    wanted: Vec<N>,
+    known: &mut Vec<N>,
+    ids: &mut Vec<Id>,
+    raw: fn(&Id) -> i64,
+    make: fn(i64) -> Id,
+) -> Vec<Id> {
+    let mut out = Vec::new();
+    for name in wanted {
+        let position = known.iter().position(|other| *other == name).unwrap_or_else(|| {
+            let last = ids.iter().map(raw).max().unwrap_or_default();
+            known.push(name);
+            ids.push(make(last + 1));
+            known.len() - 1
+        });
+        out.push(ids[position]);
+    }
+    out
+}
+
+impl Store for OverlayStore {
+    fn register(&self, catalog: Catalog) -> Answer<'_, Ids> {
+        Box::pin(self.add_names(catalog))
+    }
+
+    fn catalog(&self) -> Answer<'_, (Catalog, Ids)> {
+        Box::pin(self.all_names())
+    }
+
+    fn read(&self, need: Need) -> Answer<'_, Found> {
+        Box::pin(self.read_all(need))
+    }
+
+    fn commit(&self, plan: Plan) -> Answer<'_, Committed> {
+        Box::pin(async move {
+            let dead_letters =
+                DeadLetterFilter { with_replayed: true, limit: usize::MAX, ..Default::default() };
+            let epoch = self.base_read(Need::default()).await?.epoch;
+            if let Some(base) = &self.base
+                && !plan.dead_letters.is_empty()
+                && self.own().dead_letters.is_empty()
+            {
+                let last = base.dead_letters(dead_letters).await?.last().map_or(0, |row| row.id);
+                self.own().dead_letter_last = last;
+            }
+            self.apply(plan, epoch)
+        })
+    }
+
+    fn settle(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn unsettled(&self, limit: usize) -> Answer<'_, Vec<LinkId>> {
+        Box::pin(async move {
+            let mut out = match &self.base {
+                Some(base) => base.unsettled(usize::MAX).await?,
+                None => Vec::new(),
+            };
+            let own = self.own();
+            out.retain(|link| !own.settled.contains(link));
+            let fresh: Vec<LinkId> =
+                own.unsettled.iter().filter(|link| !out.contains(link)).copied().collect();
+            out.extend(fresh);
+            out.truncate(limit);
+            Ok(out)
+        })
+    }
+
+    fn begin(&self, begin: Begin) -> Answer<'_, Begun> {
+        Box::pin(async move {
+            let (mut task, mut next) = (Task::default(), 1);
+            if let Some(base) = &self.base {
+                (task.cursor, task.high_water) = base.position(&begin.task).await?;
+                let stats = base.task_stats().await?;
+                let stats = stats.into_iter().find(|stats| stats.task == begin.task);
+                task.stats = stats.unwrap_or_default();
+                next = base.executions(None, 1).await?.first().map_or(1, |row| row.id.0 + 1);
+            }
+            self.own().begin(&begin, task, next)
+        })
+    }
+
+    fn finish(&self, finish: Finish) -> Answer<'_, ()> {
+        Box::pin(async move { self.own().finish(finish) })
+    }
+
+    fn cancel<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.own().cancel(task)) })
+    }
+
+    fn executions<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Vec<ExecutionRow>> {
+        Box::pin(async move {
+            let mut out = self.own().executions(task);
+            if let Some(base) = &self.base {
+                out.extend(base.executions(task, limit).await?);
+            }
+            out.truncate(limit);
+            Ok(out)
+        })
+    }
+
+    fn position<'a>(&'a self, task: &'a str) -> Answer<'a, (Option<Cursor>, Option<i64>)> {
+        Box::pin(async move {
+            if let Some(task) = self.own().tasks.get(task) {
+                return Ok((task.cursor.clone(), task.high_water));
+            }
+            match &self.base {
+                Some(base) => base.position(task).await,
+                None => Ok((None, None)),
+            }
+        })
+    }
+
+    fn task_stats(&self) -> Answer<'_, Vec<TaskStats>> {
+        Box::pin(async move {
+            let mut out = BTreeMap::new();
+            if let Some(base) = &self.base {
+                out.extend(base.task_stats().await?.into_iter().map(|s| (s.task.clone(), s)));
+            }
+            let own = self.own();
+            let ran = own.tasks.iter().filter(|(_, task)| task.stats.runs > 0);
+            out.extend(ran.map(|(name, task)| (name.clone(), task.stats.clone())));
+            Ok(out.into_values().collect())
+        })
+    }
+
+    fn counts(&self) -> Answer<'_, Counts> {
+        Box::pin(self.count_all())
+    }
+
+    fn live_links(&self, entity: EntityId) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let (mut count, mut after) = (0, LinkId(0));
+            loop {
+                let page = self.links_page(Some(entity), after, edges::PAGE).await?;
+                let Some(last) = page.last() else { return Ok(count) };
+                after = last.id;
+                count += page.len() as u64;
+            }
+        })
+    }
+
+    fn entity_links(
+        &self,
+        entity: EntityId,
+        after: LinkId,
+        limit: usize,
+    ) -> Answer<'_, Vec<LinkRow>> {
+        Box::pin(self.links_page(Some(entity), after, limit))
+    }
+
+    fn shards(&self, filter: ShardFilter) -> Answer<'_, Vec<ShardRow>> {
+        Box::pin(self.shards_page(filter))
+    }
+
+    fn shards_by_id<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<ShardRow>> {
+        Box::pin(async move {
+            let Some((first, last)) = id_range(prefix) else { return Ok(Vec::new()) };
+            let mut out = match &self.base {
+                Some(base) => base.shards_by_id(prefix).await?,
+                None => Vec::new(),
+            };
+            let own = self.own();
+            // A shard keeps its id, so that what the base found stands, only newer.
+            out.retain(|shard| !own.shards.contains_key(&shard.id));
+            let mine = own.shards.values().filter(|shard| (first..=last).contains(&shard.uuid));
+            out.extend(mine.cloned());
+            out.sort_unstable_by_key(|shard| shard.uuid);
+            out.truncate(2);
+            Ok(out)
+        })
+    }
+
+    fn shards_by_row(&self, ids: Vec<ShardId>) -> Answer<'_, Vec<ShardRow>> {
+        Box::pin(self.shards_of(ids.into_iter().collect()))
+    }
+
+    fn links_of(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<LinkRow>> {
+        Box::pin(async move {
+            let mut out = match &self.base {
+                Some(base) => base.links_of(shards.clone()).await?,
+                None => Vec::new(),
+            };
+            let own = self.own();
+            out.retain(|link| !own.links.contains_key(&link.id));
+            out.extend(own.links.values().filter(|link| shards.contains(&link.shard)).cloned());
+            out.sort_unstable_by_key(|link| link.id);
+            Ok(out)
+        })
+    }
+
+    fn links(&self, after: LinkId, limit: usize) -> Answer<'_, Vec<LinkRow>> {
+        Box::pin(self.links_page(None, after, limit))
+    }
+
+    fn edges_from(&self, links: Vec<LinkId>) -> Answer<'_, Vec<EdgeRow>> {
+        Box::pin(self.edges_of_links(links))
+    }
+
+    fn edges_to(&self, links: Vec<LinkId>) -> Answer<'_, Vec<EdgeRow>> {
+        Box::pin(self.edges_to_links(links))
+    }
+
+    fn match_edges(&self, links: Vec<LinkId>) -> Answer<'_, Vec<MatchEdge>> {
+        Box::pin(async move {
+            let mut edges = self.read_all(Need { links, ..Need::default() }).await?.edges;
+            edges.dedup();
+            Ok(edges)
+        })
+    }
+
+    fn reviews(&self, limit: usize) -> Answer<'_, Vec<MatchEdge>> {
+        Box::pin(async move {
+            let mut out = BTreeMap::new();
+            if let Some(base) = &self.base {
+                let found = base.reviews(usize::MAX).await?;
+                out.extend(found.into_iter().map(|edge| ((edge.a, edge.b), Some(edge))));
+            }
+            out.extend(self.own().reviews.iter().map(|(pair, edge)| (*pair, *edge)));
+            Ok(out.into_values().flatten().take(limit).collect())
+        })
+    }
+
+    fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {
+        Box::pin(async move {
+            let is_wanted =
+                |row: &&MergeRow| shards.contains(&row.survivor) || shards.contains(&row.loser);
+            let mut out: Vec<MergeRow> =
+                self.own().merges.iter().rev().filter(is_wanted).cloned().collect();
+            if let Some(base) = &self.base {
+                out.extend(base.merges(shards.clone()).await?);
+            }
+            Ok(out)
+        })
+    }
+
+    fn history(&self, shard: ShardId) -> Answer<'_, Vec<History>> {
+        Box::pin(async move {
+            let is_wanted = |(of, _): &&(ShardId, History)| *of == shard;
+            let own: Vec<(ShardId, History)> =
+                self.own().history.iter().rev().filter(is_wanted).cloned().collect();
+            let mut out: Vec<History> = own.into_iter().map(|(_, history)| history).collect();
+            if let Some(base) = &self.base {
+                out.extend(base.history(shard).await?);
+            }
+            Ok(out)
+        })
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> Answer<'_, Vec<DeadLetterRow>> {
+        Box::pin(async move {
+            let all = DeadLetterFilter { with_replayed: true, limit: usize::MAX, ..filter.clone() };
+            let mut out = match &self.base {
+                Some(base) => base.dead_letters(all).await?,
+                None => Vec::new(),
+            };
+            let own = self.own();
+            out.extend(own.dead_letters.iter().cloned());
+            for row in &mut out {
+                row.replayed = own.replayed.get(&row.id).copied().or(row.replayed);
+            }
+            out.retain(|row| filter.admits(row));
+            out.truncate(filter.limit);
+            Ok(out)
+        })
+    }
+
+    fn replayed(&self, ids: Vec<i64>, execution: ExecutionId) -> Answer<'_, ()> {
+        self.own().replayed.extend(ids.into_iter().map(|id| (id, execution)));
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,275 @@
+//! What a plan writes.
+
+use super::db::{Db, Standing};
+use super::insert::{Columns, Insert};
+use crate::{Committed, StoreError};
+use rusqlite::{Connection, Result, params};
+use std::sync::LazyLock;
+use syncline_core::plan::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardRow};
+use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+
+impl Db {
+    /// Puts `plan` into the group.
+    pub(super) fn commit(&mut self, mut plan: Plan) -> std::result::Result<Committed, StoreError> {
+        self.check_standing(plan.execution)?;
+        self.open_group()?;
+        self.check_standing(plan.execution)?;
+        if !plan.changes_nothing() {
+            if plan.epoch != self.epoch {
+                return Err(StoreError::Stale);
+            }
+            if let Err(error) = apply(&self.conn, &plan) {
+                self.note_commit(plan.execution, None);
+                return Err(self.lose_group(&error));
+            }
+            self.epoch += 1;
+        }
+        self.note_commit(plan.execution, plan.checkpoint.take());
+        self.settle_if_old()?;
+        let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
+        Ok(Committed { cancel_requested })
+    }
+
+    fn check_standing(&self, execution: ExecutionId) -> std::result::Result<(), StoreError> {
+        match self.running.get(&execution).map(|running| &running.standing) {
+            Some(Standing::Good) => Ok(()),
+            Some(Standing::Broken(problem)) => Err(self.broken(problem)),
+            Some(Standing::Fenced) | None => Err(StoreError::Fenced),
+        }
+    }
+}
+
+fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
+    insert_shards(conn, &plan.shards_new, plan.execution)?;
+    update_shards(conn, &plan.shards_changed, plan.execution)?;
+    insert_links(conn, &plan.links_new)?;
+    update_links(conn, &plan.links_changed)?;
+    remove_pairs(
+        conn,
+        "DELETE FROM match_key WHERE key = ?1 AND link = ?2",
+        signed(&plan.keys_removed),
+    )?;
+    insert_keys(conn, &plan.keys_added)?;
+    write_match_edges(conn, plan)?;
+    write_edges(conn, plan)?;
+    insert_merges(conn, &plan.merges, plan.execution)?;
+    insert_reviews(conn, &plan.reviews, plan.execution)?;
+    insert_changes(conn, &plan.changes, plan.execution)?;
+    insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
+    remove_settled(conn, &plan.settled)?;
+    insert_unsettled(conn, &plan.unsettled)
+}
+
+fn insert_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        let columns = "id, type, uuid, version, created, changed, deleted_at, merged_into, data";
+        Insert::new(&format!("INSERT OR FAIL INTO shard ({columns})"), 9)
+    });
+    INSERT.run(conn, rows, |row, columns| {
+        columns.put(row.id.0)?.put(row.shard_type.0)?.put(&row.uuid.to_be_bytes()[..])?;
+        columns.put(row.version)?.put(row.created.0)?.put(execution.0)?;
+        columns.put(row.deleted_at)?.put(row.merged_into.map(|id| id.0))?.put(&*row.data)?;
+        Ok(())
+    })
+}
+
+fn update_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {
+    let sql = "UPDATE shard SET type = ?2, version = ?3, changed = ?4, deleted_at = ?5,
+               merged_into = ?6, data = ?7 WHERE id = ?1";
+    let mut update = conn.prepare_cached(sql)?;
+    for row in rows {
+        update.execute(params![
+            row.id.0,
+            row.shard_type.0,
+            row.version,
+            execution.0,
+            row.deleted_at,
+            row.merged_into.map(|id| id.0),
+            row.data,
+        ])?;
+    }
+    Ok(())
+}
+
+fn insert_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        let columns = "id, entity, external_id, shard, hash, modified, observed, execution, \
+                       contributor, deleted, image";
+        Insert::new(&format!("INSERT OR FAIL INTO link ({columns})"), 11)
+    });
+    INSERT.run(conn, rows, |row, columns| {
+        columns.put(row.id.0)?.put(row.entity.0)?.put(row.external_id.as_str())?;
+        columns.put(row.shard.0)?.put(&row.hash.to_be_bytes()[..])?.put(row.modified)?;
+        columns.put(row.observed)?.put(row.execution.0)?.put(row.contributor.as_deref())?;
+        columns.put(row.deleted)?.put(row.image.as_deref())?;
+        Ok(())
+    })
+}
+
+fn update_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
+    let sql = "UPDATE link SET shard = ?2, hash = ?3, modified = ?4, observed = ?5, execution = ?6,
+               contributor = ?7, deleted = ?8, image = ?9 WHERE id = ?1";
+    let mut update = conn.prepare_cached(sql)?;
+    for row in rows {
+        update.execute(params![
+            row.id.0,
+            row.shard.0,
+            &row.hash.to_be_bytes()[..],
+            row.modified,
+            row.observed,
+            row.execution.0,
+            row.contributor.as_deref(),
+            row.deleted,
+            row.image,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Keys as they are kept, in the order of their index: signed.
+fn signed(keys: &[(u64, LinkId)]) -> Vec<(i64, i64)> {
+    let mut keys: Vec<_> = keys.iter().map(|&(key, link)| (key.cast_signed(), link.0)).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn insert_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_key", 2));
+    INSERT.run(conn, &signed(keys), |&(key, link), columns| {
+        columns.put(key)?.put(link)?;
+        Ok(())
+    })
+}
+
+fn remove_pairs(
+    conn: &Connection,
+    sql: &str,
+    pairs: impl IntoIterator<Item = (i64, i64)>,
+) -> Result<()> {
+    let mut remove = conn.prepare_cached(sql)?;
+    for pair in pairs {
+        remove.execute(pair)?;
+    }
+    Ok(())
+}
+
+/// A pair that is no longer found the same needs nobody's decision either.
+fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO match_edge", 4));
+    let removed = &plan.match_edges_removed;
+    let pairs = || removed.iter().map(|(a, b)| (a.0.min(b.0), a.0.max(b.0)));
+    let remove = "DELETE FROM match_edge WHERE a = ?1 AND b = ?2";
+    remove_pairs(conn, remove, pairs().flat_map(|(a, b)| [(a, b), (b, a)]))?;
+    remove_pairs(conn, "DELETE FROM review WHERE a = ?1 AND b = ?2", pairs())?;
+    let mut rows: Vec<(i64, i64, &MatchEdge)> = plan
+        .match_edges_set
+        .iter()
+        .flat_map(|edge| [(edge.a.0, edge.b.0, edge), (edge.b.0, edge.a.0, edge)])
+        .collect();
+    rows.sort_by_key(|&(a, b, _)| (a, b));
+    INSERT.run(conn, &rows, |&(a, b, edge), columns| {
+        columns.put(a)?.put(b)?.put(edge.score)?.put(edge.rule)?;
+        Ok(())
+    })
+}
+
+fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO edge", 4));
+    let first_new = plan.links_new.first().map_or(i64::MAX, |link| link.id.0);
+    let mut remove = conn.prepare_cached("DELETE FROM edge WHERE link = ?1")?;
+    for (link, _) in plan.edges.iter().filter(|(link, _)| link.0 < first_new) {
+        remove.execute([link.0])?;
+    }
+    let mut rows: Vec<(LinkId, &EdgeTarget)> = plan
+        .edges
+        .iter()
+        .flat_map(|(link, targets)| targets.iter().map(move |target| (*link, target)))
+        .collect();
+    rows.sort_unstable();
+    INSERT.run(conn, &rows, |(link, edge), columns| {
+        columns.put(link.0)?.put(edge.kind.0)?.put(edge.entity.0)?.put(edge.target.as_str())?;
+        Ok(())
+    })
+}
+
+fn insert_merges(conn: &Connection, merges: &[Merge], execution: ExecutionId) -> Result<()> {
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        let columns = "survivor, loser, a, b, score, rule, execution";
+        Insert::new(&format!("INSERT OR FAIL INTO merge_log ({columns})"), 7)
+    });
+    INSERT.run(conn, merges, |merge, columns| {
+        let evidence = merge.evidence;
+        columns.put(merge.survivor.0)?.put(merge.loser.0)?;
+        columns.put(evidence.map(|edge| edge.a.0))?.put(evidence.map(|edge| edge.b.0))?;
+        columns.put(evidence.map(|edge| edge.score))?.put(evidence.map(|edge| edge.rule))?;
+        columns.put(execution.0)?;
+        Ok(())
+    })
+}
+
+fn insert_reviews(conn: &Connection, pairs: &[MatchEdge], execution: ExecutionId) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO review", 5));
+    INSERT.run(conn, pairs, |edge, columns| {
+        columns.put(edge.a.0)?.put(edge.b.0)?.put(edge.score)?.put(edge.rule)?.put(execution.0)?;
+        Ok(())
+    })
+}
+
+fn insert_changes(conn: &Connection, changes: &[Change], execution: ExecutionId) -> Result<()> {
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        let columns = "execution, kind, subject, version, before";
+        Insert::new(&format!("INSERT OR FAIL INTO change ({columns})"), 5)
+    });
+    INSERT.run(conn, changes, |change, columns| {
+        let (kind, subject) = match change.subject {
+            Subject::Shard(shard) => (0, shard.0),
+            Subject::Link(link) => (1, link.0),
+        };
+        columns.put(execution.0)?.put(kind)?.put(subject)?;
+        columns.put(change.version)?.put(&*change.before)?;
+        Ok(())
+    })
+}
+
+fn insert_dead_letters(
+    conn: &Connection,
+    letters: &[DeadLetter],
+    execution: ExecutionId,
+) -> Result<()> {
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        let columns = "execution, task, source, line, external_id, phase, problem, payload";
+        Insert::new(&format!("INSERT OR FAIL INTO dead_letter ({columns})"), 8)
+    });
+    INSERT.run(conn, letters, |letter, columns| {
+        columns.put(execution.0)?;
+        bind_letter(letter, columns)
+    })
+}
+
+fn bind_letter(letter: &DeadLetter, columns: &mut Columns<'_, '_>) -> Result<()> {
+    columns.put(&letter.task)?.put(&letter.source)?.put(letter.line.cast_signed())?;
+    columns.put(&letter.external_id)?.put(&letter.phase)?;
+    columns.put(&letter.problem)?.put(&letter.payload)?;
+    Ok(())
+}
+
+fn remove_settled(conn: &Connection, links: &[LinkId]) -> Result<()> {
+    let mut remove = conn.prepare_cached("DELETE FROM unsettled WHERE link = ?1")?;
+    for link in links {
+        remove.execute([link.0])?;
+    }
+    Ok(())
+}
+
+fn insert_unsettled(conn: &Connection, links: &[LinkId]) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO unsettled (link)", 1));
+    INSERT.run(conn, links, |link, columns| {
+        columns.put(link.0)?;
+        Ok(())
+    })
+}

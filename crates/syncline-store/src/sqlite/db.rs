@@ -1,0 +1,308 @@
+//! The connection and the transaction that commits share.
+
+use super::trouble::trouble;
+use super::{Options, schema};
+use crate::StoreError;
+use rusqlite::{Connection, OptionalExtension, params};
+use rustc_hash::FxHashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use syncline_core::plan::rows::ExecutionId;
+use syncline_core::plan::writes::Checkpoint;
+
+/// How long the write lock is left alone between two groups, so that a process that waits for it (polling
+/// every millisecond) gets its turn: to cancel, to begin another task.
+const YIELD: Duration = Duration::from_millis(3);
+
+/// The database as its thread sees it.
+pub(super) struct Db {
+    pub(super) conn: Connection,
+    path: String,
+    options: Options,
+    group: Option<Group>,
+    /// Counts the changes of what plans are made from, ours and others'.
+    pub(super) epoch: u64,
+    /// SQLite's own count of what other connections committed.
+    data_version: i64,
+    pub(super) running: FxHashMap<ExecutionId, Running>,
+}
+
+/// The open transaction.
+struct Group {
+    since: Instant,
+    /// Whether the last thing that happened was a commit: then nobody is planning on what was read.
+    committed: bool,
+}
+
+/// An execution that was begun through this store and has not ended.
+pub(super) struct Running {
+    pub(super) task: String,
+    pub(super) token: i64,
+    /// Of the last plan in the group; written once, right before the group is committed.
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) cancel: bool,
+    pub(super) standing: Standing,
+    /// Whether the open group holds a plan of it.
+    pub(super) in_group: bool,
+}
+
+/// Whether an execution may go on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    Good,
+    /// Another worker has its lease.
+    Fenced,
+    /// Commits of it that had been accepted were lost, for this reason: it can only be ended.
+    Broken(String),
+}
+
+impl Db {
+    pub(super) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let conn = schema::open(path, &options)?;
+        let path = path.display().to_string();
+        let data_version = data_version(&conn).map_err(|e| trouble(&path, "open", &e))?;
+        if options.snapshot {
+            // The first read of a transaction fixes what all of its reads see.
+            conn.execute_batch("BEGIN; SELECT count(*) FROM meta")
+                .map_err(|e| trouble(&path, "open", &e))?;
+        }
+        let running = FxHashMap::default();
+        Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running })
+    }
+
+    pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
+        trouble(&self.path, doing, error)
+    }
+
+    /// How long the group may stay open if nothing more comes; `None` when there is none.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let group = self.group.as_ref()?;
+        Some(if group.committed { self.options.idle } else { self.options.group_age })
+    }
+
+    /// What is said to an execution that lost commits.
+    pub(super) fn broken(&self, problem: &str) -> StoreError {
+        let problem = format!("an earlier write failed ({problem})");
+        StoreError::Unusable { path: self.path.clone(), doing: "write", problem, transient: false }
+    }
+
+    /// Opens the transaction that the coming commits share, unless it is open.
+    pub(super) fn open_group(&mut self) -> Result<(), StoreError> {
+        if self.group.is_some() {
+            return Ok(());
+        }
+        self.begin_write()?;
+        self.group = Some(Group { since: Instant::now(), committed: false });
+        Ok(())
+    }
+
+    fn begin_write(&mut self) -> Result<(), StoreError> {
+        if self.options.read_only {
+            let problem = "it was opened for reading only".to_owned();
+            let path = self.path.clone();
+            return Err(StoreError::Unusable { path, doing: "write", problem, transient: false });
+        }
+        let begun = self.conn.execute_batch("BEGIN IMMEDIATE").and_then(|()| self.catch_up());
+        begun.map_err(|error| {
+            self.roll_back();
+            self.trouble("write", &error)
+        })
+    }
+
+    /// Notices what other connections committed, which they can only do between two groups.
+    fn catch_up(&mut self) -> rusqlite::Result<()> {
+        let version = data_version(&self.conn)?;
+        if version == self.data_version {
+            return Ok(());
+        }
+        self.data_version = version;
+        self.epoch += 1;
+        let sql = "SELECT token, cancel FROM lease WHERE task = ?1 AND execution = ?2";
+        let mut lease = self.conn.prepare_cached(sql)?;
+        for (id, running) in &mut self.running {
+            let found: Option<(i64, bool)> = lease
+                .query_row(params![running.task, id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            match found {
+                Some((token, cancel)) if token == running.token => running.cancel = cancel,
+                _ => running.standing = Standing::Fenced,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a plan of `execution` is in the group.
+    pub(super) fn note_commit(&mut self, execution: ExecutionId, checkpoint: Option<Checkpoint>) {
+        if let Some(group) = &mut self.group {
+            group.committed = true;
+        }
+        if let Some(running) = self.running.get_mut(&execution) {
+            running.in_group = true;
+            if checkpoint.is_some() {
+                running.checkpoint = checkpoint;
+            }
+        }
+    }
+
+    /// Notes that somebody plans on what was just read.
+    pub(super) fn note_read(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.committed = false;
+        }
+    }
+
+    /// Commits the group if it is old enough.
+    pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
+        let age = self.options.group_age;
+        if !self.group.as_ref().is_some_and(|group| group.since.elapsed() >= age) {
+            return Ok(());
+        }
+        self.settle()?;
+        std::thread::sleep(YIELD);
+        Ok(())
+    }
+
+    /// Commits the group, if there is one, with where each of its executions stands.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        if self.group.is_none() {
+            return Ok(());
+        }
+        let done = self.write_checkpoints().and_then(|()| self.conn.execute_batch("COMMIT"));
+        if let Err(error) = done {
+            return Err(self.lose_group(&error));
+        }
+        self.group = None;
+        for running in self.running.values_mut() {
+            running.in_group = false;
+            running.checkpoint = None;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoints(&mut self) -> rusqlite::Result<()> {
+        for (&id, running) in &self.running {
+            let Some(checkpoint) = &running.checkpoint else { continue };
+            write_checkpoint(&self.conn, id, checkpoint)?;
+            self.conn
+                .prepare_cached("UPDATE lease SET heartbeat = ?2 WHERE task = ?1")?
+                .execute(params![running.task, checkpoint.at])?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the whole group after a write failed, and every execution with a plan in it: each goes on
+    /// from its last durable checkpoint, in a later run. Cheaper than a savepoint for each plan, which
+    /// would keep a copy of every page that the plan touches.
+    pub(super) fn lose_group(&mut self, error: &rusqlite::Error) -> StoreError {
+        self.roll_back();
+        self.group = None;
+        self.epoch += 1;
+        let error = self.trouble("write", error);
+        for running in self.running.values_mut().filter(|running| running.in_group) {
+            running.in_group = false;
+            running.checkpoint = None;
+            running.standing = Standing::Broken(error.to_string());
+        }
+        error
+    }
+
+    fn roll_back(&self) {
+        // After some errors SQLite has rolled back by itself; a rollback that fails leaves nothing either,
+        // since nothing was committed.
+        if !self.conn.is_autocommit() {
+            drop(self.conn.execute_batch("ROLLBACK"));
+        }
+    }
+
+    /// Does `work` in a transaction of its own, after the group: what it writes is durable when it returns.
+    pub(super) fn write_alone<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.settle()?;
+        self.begin_write()?;
+        let done = work(self).and_then(|out| match self.conn.execute_batch("COMMIT") {
+            Ok(()) => Ok(out),
+            Err(error) => Err(self.trouble("write", &error)),
+        });
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
+    /// Does `work` on one state of the database, without the write lock unless a group is open.
+    pub(super) fn read_together<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let is_open = self.group.is_some() || self.options.snapshot;
+        let done = if is_open { work(&self.conn) } else { self.read_alone(work) };
+        done.map_err(|error| self.trouble("read", &error))
+    }
+
+    fn read_alone<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.conn.execute_batch("BEGIN")?;
+        let done = work(&self.conn).and_then(|out| {
+            let version = data_version(&self.conn)?;
+            Ok((out, version))
+        });
+        self.conn.execute_batch("COMMIT")?;
+        let (out, version) = done?;
+        if version != self.data_version && self.running.is_empty() {
+            // With executions running, this is left to `catch_up`, which looks at their leases too.
+            self.data_version = version;
+            self.epoch += 1;
+        }
+        Ok(out)
+    }
+
+    /// Makes the indexes that a first load does without.
+    pub(super) fn make_late_indexes(&mut self) -> Result<(), StoreError> {
+        let sql: String = schema::LATE_INDEXES
+            .iter()
+            .map(|(name, on)| format!("CREATE INDEX IF NOT EXISTS {name} ON {on};"))
+            .collect();
+        self.conn.execute_batch(&sql).map_err(|error| self.trouble("write", &error))
+    }
+
+    /// Makes one of them now, because something is about to be asked that needs it. Part of the group.
+    pub(super) fn make_index(&mut self, wanted: &str) -> rusqlite::Result<()> {
+        let late = schema::LATE_INDEXES.iter().find(|(name, _)| *name == wanted);
+        let Some((name, on)) = late else { return Ok(()) };
+        self.conn.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {on}"))
+    }
+}
+
+/// Writes where an execution stands.
+pub(super) fn write_checkpoint(
+    conn: &Connection,
+    execution: ExecutionId,
+    checkpoint: &Checkpoint,
+) -> rusqlite::Result<()> {
+    let json = serde_json::to_string(checkpoint)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    conn.prepare_cached("UPDATE execution SET checkpoint = ?2 WHERE id = ?1")?
+        .execute(params![execution.0, json])?;
+    if !checkpoint.seen.is_empty() {
+        conn.prepare_cached("INSERT OR REPLACE INTO seen VALUES (?1, ?2)")?
+            .execute(params![execution.0, checkpoint.seen])?;
+    }
+    Ok(())
+}
+
+fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+/// Lets a connection wait for a lock, looking again every millisecond: the holder lets go of it only for
+/// a moment at a time.
+pub(super) fn wait_when_busy(conn: &mut Connection, limit_ms: u32) -> rusqlite::Result<()> {
+    conn.busy_handler(Some(move |tries| {
+        std::thread::sleep(Duration::from_millis(1));
+        u32::try_from(tries).is_ok_and(|tries| tries < limit_ms)
+    }))
+}

@@ -1,0 +1,222 @@
+//! What a plan reads.
+
+use super::db::Db;
+use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use crate::StoreError;
+use compact_str::CompactString;
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, params};
+use std::rc::Rc;
+use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use syncline_core::plan::view::{Found, Need};
+
+type Result<T> = rusqlite::Result<T>;
+
+impl Db {
+    /// Answers `need`. While an execution runs, this holds the write lock until the plan that is made from
+    /// the answer is committed, so that nothing can come between.
+    pub(super) fn read(&mut self, need: &Need) -> std::result::Result<Found, StoreError> {
+        if !self.running.is_empty() {
+            self.open_group()?;
+            if !need.dependents.is_empty()
+                && let Err(error) = self.make_index("edge_target")
+            {
+                return Err(self.lose_group(&error));
+            }
+        }
+        let mut found = self.read_together(|conn| look_up(conn, need))?;
+        self.note_read();
+        found.epoch = self.epoch;
+        Ok(found)
+    }
+}
+
+fn look_up(conn: &Connection, need: &Need) -> Result<Found> {
+    let mut found = Found {
+        next_link: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM link")?,
+        next_shard: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM shard")?,
+        ..Found::default()
+    };
+    links_of_records(conn, &need.records, &mut found.links)?;
+    found.members = members(conn, &need.keys, need.members_max)?;
+    found.dependents = dependents(conn, &need.dependents)?;
+    let first_own = found.links.len();
+    if !need.links.is_empty() {
+        found.links.extend(links(conn, need.links.iter().copied())?);
+        let shards = found.links[first_own..].iter().map(|link| link.shard);
+        found.shards = shards_by_row(conn, shards)?;
+        found.edges = match_edges(conn, &need.links)?;
+    }
+    found.links.extend(links(conn, found.dependents.iter().map(|(_, link)| *link))?);
+    found.links.sort_unstable_by_key(|link| link.id);
+    found.links.dedup_by_key(|link| link.id);
+    Ok(found)
+}
+
+fn next(conn: &Connection, sql: &str) -> Result<i64> {
+    conn.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// Numbers as a table to join with: sorted, so that neighbours in the index are met one after another.
+pub(super) fn array(numbers: impl IntoIterator<Item = i64>) -> Rc<Vec<Value>> {
+    let mut numbers: Vec<i64> = numbers.into_iter().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    Rc::new(numbers.into_iter().map(Value::Integer).collect())
+}
+
+/// The indexes of `records`, sorted by record.
+fn sorted(records: &[(EntityId, CompactString)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..records.len()).collect();
+    order.sort_unstable_by(|&a, &b| records[a].cmp(&records[b]));
+    order
+}
+
+/// Calls `each` with every entity among `records` and its external ids, sorted and once each.
+fn by_entity(
+    records: &[(EntityId, CompactString)],
+    mut each: impl FnMut(EntityId, Rc<Vec<Value>>) -> Result<()>,
+) -> Result<()> {
+    let order = sorted(records);
+    for run in order.chunk_by(|&a, &b| records[a].0 == records[b].0) {
+        let mut ids: Vec<&CompactString> = run.iter().map(|&index| &records[index].1).collect();
+        ids.dedup();
+        let ids = ids.into_iter().map(|id| Value::Text(id.as_str().to_owned())).collect();
+        each(records[run[0]].0, Rc::new(ids))?;
+    }
+    Ok(())
+}
+
+/// Adds the links of `records` to `out`.
+pub(super) fn links_of_records(
+    conn: &Connection,
+    records: &[(EntityId, CompactString)],
+    out: &mut Vec<LinkRow>,
+) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l
+         ON l.entity = ?2 AND l.external_id = r.value"
+    ))?;
+    by_entity(records, |entity, ids| {
+        let mut rows = statement.query(params![ids, entity.0])?;
+        while let Some(row) = rows.next()? {
+            out.push(rows::link(row)?);
+        }
+        Ok(())
+    })
+}
+
+/// The links with these row numbers, by row number.
+pub(super) fn links(conn: &Connection, ids: impl Iterator<Item = LinkId>) -> Result<Vec<LinkRow>> {
+    let ids = array(ids.map(|id| id.0));
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql =
+        format!("SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value");
+    conn.prepare_cached(&sql)?.query_map([ids], rows::link)?.collect()
+}
+
+/// The shards with these row numbers, by row number.
+pub(super) fn shards_by_row(
+    conn: &Connection,
+    ids: impl Iterator<Item = ShardId>,
+) -> Result<Vec<ShardRow>> {
+    let ids = array(ids.map(|id| id.0));
+    let sql =
+        format!("SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard s ON s.id = r.value");
+    conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
+}
+
+/// Every match edge of each of `links`; one between two of them comes twice.
+pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<MatchEdge>> {
+    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule
+               FROM rarray(?1) r CROSS JOIN match_edge e ON e.a = r.value";
+    let ids = array(links.iter().map(|link| link.0));
+    let mut edges: Vec<MatchEdge> =
+        conn.prepare_cached(sql)?.query_map([ids], rows::match_edge)?.collect::<Result<_>>()?;
+    edges.sort_unstable_by_key(|edge| (edge.a, edge.b));
+    Ok(edges)
+}
+
+/// The first `members_max` links of each key, sorted by key and link.
+pub(super) fn members(
+    conn: &Connection,
+    keys: &[u64],
+    members_max: usize,
+) -> Result<Vec<(u64, LinkId)>> {
+    let mut out = Vec::new();
+    if keys.is_empty() || members_max == 0 {
+        return Ok(out);
+    }
+    // Signed, because that is how the index is sorted.
+    let mut keys = array(keys.iter().map(|&key| key.cast_signed()));
+    let sql = "SELECT m.key, m.link FROM rarray(?1) r CROSS JOIN match_key m ON m.key = r.value";
+    let mut statement = conn.prepare_cached(sql)?;
+    while let Some(full) = fill_members(&mut statement, &keys, members_max, &mut out)? {
+        // A key with very many members: they are not all read, the search goes on behind it.
+        let rest = keys.iter().skip_while(|&key| *key != Value::Integer(full)).skip(1);
+        keys = Rc::new(rest.cloned().collect());
+    }
+    out.sort_unstable();
+    Ok(out)
+}
+
+/// Adds the members of `keys` to `out`, up to the first key that has more than `members_max`: that key.
+fn fill_members(
+    statement: &mut CachedStatement<'_>,
+    keys: &Rc<Vec<Value>>,
+    members_max: usize,
+    out: &mut Vec<(u64, LinkId)>,
+) -> Result<Option<i64>> {
+    let mut rows = statement.query([Rc::clone(keys)])?;
+    let (mut last, mut count) = (None, 0);
+    while let Some(row) = rows.next()? {
+        let key: i64 = row.get(0)?;
+        if last != Some(key) {
+            (last, count) = (Some(key), 0);
+        }
+        if count == members_max {
+            return Ok(Some(key));
+        }
+        count += 1;
+        out.push((key.cast_unsigned(), LinkId(row.get(1)?)));
+    }
+    Ok(None)
+}
+
+/// For each of `targets`, by index: the links that state an edge of it.
+fn dependents(
+    conn: &Connection,
+    targets: &[(EntityId, CompactString)],
+) -> Result<Vec<(usize, LinkId)>> {
+    let mut out = Vec::new();
+    if targets.is_empty() {
+        return Ok(out);
+    }
+    let sql = "SELECT DISTINCT e.target, e.link FROM rarray(?1) r CROSS JOIN edge e
+               ON e.entity = ?2 AND e.target = r.value";
+    let mut statement = conn.prepare_cached(sql)?;
+    let order = sorted(targets);
+    by_entity(targets, |entity, ids| {
+        let mut rows = statement.query(params![ids, entity.0])?;
+        while let Some(row) = rows.next()? {
+            let (target, link) = (row.get_ref(0)?.as_str()?, LinkId(row.get(1)?));
+            let first = order.partition_point(|&index| {
+                let (at, name) = &targets[index];
+                (*at, name.as_str()) < (entity, target)
+            });
+            // A target that was asked for twice is answered twice.
+            let same = order[first..]
+                .iter()
+                .take_while(|&&index| targets[index].0 == entity && targets[index].1 == target);
+            out.extend(same.map(|&index| (index, link)));
+        }
+        Ok(())
+    })?;
+    out.sort_unstable();
+    Ok(out)
+}

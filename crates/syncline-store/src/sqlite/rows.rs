@@ -1,0 +1,67 @@
+//! Rows as SQLite gives them.
+
+use compact_str::CompactString;
+use rusqlite::{Row, types::FromSqlError};
+use std::sync::Arc;
+use syncline_core::plan::rows::{
+    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+};
+
+/// The columns of `link l`, as [`link`] reads them.
+pub(super) const LINK_COLUMNS: &str = "l.id, l.entity, l.external_id, l.shard, l.image, l.hash, \
+    l.modified, l.observed, l.execution, l.contributor, l.deleted";
+
+/// The columns of `shard s`, as [`shard`] reads them.
+pub(super) const SHARD_COLUMNS: &str =
+    "s.id, s.uuid, s.type, s.data, s.version, s.created, s.deleted_at, s.merged_into";
+
+pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
+    Ok(LinkRow {
+        id: LinkId(row.get(0)?),
+        entity: EntityId(row.get(1)?),
+        external_id: text(row, 2)?,
+        shard: ShardId(row.get(3)?),
+        image: row.get_ref(4)?.as_str_or_null()?.map(Arc::from),
+        hash: number(row, 5)?,
+        modified: row.get(6)?,
+        observed: row.get(7)?,
+        execution: ExecutionId(row.get(8)?),
+        contributor: row.get_ref(9)?.as_str_or_null()?.map(CompactString::new),
+        deleted: row.get(10)?,
+    })
+}
+
+pub(super) fn shard(row: &Row<'_>) -> rusqlite::Result<ShardRow> {
+    Ok(ShardRow {
+        id: ShardId(row.get(0)?),
+        uuid: number(row, 1)?,
+        shard_type: TypeId(row.get(2)?),
+        data: Arc::from(row.get_ref(3)?.as_str()?),
+        version: row.get(4)?,
+        created: ExecutionId(row.get(5)?),
+        deleted_at: row.get(6)?,
+        merged_into: row.get::<_, Option<i64>>(7)?.map(ShardId),
+    })
+}
+
+pub(super) fn match_edge(row: &Row<'_>) -> rusqlite::Result<MatchEdge> {
+    Ok(MatchEdge {
+        a: LinkId(row.get(0)?),
+        b: LinkId(row.get(1)?),
+        score: row.get(2)?,
+        rule: row.get(3)?,
+    })
+}
+
+pub(super) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<CompactString> {
+    Ok(CompactString::new(row.get_ref(index)?.as_str()?))
+}
+
+/// A number of 128 bits, kept as 16 bytes, highest first.
+pub(super) fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u128> {
+    let bytes = row.get_ref(index)?.as_blob()?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| FromSqlError::InvalidBlobSize { expected_size: 16, blob_size: bytes.len() })?;
+    Ok(u128::from_be_bytes(bytes))
+}

@@ -1,0 +1,127 @@
+//! Opening a database: whose it is, which version it has, and bringing it up to date.
+
+use super::trouble::trouble;
+use super::{Options, db};
+use crate::StoreError;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use std::path::Path;
+
+/// What a file of ours says of itself in its header: `Sync` in ASCII.
+const APPLICATION_ID: i64 = 0x5379_6e63;
+
+/// Each takes a database from the version that is its index to the next.
+const MIGRATIONS: &[&str] = &[include_str!("0001.sql")];
+
+/// The indexes that nothing needs while an empty database is filled: made when first needed, and at the
+/// latest when an execution ends, which is cheaper than keeping them up during a first load.
+pub(super) const LATE_INDEXES: &[(&str, &str)] = &[
+    ("link_shard", "link (shard)"),
+    ("edge_target", "edge (entity, target)"),
+    ("shard_uuid", "shard (uuid)"),
+    ("change_subject", "change (subject, kind)"),
+    ("merge_log_survivor", "merge_log (survivor)"),
+    ("merge_log_loser", "merge_log (loser)"),
+];
+
+/// A connection to the database at `path`, which is of this version and this tenant.
+pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, StoreError> {
+    let name = path.display().to_string();
+    let open_trouble = |error: rusqlite::Error| trouble(&name, "open", &error);
+    let mut conn = connect(path, options).map_err(open_trouble)?;
+    check_ownership(&conn, &name)?;
+    if !options.read_only {
+        set_up(&conn, options).map_err(open_trouble)?;
+        migrate(&mut conn, options).map_err(open_trouble)?;
+    }
+    conn.pragma_update(None, "cache_size", -(options.cache_kib as i64)).map_err(open_trouble)?;
+    check_tenant(&conn, options, &name)?;
+    Ok(conn)
+}
+
+fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
+    let access = if options.read_only {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    };
+    let mut conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db::wait_when_busy(&mut conn, options.busy_ms)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    rusqlite::vtab::array::load_module(&conn)?;
+    Ok(conn)
+}
+
+/// Refuses a database that is not ours, or that we are too old for, before anything in it is touched.
+fn check_ownership(conn: &Connection, path: &str) -> Result<(), StoreError> {
+    let header = || -> rusqlite::Result<(i64, i64, i64)> {
+        let number = |sql| conn.query_row(sql, [], |row| row.get(0));
+        Ok((
+            number("PRAGMA application_id")?,
+            number("PRAGMA user_version")?,
+            number("SELECT count(*) FROM sqlite_schema")?,
+        ))
+    };
+    let (application, found, tables) = header().map_err(|error| trouble(path, "open", &error))?;
+    let known = MIGRATIONS.len() as i64;
+    let path = path.to_owned();
+    let is_blank = application == 0 && found == 0 && tables == 0;
+    if application != APPLICATION_ID && !is_blank {
+        let problem = "it is a database of another program".to_owned();
+        return Err(StoreError::Damaged { path, problem });
+    }
+    if found > known {
+        return Err(StoreError::Newer { path, found, known });
+    }
+    if conn.is_readonly("main").unwrap_or(false) && found < known {
+        let problem = format!("it has schema version {found}; a run brings it to {known}");
+        return Err(StoreError::Unusable { path, doing: "read", problem, transient: false });
+    }
+    Ok(())
+}
+
+fn set_up(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "page_size", 4096)?;
+    conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.query_row(&format!("PRAGMA wal_autocheckpoint = {}", options.wal_pages), [], |_| Ok(()))?;
+    // What a large transaction leaves of the log is given back to the disk at the next checkpoint.
+    conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
+    if let Some(pages) = options.pages_max {
+        conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection, options: &Options) -> rusqlite::Result<()> {
+    let version = |conn: &Connection| -> rusqlite::Result<u32> {
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+    };
+    if version(conn)? as usize == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    // Another process may have been quicker.
+    let found = version(&tx)?;
+    for migration in MIGRATIONS.iter().skip(found as usize) {
+        tx.execute_batch(migration)?;
+    }
+    tx.execute("INSERT OR IGNORE INTO meta VALUES ('tenant', ?1)", [&options.tenant])?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    tx.commit()
+}
+
+fn check_tenant(conn: &Connection, options: &Options, path: &str) -> Result<(), StoreError> {
+    let tenant: Option<String> = conn
+        .query_row("SELECT value FROM meta WHERE name = 'tenant'", [], |row| row.get(0))
+        .optional()
+        .map_err(|error| trouble(path, "open", &error))?;
+    if tenant.as_deref() == Some(options.tenant.as_str()) {
+        return Ok(());
+    }
+    let problem = match tenant {
+        Some(tenant) => format!("it belongs to tenant `{tenant}`, not to `{}`", options.tenant),
+        None => "it names no tenant".to_owned(),
+    };
+    Err(StoreError::Unusable { path: path.to_owned(), doing: "open", problem, transient: false })
+}
