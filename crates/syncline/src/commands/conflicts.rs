@@ -4,9 +4,9 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::explain::{self, Claims, claims, rule};
 use crate::output::{Tone, counted, shorten};
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
-use std::collections::BTreeSet;
+
 use syncline_core::plan::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
 use syncline_core::value::Value;
 use syncline_engine::World;
@@ -186,7 +186,7 @@ async fn add_page(
     out: &mut Vec<Conflict>,
 ) -> Result<(), Error> {
     let ids = shards.iter().map(|shard| shard.id).collect();
-    let mut links: FxHashMap<ShardId, Vec<LinkRow>> = FxHashMap::default();
+    let mut links: BTreeMap<ShardId, Vec<LinkRow>> = BTreeMap::default();
     for link in world.store.links_of(ids).await? {
         links.entry(link.shard).or_default().push(link);
     }
@@ -242,7 +242,7 @@ async fn reviews(
             break;
         }
         let ids: BTreeSet<LinkId> = chunk.iter().flat_map(|edge| [edge.a, edge.b]).collect();
-        let mut links: FxHashMap<LinkId, LinkRow> = FxHashMap::default();
+        let mut links: BTreeMap<LinkId, LinkRow> = BTreeMap::default();
         for id in ids {
             // A link's own row is the first after the number before it.
             let row = world.store.links(LinkId(id.0 - 1), 1).await?.pop();
@@ -250,7 +250,7 @@ async fn reviews(
         }
         let shards: BTreeSet<ShardId> = links.values().map(|link| link.shard).collect();
         let shards = world.store.shards_by_row(shards.into_iter().collect()).await?;
-        let shards: FxHashMap<ShardId, ShardRow> = shards.into_iter().map(|row| (row.id, row)).collect();
+        let shards: BTreeMap<ShardId, ShardRow> = shards.into_iter().map(|row| (row.id, row)).collect();
         for edge in chunk {
             let (Some(a), Some(b)) = (links.get(&edge.a), links.get(&edge.b)) else { continue };
             let (Some(a_shard), Some(b_shard)) = (shards.get(&a.shard), shards.get(&b.shard)) else {

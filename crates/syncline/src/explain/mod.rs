@@ -11,7 +11,7 @@ pub use claims::{Claims, claims};
 pub use find::{Found, find};
 
 use crate::error::Error;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use serde::Serialize;
 use syncline_core::config::model::MergeStrategy;
 use syncline_core::matching::RuleExplanation;
@@ -174,7 +174,7 @@ pub fn uuid(number: u128) -> String {
 }
 
 /// Every execution that the store remembers.
-async fn executions(world: &World) -> Result<FxHashMap<ExecutionId, ExecutionRow>, Error> {
+async fn executions(world: &World) -> Result<BTreeMap<ExecutionId, ExecutionRow>, Error> {
     let rows = world.store.executions(None, usize::MAX).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
@@ -182,7 +182,7 @@ async fn executions(world: &World) -> Result<FxHashMap<ExecutionId, ExecutionRow
 fn records(
     world: &World,
     claims: &Claims,
-    executions: &FxHashMap<ExecutionId, ExecutionRow>,
+    executions: &BTreeMap<ExecutionId, ExecutionRow>,
 ) -> Vec<RecordStory> {
     let story = |index: usize| {
         let link = &claims.links[index];
