@@ -227,7 +227,7 @@ fn store_hint(error: &StoreError) -> String {
     }
 }
 
-fn adapter_hint(error: &AdapterError) -> String {
+pub(crate) fn adapter_hint(error: &AdapterError) -> String {
     match error {
         AdapterError::UnknownAdapter(_) => {
             format!("the adapters are: {}", syncline_adapters::registry::ADAPTERS.join(", "))

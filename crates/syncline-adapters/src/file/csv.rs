@@ -6,7 +6,7 @@
 
 use super::lines::{self, Line};
 use super::object::mismatch;
-use super::page::PageBuilder;
+use super::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use super::settings::Settings;
 use super::types::{self, Inference};
 use super::window::{Fault, Window};
@@ -91,8 +91,14 @@ impl CsvRows {
             }
             self.shaped = true;
         }
-        let row = self.rows.next(&mut self.window)?;
+        let mut row = self.rows.next(&mut self.window)?;
         let line = self.window.line();
+        if let Row::Whole { len, .. } = row
+            && self.swallows_rows(len)
+        {
+            self.rows.restart();
+            row = Row::Unclosed;
+        }
         match row {
             Row::End => return Ok(false),
             Row::Whole { len, ended } => {
@@ -121,6 +127,14 @@ impl CsvRows {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the row is uneven, has many lines and is too long to be kept as a payload: two stray
+    /// quotes far apart, most likely, and what is between them must not be lost.
+    fn swallows_rows(&self, len: usize) -> bool {
+        len > PAYLOAD_BYTES_MAX
+            && self.rows.len() != self.columns.len()
+            && memchr::memchr(b'\n', without_end(&self.window.available()[..len])).is_some()
     }
 
     /// The columns' names. Without a header they are counted in the first row, which stays.
@@ -232,7 +246,8 @@ impl CsvRows {
         let name = &self.columns[number].name;
         let byte = bytes.get(at).copied().unwrap_or_default();
         format!(
-            "column `{name}` is not valid text in this encoding: byte {} of it is 0x{byte:02X}; set `encoding`",
+            "column `{name}` is not valid text in this encoding: byte {} of it is 0x{byte:02X}; \
+             set `encoding`",
             at + 1
         )
     }

@@ -145,9 +145,9 @@ impl JsonRows {
             }
             scanned = self.window.available().len();
             if scanned > self.bytes_max {
-                let head = self.window.available()[..scanned.min(PAYLOAD_BYTES_MAX)].to_vec();
+                let mut head = self.window.available()[..scanned.min(PAYLOAD_BYTES_MAX)].to_vec();
                 self.window.consume_counting(scanned);
-                self.skip_value(scan)?;
+                self.skip_value(scan, Some(&mut head))?;
                 page.reject(line, &head, lines::too_long(self.bytes_max));
                 return Ok(());
             }
@@ -168,7 +168,8 @@ impl JsonRows {
             b'[' => self.window.consume(1, 0),
             b'{' if self.path.is_empty() => {
                 return Err(Fault::Refused(
-                    "the document is an object, not an array; set `records` to the path of the array in it"
+                    "the document is an object, not an array; set `records` to the path of the \
+                     array in it"
                         .to_owned(),
                 ));
             }
@@ -197,7 +198,7 @@ impl JsonRows {
             if key.as_deref() == Some(self.path[depth].as_str()) {
                 return Ok(());
             }
-            self.skip_value(Scan::default())?;
+            self.skip_value(Scan::default(), None)?;
         }
     }
 
@@ -222,16 +223,20 @@ impl JsonRows {
         }
     }
 
-    /// Consumes up to what ends the value that `scan` is in.
-    fn skip_value(&mut self, mut scan: Scan) -> Result<(), Fault> {
+    /// Consumes up to what ends the value that `scan` is in; `head` gets its bytes until it is full.
+    fn skip_value(&mut self, mut scan: Scan, mut head: Option<&mut Vec<u8>>) -> Result<(), Fault> {
         loop {
             let bytes = self.window.available();
-            if let Some(len) = scan.find_end(bytes) {
-                self.window.consume_counting(len);
+            let end = scan.find_end(bytes);
+            let len = end.unwrap_or(bytes.len());
+            if let Some(head) = &mut head {
+                let room = PAYLOAD_BYTES_MAX - head.len();
+                head.extend_from_slice(&bytes[..len.min(room)]);
+            }
+            self.window.consume_counting(len);
+            if end.is_some() {
                 return Ok(());
             }
-            let len = bytes.len();
-            self.window.consume_counting(len);
             self.need_more()?;
         }
     }
@@ -241,7 +246,7 @@ impl JsonRows {
         for _ in 0..self.path.len() {
             while self.need_byte()? == b',' {
                 self.window.consume(1, 0);
-                self.skip_value(Scan::default())?;
+                self.skip_value(Scan::default(), None)?;
             }
             if self.need_byte()? != b'}' {
                 return Err(self.mismatch());

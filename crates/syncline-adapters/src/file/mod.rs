@@ -18,6 +18,8 @@ mod read;
 mod rows;
 mod settings;
 mod source;
+#[cfg(test)]
+mod tests;
 mod types;
 mod unpack;
 mod window;

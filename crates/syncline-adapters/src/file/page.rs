@@ -1,11 +1,10 @@
 //! Pages in the making: records and rejects as they come, under one growing shape.
 
 use crate::ChangedSince;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use std::sync::Arc;
+use syncline_core::convert::stamp;
 use syncline_core::record::{Cursor, Page, Record, Rejected, Shape};
-use syncline_core::value::{Cell, Value};
+use syncline_core::value::Cell;
 
 /// The most bytes of something unreadable that are kept.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 64 << 10;
@@ -84,28 +83,7 @@ impl PageBuilder {
         self.shape
             .position(&since.field)
             .and_then(|index| cells.get(index)?.as_ref())
-            .and_then(moment)
+            .and_then(stamp)
             .is_some_and(|moment| moment < since.at_least)
-    }
-}
-
-/// The value as a point that can be compared: microseconds since 1970 for dates and times (UTC,
-/// where they name no zone), the number itself, rounded down, for numbers. `None` for all else.
-fn moment(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Float(number) => Some(number.floor() as i64),
-        Value::Text(text) => {
-            let text = text.trim();
-            if let Ok(number) = text.parse() {
-                return Some(number);
-            }
-            if let Ok(time) = text.parse::<jiff::Timestamp>() {
-                return Some(time.as_microsecond());
-            }
-            let time: DateTime = text.parse().ok()?;
-            Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
-        }
-        _ => None,
     }
 }

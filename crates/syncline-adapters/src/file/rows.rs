@@ -77,6 +77,12 @@ impl Rows {
         self.window().line()
     }
 
+    /// How much memory the text takes.
+    #[cfg(test)]
+    pub(super) fn held_bytes(mut self) -> usize {
+        self.window().held_bytes()
+    }
+
     fn window(&mut self) -> &mut Window {
         match self {
             Self::Csv(rows) => &mut rows.window,

@@ -124,7 +124,8 @@ impl Settings {
             Some("jsonl" | "ndjson" | "jsonlines") => Ok(FileFormat::Jsonl),
             Some("json") => Ok(FileFormat::Json),
             _ => Err(AdapterError::Settings(format!(
-                "the name `{name}` does not tell the format: set `format` to csv, tsv, jsonl or json"
+                "the name `{name}` does not tell the format: set `format` to csv, tsv, jsonl \
+                 or json"
             ))),
         }
     }
@@ -153,7 +154,8 @@ fn pick<T>(
 fn encoding(label: &str) -> Result<&'static Encoding, String> {
     Encoding::for_label(label.as_bytes()).ok_or_else(|| {
         format!(
-            "there is no encoding `{label}`; known are for instance utf-8, utf-16le, windows-1252, shift_jis"
+            "there is no encoding `{label}`; known are for instance utf-8, utf-16le, \
+             windows-1252, shift_jis"
         )
     })
 }

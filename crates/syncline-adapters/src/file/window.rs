@@ -194,6 +194,12 @@ impl Window {
         Ok(self.position == mark.position && self.hash.digest() == mark.hash)
     }
 
+    /// How much memory the window takes.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.buf.capacity()
+    }
+
     fn hash_consumed(&mut self) {
         self.hash.update(&self.buf[self.hashed..self.start]);
         self.hashed = self.start;

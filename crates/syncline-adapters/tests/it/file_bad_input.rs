@@ -90,6 +90,15 @@ fn a_quote_that_is_never_closed_costs_one_line() {
 }
 
 #[test]
+fn rows_between_two_stray_quotes_are_not_swallowed() {
+    let rows: String = (2..20_000).map(|n| format!("{n},x\n")).collect();
+    let outcome = Folder::with("a.csv", format!("id,v\n\"1,x\n{rows}2\",0,x\n")).read();
+    assert_eq!(outcome.records().len(), 19_998);
+    let lines: Vec<_> = outcome.rejected().iter().map(|rejected| rejected.line).collect();
+    assert_eq!(lines, [2, 20_001]);
+}
+
+#[test]
 fn bytes_that_are_no_text_name_the_column() {
     let outcome = Folder::with("a.csv", b"id,name\n1,Zo\xEB\n2,ok\n").read();
     assert_eq!(outcome.bodies(), [r#"id="2" name="ok""#]);

@@ -51,10 +51,11 @@ proptest! {
         page_len in 1_usize..7,
         ends in any::<bool>(),
     ) {
-        let lines: Vec<_> = kinds.iter().enumerate().map(|(n, &kind)| line(name, n, kind)).collect();
-        let folder = Folder::with(name, content(name, &lines))
-            .set(|s| s.records = name.contains("json.").then(|| "data".to_owned()));
-        let folder = if name == "a.json" { folder.set(|s| s.records = Some("data".to_owned())) } else { folder };
+        let lines: Vec<_> =
+            kinds.iter().enumerate().map(|(n, &kind)| line(name, n, kind)).collect();
+        let folder = Folder::with(name, content(name, &lines)).set(|s| {
+            s.records = name.starts_with("a.json").then(|| "data".to_owned());
+        });
         if ends && (name == "a.csv" || name == "a.jsonl") && !lines.is_empty() {
             folder.append(name, "\n");
         }

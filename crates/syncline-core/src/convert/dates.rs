@@ -130,6 +130,27 @@ fn epoch(number: Number) -> Option<Timestamp> {
     Timestamp::from_microsecond(i64::try_from(micros).ok()?).ok()
 }
 
+/// The value of a cursor field as a point that can be compared: microseconds since 1970 for dates and times (UTC,
+/// where they name no zone), the number itself, rounded down, for numbers. `None` for all else.
+pub fn stamp(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Float(number) => Some(number.floor() as i64),
+        Value::Text(text) => {
+            let text = text.trim();
+            if let Ok(number) = text.parse() {
+                return Some(number);
+            }
+            if let Ok(time) = text.parse::<Timestamp>() {
+                return Some(time.as_microsecond());
+            }
+            let time: DateTime = text.parse().ok()?;
+            Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use dates::stamp;
 pub use schema::{DerivedSpec, RelationshipSpec, Target};
 
 use crate::config::model::{ConversionSchema, Entity, Normaliser};

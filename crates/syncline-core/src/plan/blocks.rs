@@ -109,7 +109,12 @@ impl Planner<'_> {
         Ok(Need::default())
     }
 
-    fn compare(&mut self, a: LinkId, b: LinkId, rules: u64) -> Result<Option<PairScore>, PlanError> {
+    fn compare(
+        &mut self,
+        a: LinkId,
+        b: LinkId,
+        rules: u64,
+    ) -> Result<Option<PairScore>, PlanError> {
         let (left, right) = (self.image(a)?, self.image(b)?);
         let entity = match self.touched_of.get(&a) {
             Some(&index) => self.touched[index].entity,
@@ -237,7 +242,8 @@ impl Planner<'_> {
             if !seen.insert(link) {
                 continue;
             }
-            let is_new = self.touched_of.get(&link).is_some_and(|&index| self.touched[index].is_new);
+            let is_new =
+                self.touched_of.get(&link).is_some_and(|&index| self.touched[index].is_new);
             if !is_new && !self.view.loaded.contains(&link) {
                 need.links.push(link);
                 continue;

@@ -3,7 +3,9 @@
 //! Records are compared with records, never with merged shards, and clusters are a function of a connected
 //! component's match edges; so neither the order of records nor the borders of batches decide anything.
 
-use super::rows::{EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rows::{
+    EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+};
 use super::rules::{Content, EntityRules, Item, LookupRule, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
@@ -262,10 +264,9 @@ impl<'a> Planner<'a> {
         match (&row.image, self.view.shards.get(&row.shard)) {
             (Some(image), _) => Ok(image.clone()),
             (None, Some(shard)) => Ok(shard.data.clone()),
-            (None, None) => Err(PlanError::Shard {
-                external_id: row.external_id.to_string(),
-                shard: row.shard,
-            }),
+            (None, None) => {
+                Err(PlanError::Shard { external_id: row.external_id.to_string(), shard: row.shard })
+            }
         }
     }
 
@@ -309,10 +310,12 @@ impl<'a> Planner<'a> {
         for item in &self.items {
             for (rule, wanted) in wanted(self.rules, item) {
                 match rule.key(wanted) {
-                    Some(key) => need.links.extend(self.view.members.get(&key).into_iter().flatten()),
-                    None => need
-                        .links
-                        .extend(self.view.by_record.get(&(rule.entity, wanted.clone()))),
+                    Some(key) => {
+                        need.links.extend(self.view.members.get(&key).into_iter().flatten())
+                    }
+                    None => {
+                        need.links.extend(self.view.by_record.get(&(rule.entity, wanted.clone())))
+                    }
                 }
             }
         }
@@ -322,7 +325,11 @@ impl<'a> Planner<'a> {
     }
 
     /// The value that a lookup finds: of the live record first in order of entity and external id.
-    fn look_up(&self, rule: &LookupRule, wanted: &CompactString) -> Result<Option<Value>, PlanError> {
+    fn look_up(
+        &self,
+        rule: &LookupRule,
+        wanted: &CompactString,
+    ) -> Result<Option<Value>, PlanError> {
         let found = match rule.key(wanted) {
             Some(key) => self
                 .view
@@ -402,13 +409,28 @@ impl<'a> Planner<'a> {
             let id = LinkId(self.view.next_link);
             self.view.next_link += 1;
             self.view.by_record.insert(record, id);
-            return self.add_touched(id, true, item.entity, item.external_id, item.modified, item.contributor, said);
+            return self.add_touched(
+                id,
+                true,
+                item.entity,
+                item.external_id,
+                item.modified,
+                item.contributor,
+                said,
+            );
         };
         let now = self.state(id);
         let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment.started);
         if now.hash == hash && !now.deleted {
             if later && item.contributor.is_some() && now.contributor != item.contributor {
-                return self.restamp(id, &item.external_id, item.entity, item.modified, item.contributor, said);
+                return self.restamp(
+                    id,
+                    &item.external_id,
+                    item.entity,
+                    item.modified,
+                    item.contributor,
+                    said,
+                );
             }
             return Fate::Known(Outcome::Unchanged, Some(id));
         }
@@ -419,7 +441,15 @@ impl<'a> Planner<'a> {
             return Fate::Known(Outcome::Filtered, Some(id));
         }
         self.revived += u64::from(now.deleted && item.counts);
-        self.add_touched(id, false, item.entity, item.external_id, item.modified, item.contributor, said)
+        self.add_touched(
+            id,
+            false,
+            item.entity,
+            item.external_id,
+            item.modified,
+            item.contributor,
+            said,
+        )
     }
 
     fn touch_deleted(&mut self, known: Option<LinkId>) -> Fate {
@@ -612,7 +642,12 @@ impl State {
     ///
     /// Of several contributors the latest one stands, then the first in order of external id. Of several
     /// versions of one record in one execution the latest one stands, then the one read last.
-    fn accepts(&self, modified: Option<i64>, contributor: Option<&CompactString>, now: i64) -> bool {
+    fn accepts(
+        &self,
+        modified: Option<i64>,
+        contributor: Option<&CompactString>,
+        now: i64,
+    ) -> bool {
         match (&self.contributor, contributor) {
             (Some(known), Some(new)) if known != new => {
                 (modified, std::cmp::Reverse(new)) > (self.modified, std::cmp::Reverse(known))

@@ -142,7 +142,10 @@ impl Program {
         let binding = Binding {
             entities: names.entities.iter().zip(&ids.entities).map(|(n, &i)| (n, i)).collect(),
             kinds: names.kinds.iter().map(String::as_str).zip(ids.kinds.iter().copied()).collect(),
-            types: (0..).zip(&self.types).map(|(i, (l, _))| (l.shard_type.to_string(), i)).collect(),
+            types: (0..)
+                .zip(&self.types)
+                .map(|(i, (l, _))| (l.shard_type.to_string(), i))
+                .collect(),
             layouts: self.types.iter().map(|(layout, _)| layout.clone()).collect(),
         };
         let mut types: Vec<TypeRules> = self
@@ -252,7 +255,8 @@ fn compile_task(
     task: &SyncTask,
 ) -> Result<TaskProgram, Vec<Problem>> {
     let schema = config.conversion_schemas.get(&task.conversion_schema);
-    let entity = config.connections.get(&task.connection).and_then(|c| c.entities.get(&task.entity));
+    let entity =
+        config.connections.get(&task.connection).and_then(|c| c.entities.get(&task.entity));
     let (Some(schema), Some(entity)) = (schema, entity) else {
         let path = ConfigPath::root().key("sync_tasks").key(name);
         return Err(vec![Problem::new(path, "the task refers to what is not there")]);

@@ -88,8 +88,9 @@ impl LookupRule {
 impl Conversion {
     /// The edges that a mapped record states: relationships, derived shards, lookups.
     pub fn edges(&self, mapped: &Mapped) -> Vec<EdgeTarget> {
-        let mut edges =
-            Vec::with_capacity(mapped.references.len() + mapped.derived.len() + mapped.lookups.len());
+        let mut edges = Vec::with_capacity(
+            mapped.references.len() + mapped.derived.len() + mapped.lookups.len(),
+        );
         for reference in &mapped.references {
             let (kind, entity) = self.relationships[usize::from(reference.relationship)];
             edges.push(EdgeTarget { kind, entity, target: reference.target.clone() });

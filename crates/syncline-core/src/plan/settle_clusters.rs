@@ -224,8 +224,7 @@ impl Writer {
         }
         if shard != before {
             shard.version += 1;
-            self.planned.counters.shards_deleted +=
-                u64::from(gone && before.deleted_at.is_none());
+            self.planned.counters.shards_deleted += u64::from(gone && before.deleted_at.is_none());
             self.planned.counters.shards_updated += u64::from(!gone);
             let version = before.version;
             self.planned.plan.changes.push(Change {
@@ -238,7 +237,13 @@ impl Writer {
         shard
     }
 
-    fn write_link(&mut self, planner: &Planner<'_>, member: &Member, shard: &ShardRow, first: bool) {
+    fn write_link(
+        &mut self,
+        planner: &Planner<'_>,
+        member: &Member,
+        shard: &ShardRow,
+        first: bool,
+    ) {
         let image = (*member.json != *shard.data).then(|| member.json.clone());
         let Some(touched) = planner.touched(member.id) else {
             let before = &planner.view.links[&member.id];
@@ -275,7 +280,8 @@ impl Writer {
         }
         let before = planner.stored_json(member.id).unwrap_or_else(|_| member.json.clone());
         if before != member.json {
-            let (subject, version) = (Subject::Link(touched.id), planner.view.links[&touched.id].shard.0);
+            let (subject, version) =
+                (Subject::Link(touched.id), planner.view.links[&touched.id].shard.0);
             self.planned.plan.changes.push(Change { subject, before, version });
         }
         self.planned.plan.links_changed.push(row);
@@ -354,7 +360,8 @@ impl Writer {
                     old.extend(rules.field_keys(image));
                 }
             }
-            plan.keys_added.extend(new.iter().filter(|k| !old.contains(k)).map(|&k| (k, touched.id)));
+            plan.keys_added
+                .extend(new.iter().filter(|k| !old.contains(k)).map(|&k| (k, touched.id)));
             plan.keys_removed
                 .extend(old.iter().filter(|k| !new.contains(k)).map(|&k| (k, touched.id)));
             if rules.looked_up {

@@ -157,7 +157,8 @@ fn rules(yaml_matching: &str) -> Rules {
         target: Target::default(),
         conversion: None,
     };
-    let entities = [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];
+    let entities =
+        [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];
     Rules { types: types.collect(), entities: entities.into_iter().collect() }
 }
 
@@ -326,15 +327,23 @@ fn a_record_that_bridges_two_shards_merges_them_and_the_older_id_stays() {
     assert_eq!(planned.counters.shards_merged, 1);
     assert_eq!(shelf.outcome().len(), 1);
     assert_eq!(shelf.shards[&ShardId(2)].merged_into, Some(ShardId(1)));
-    assert_eq!(&*shelf.shards[&ShardId(1)].data, r#"{"email":"a@x.de","name":"anna berg","city":"bonn"}"#);
+    assert_eq!(
+        &*shelf.shards[&ShardId(1)].data,
+        r#"{"email":"a@x.de","name":"anna berg","city":"bonn"}"#
+    );
     // The records keep what they said.
-    assert_eq!(shelf.links[&LinkId(1)].image.as_deref(), Some(r#"{"email":"a@x.de","name":"anna berg","city":"ulm"}"#));
+    assert_eq!(
+        shelf.links[&LinkId(1)].image.as_deref(),
+        Some(r#"{"email":"a@x.de","name":"anna berg","city":"ulm"}"#)
+    );
     assert_eq!(shelf.links[&LinkId(3)].image, None);
 }
 
 #[test]
 fn a_manual_type_lists_pairs_and_merges_nothing() {
-    let rules = rules(r#"{"merge": "manual", "rules": [{"name": "email", "compare": [{"field": "email"}]}]}"#);
+    let rules = rules(
+        r#"{"merge": "manual", "rules": [{"name": "email", "compare": [{"field": "email"}]}]}"#,
+    );
     let mut shelf = Shelf::default();
     let cells = [Some("a@x.de"), None, None];
     shelf.run(&rules, 1, vec![item(CRM, "1", 1, cells), item(BILLING, "2", 1, cells)]);
@@ -354,7 +363,10 @@ fn a_deleted_record_comes_back_as_the_same_link() {
     let again = shelf.run(&rules, 3, vec![gone()]);
     assert_eq!(again.outcomes, [Outcome::Unchanged]);
     let planned = shelf.run(&rules, 4, vec![item(CRM, "1", 2, cells)]);
-    assert_eq!((planned.outcomes.as_slice(), planned.counters.revived), (&[Outcome::Updated][..], 1));
+    assert_eq!(
+        (planned.outcomes.as_slice(), planned.counters.revived),
+        (&[Outcome::Updated][..], 1)
+    );
     assert!(!shelf.links[&LinkId(1)].deleted);
     assert_eq!(shelf.links.len(), 1);
 }

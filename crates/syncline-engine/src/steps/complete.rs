@@ -123,7 +123,11 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         return Ok(Verdict { cursor, ..Verdict::new("failed", error.to_string(), hint) });
     }
     if let Some(error) = imbalance(execution).await? {
-        return Ok(Verdict::new("failed", error, "please report this; `syncline run --full` reads all anew"));
+        return Ok(Verdict::new(
+            "failed",
+            error,
+            "please report this; `syncline run --full` reads all anew",
+        ));
     }
     let end = outcome.read.unwrap_or_default();
     let cursor = (!execution.replay && (end.complete || !execution.full)).then_some(end.cursor);
@@ -140,7 +144,8 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ if !end.complete => Verdict::new(
             "partial",
-            end.incomplete_because.unwrap_or_else(|| "the source was not read to its end".to_owned()),
+            end.incomplete_because
+                .unwrap_or_else(|| "the source was not read to its end".to_owned()),
             "run again when the source is whole",
         ),
         _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(

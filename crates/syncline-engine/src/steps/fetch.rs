@@ -67,7 +67,9 @@ impl<'a> Execution<'a> {
 
     fn request(&self) -> ReadRequest {
         let cursor = match (&self.begun.resumed, self.full) {
-            (Some(checkpoint), _) if !checkpoint.cursor.is_null() => Some(checkpoint.cursor.clone()),
+            (Some(checkpoint), _) if !checkpoint.cursor.is_null() => {
+                Some(checkpoint.cursor.clone())
+            }
             (_, true) => None,
             (_, false) => self.begun.cursor.clone(),
         };
@@ -96,7 +98,7 @@ impl Pump<'_> {
         };
         let (mut attempt, mut request) = (0, self.request.clone());
         loop {
-            let (sender, mut receiver) = mpsc::channel(PAGES_WAITING);
+            let (sender, mut receiver) = mpsc::channel::<Page>(PAGES_WAITING);
             let mut last = None;
             let forward = async {
                 while let Some(page) = receiver.recv().await {

@@ -98,10 +98,10 @@ fn field_targets(
     if shard_type.found_by.is_empty() {
         return Ok(Vec::new());
     }
-    let image = shard_type.layout.read_json(json).map_err(|source| PlanError::Image {
-        external_id: link.external_id.to_string(),
-        source,
-    })?;
+    let image = shard_type
+        .layout
+        .read_json(json)
+        .map_err(|source| PlanError::Image { external_id: link.external_id.to_string(), source })?;
     let mut targets = Vec::new();
     for &field in &shard_type.found_by {
         let name = &shard_type.layout.names()[field];

@@ -106,7 +106,10 @@ impl OverlayStore {
     }
 
     /// Calls `each` with the edges and links of page after page of links.
-    async fn each_page(&self, mut each: impl FnMut(Vec<EdgeRow>, &[LinkRow]) + Send) -> Outcome<()> {
+    async fn each_page(
+        &self,
+        mut each: impl FnMut(Vec<EdgeRow>, &[LinkRow]) + Send,
+    ) -> Outcome<()> {
         let mut after = LinkId(0);
         loop {
             let page = self.links_page(None, after, PAGE).await?;

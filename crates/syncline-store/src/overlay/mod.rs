@@ -270,7 +270,7 @@ impl OverlayStore {
         let mut own = self.own();
         let epoch = base_epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
         own.holder(plan.execution)?;
-        if !plan.changes_nothing() && plan.epoch != epoch {
+        if !plan.changes_nothing() && plan.epoch != 0 && plan.epoch != epoch {
             return Err(StoreError::Stale);
         }
         let (id, checkpoint) = (plan.execution, plan.checkpoint.take());

@@ -1,0 +1,255 @@
+//! What is committed is what is read.
+
+use crate::stores::*;
+use syncline_core::plan::rows::{LinkId, ShardId};
+use syncline_core::plan::view::Need;
+use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
+use syncline_store::{Catalog, StoreError};
+
+fn two_people() -> Plan {
+    Plan {
+        shards_new: vec![shard(1, r#"{"name":"Ann","age":42}"#), shard(2, r#"{"name":"bob"}"#)],
+        links_new: vec![link(1, CRM, "a", 1), link(2, CRM, "b", 2), link(3, COMPANY, "a", 2)],
+        keys_added: vec![(5, LinkId(1)), (5, LinkId(2)), (u64::MAX, LinkId(1))],
+        match_edges_set: vec![pair(1, 2, 0.75)],
+        edges: vec![(
+            LinkId(1),
+            vec![edge(1, COMPANY, "a"), edge(1, COMPANY, "a"), edge(2, CRM, "z")],
+        )],
+        ..Plan::default()
+    }
+}
+
+#[tokio::test]
+async fn names_keep_their_numbers() {
+    for opened in all() {
+        let store = &*opened.store;
+        let ids = store.register(catalog()).await.unwrap();
+        let more = Catalog { kinds: vec!["new".into(), "knows".into()], ..Catalog::default() };
+        let more = store.register(more).await.unwrap();
+        assert_eq!(store.register(catalog()).await.unwrap(), ids, "{}", opened.name);
+        assert_eq!(more.kinds[1], ids.kinds[1], "{}", opened.name);
+        let (names, all) = store.catalog().await.unwrap();
+        assert_eq!(names.entities, catalog().entities, "{}", opened.name);
+        assert_eq!((names.kinds.len(), all.kinds[2]), (3, more.kinds[0]), "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn a_read_finds_what_was_committed_before_it_is_settled() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let found = read(store, Need::default()).await;
+        assert_eq!((found.next_link, found.next_shard), (1, 1), "{}", opened.name);
+        commit(store, begun.execution, two_people()).await;
+        let need = Need {
+            records: vec![
+                (COMPANY, "a".into()),
+                (CRM, "a".into()),
+                (CRM, "none".into()),
+                (CRM, "a".into()),
+            ],
+            keys: vec![u64::MAX, 5, 77, 5],
+            members_max: 1,
+            links: vec![LinkId(2), LinkId(9)],
+            dependents: vec![(CRM, "z".into()), (COMPANY, "a".into()), (CRM, "z".into())],
+        };
+        let found = read(store, need).await;
+        let links = vec![link(1, CRM, "a", 1), link(2, CRM, "b", 2), link(3, COMPANY, "a", 2)];
+        assert_eq!(found.links, links, "{}", opened.name);
+        assert_eq!(found.shards, vec![shard(2, r#"{"name":"bob"}"#)], "{}", opened.name);
+        assert_eq!(found.members, [(5, LinkId(1)), (u64::MAX, LinkId(1))], "{}", opened.name);
+        assert_eq!(found.edges, [pair(1, 2, 0.75)], "{}", opened.name);
+        let dependents = [(0, LinkId(1)), (1, LinkId(1)), (2, LinkId(1))];
+        assert_eq!(found.dependents, dependents, "{}", opened.name);
+        assert_eq!((found.next_link, found.next_shard), (4, 3), "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn keys_with_more_members_than_wanted_do_not_hide_others() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let keys = (1..40).flat_map(|key| (1..=key).map(move |n| (key as u64, LinkId(n))));
+        commit(store, begun.execution, Plan { keys_added: keys.collect(), ..Plan::default() })
+            .await;
+        let need = Need { keys: (0..50).collect(), members_max: 3, ..Need::default() };
+        let wanted: Vec<_> = (1..40)
+            .flat_map(|key| (1..=3.min(key)).map(move |n| (key as u64, LinkId(n))))
+            .collect();
+        assert_eq!(read(store, need).await.members, wanted, "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn changed_rows_replace_what_was_there() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        commit(store, begun.execution, two_people()).await;
+        let mut merged = shard(2, "{}");
+        (merged.version, merged.merged_into) = (2, Some(ShardId(1)));
+        let mut moved = link(2, CRM, "b", 1);
+        moved.image = None;
+        let plan = Plan {
+            shards_changed: vec![merged.clone()],
+            links_changed: vec![moved.clone()],
+            keys_removed: vec![(5, LinkId(2))],
+            keys_added: vec![(6, LinkId(2)), (5, LinkId(1))],
+            match_edges_set: vec![pair(1, 2, 0.5), pair(2, 3, 0.25)],
+            match_edges_removed: vec![(LinkId(2), LinkId(1))],
+            edges: vec![(LinkId(1), vec![]), (LinkId(2), vec![edge(1, CRM, "a")])],
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        let need = Need {
+            keys: vec![5, 6],
+            members_max: 9,
+            links: vec![LinkId(2)],
+            dependents: vec![(COMPANY, "a".into()), (CRM, "a".into())],
+            ..Need::default()
+        };
+        let found = read(store, need).await;
+        assert_eq!(found.links, [moved], "{}", opened.name);
+        assert_eq!(found.members, [(5, LinkId(1)), (6, LinkId(2))], "{}", opened.name);
+        assert_eq!(found.edges, [pair(1, 2, 0.5), pair(2, 3, 0.25)], "{}", opened.name);
+        assert_eq!(found.dependents, [(1, LinkId(2))], "{}", opened.name);
+        assert_eq!(
+            store.shards_by_row(vec![ShardId(2)]).await.unwrap(),
+            [merged],
+            "{}",
+            opened.name
+        );
+        let of = store.links_of(vec![ShardId(1)]).await.unwrap();
+        assert_eq!(of.iter().map(|l| l.id.0).collect::<Vec<_>>(), [1, 2], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_made_from_what_no_longer_stands_is_refused() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let epoch = store.read(Need::default()).await.unwrap().epoch;
+        let execution = begun.execution;
+        let plan = Plan { execution, epoch, unsettled: vec![LinkId(1)], ..Plan::default() };
+        store.commit(plan.clone()).await.unwrap();
+        assert!(matches!(store.commit(plan).await, Err(StoreError::Stale)), "{}", opened.name);
+        let nothing = Plan { execution, ..Plan::default() };
+        assert!(store.commit(nothing).await.is_ok(), "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn unsettled_links_come_oldest_first_and_once() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let plan = |settled: &[i64], unsettled: &[i64]| Plan {
+            settled: settled.iter().copied().map(LinkId).collect(),
+            unsettled: unsettled.iter().copied().map(LinkId).collect(),
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan(&[], &[9, 3])).await;
+        commit(store, begun.execution, plan(&[9], &[3, 1, 9])).await;
+        let ids = [LinkId(3), LinkId(1), LinkId(9)];
+        assert_eq!(store.unsettled(10).await.unwrap(), ids, "{}", opened.name);
+        assert_eq!(store.unsettled(1).await.unwrap(), ids[..1], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn shards_are_found_by_field_page_and_id() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let mut gone = shard(3, r#"{"name":"Anna","flag":true,"x":null}"#);
+        gone.deleted_at = Some(1);
+        let plan =
+            Plan { shards_new: [two_people().shards_new, vec![gone]].concat(), ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let ids = async |fields: &[(&str, FieldTest)], after, limit, with_deleted| {
+            let fields = fields.iter().map(|(name, test)| ((*name).into(), test.clone())).collect();
+            let filter = ShardFilter {
+                fields,
+                after: ShardId(after),
+                limit,
+                with_deleted,
+                ..ShardFilter::default()
+            };
+            store.shards(filter).await.unwrap().iter().map(|s| s.id.0).collect::<Vec<_>>()
+        };
+        let (is, has) =
+            (|s: &str| FieldTest::Equals(s.into()), |s: &str| FieldTest::Contains(s.into()));
+        assert_eq!(ids(&[], 0, 9, false).await, [1, 2], "{}", opened.name);
+        assert_eq!(ids(&[], 1, 1, true).await, [2], "{}", opened.name);
+        assert_eq!(ids(&[("name", has("aNN"))], 0, 9, true).await, [1, 3], "{}", opened.name);
+        assert_eq!(ids(&[("name", is("Ann")), ("age", is("42"))], 0, 9, true).await, [1]);
+        assert_eq!(ids(&[("flag", is("true"))], 0, 9, true).await, [3], "{}", opened.name);
+        assert!(ids(&[("x", has(""))], 0, 9, true).await.is_empty(), "{}", opened.name);
+        let by_id = async |prefix| store.shards_by_id(prefix).await.unwrap().len();
+        assert_eq!(
+            [by_id("03").await, by_id("0").await, by_id("04").await, by_id("g").await],
+            [1, 2, 0, 0]
+        );
+    }
+}
+
+#[tokio::test]
+async fn lists_come_back_in_their_order() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let letter = |line| DeadLetter { task: "t".into(), line, ..DeadLetter::default() };
+        let change = |version, before: &str| Change {
+            subject: Subject::Shard(ShardId(1)),
+            before: before.into(),
+            version,
+        };
+        let of_link = Change { subject: Subject::Link(LinkId(1)), before: "x".into(), version: 1 };
+        let merge = |survivor, loser, evidence| Merge {
+            survivor: ShardId(survivor),
+            loser: ShardId(loser),
+            evidence,
+        };
+        let plan = Plan {
+            merges: vec![merge(1, 2, Some(pair(1, 2, 0.5))), merge(3, 1, None), merge(7, 8, None)],
+            reviews: vec![pair(4, 5, 0.5), pair(1, 9, 0.25)],
+            changes: vec![change(1, "a"), of_link, change(2, "b")],
+            dead_letters: vec![letter(4), letter(2)],
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        let plan = Plan { match_edges_removed: vec![(LinkId(5), LinkId(4))], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let merges = store.merges(vec![ShardId(1)]).await.unwrap();
+        let found: Vec<_> = merges.iter().map(|m| (m.survivor.0, m.evidence.is_some())).collect();
+        assert_eq!(found, [(3, false), (1, true)], "{}", opened.name);
+        assert_eq!(store.reviews(9).await.unwrap(), [pair(1, 9, 0.25)], "{}", opened.name);
+        let history = store.history(ShardId(1)).await.unwrap();
+        assert_eq!(
+            history.iter().map(|h| h.version).collect::<Vec<_>>(),
+            [2, 1],
+            "{}",
+            opened.name
+        );
+        let letters = async |with_replayed| {
+            let filter =
+                DeadLetterFilter { with_replayed, limit: 9, ..DeadLetterFilter::default() };
+            store.dead_letters(filter).await.unwrap()
+        };
+        let all = letters(false).await;
+        assert_eq!(
+            all.iter().map(|l| l.letter.line).collect::<Vec<_>>(),
+            [4, 2],
+            "{}",
+            opened.name
+        );
+        store.replayed(vec![all[0].id], begun.execution).await.unwrap();
+        assert_eq!(letters(false).await, all[1..], "{}", opened.name);
+        assert_eq!(letters(true).await[0].replayed, Some(begun.execution), "{}", opened.name);
+    }
+}
