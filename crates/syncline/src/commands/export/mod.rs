@@ -14,7 +14,6 @@ mod sink;
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::output::counted;
-use cell::Cell;
 use sink::Sink;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -136,7 +135,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let rows = match args.what {
         What::Links => links::write(&source, &mut sink).await?,
         What::Edges => edges::write(&source, &mut sink).await?,
-        What::Shards => shards::write(&source, &columns, &mut sink).await?,
+        What::Shards => shards::write(&source, &columns, format, &mut sink).await?,
     };
     sink.finish()?;
     if let Some(path) = &args.output {

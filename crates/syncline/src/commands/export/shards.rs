@@ -105,9 +105,10 @@ fn read(source: &Source) -> mpsc::Receiver<Result<Vec<ShardRow>, StoreError>> {
 pub(super) async fn write(
     source: &Source,
     columns: &[Column],
+    format: Format,
     sink: &mut Sink,
 ) -> Result<u64, Error> {
-    let layout = layout(columns);
+    let layout = (format != Format::Jsonl).then(|| layout(columns));
     let mut pages = read(source);
     let mut rows = 0;
     while let Some(page) = pages.recv().await {
@@ -141,21 +142,18 @@ pub(super) async fn write(
     Ok(rows)
 }
 
-/// The layout of the columns behind the fixed ones; `None` where the data is written whole.
-fn layout(columns: &[Column]) -> Option<Layout> {
-    let fields = &columns[FIXED..];
-    if let [only] = fields
-        && only.name == "data"
-        && only.field_type == FieldType::Json
-    {
-        return None;
-    }
+/// The layout of the columns behind the fixed ones.
+fn layout(columns: &[Column]) -> Layout {
+    let (fixed, fields) = columns.split_at(FIXED);
     let mut shard_type = ShardType::default();
     for column in fields {
-        let name = column.name.strip_prefix("data.").unwrap_or(&column.name);
-        shard_type.fields.0.push((name.to_owned(), FieldDef::Short(column.field_type)));
+        let whole = column.name.as_str();
+        let renamed = whole.strip_prefix("data.");
+        let renamed = renamed.filter(|name| fixed.iter().any(|column| column.name == *name));
+        let name = renamed.unwrap_or(whole).to_owned();
+        shard_type.fields.0.push((name, FieldDef::Short(column.field_type)));
     }
-    Some(Layout::new("", &shard_type))
+    Layout::new("", &shard_type)
 }
 
 /// When a shard was made, in microseconds since 1970: its id begins with the milliseconds (RFC 9562, section 5.7).
