@@ -35,10 +35,10 @@ impl Load {
     /// A key: one in five is one that another record has.
     fn key(&mut self) -> u64 {
         let random = self.random();
-        if random % 5 == 0 && !self.keys.is_empty() {
+        if random.is_multiple_of(5) && !self.keys.is_empty() {
             return self.keys[(random >> 8) as usize % self.keys.len()];
         }
-        if random % 3 == 0 {
+        if random.is_multiple_of(3) {
             self.keys.push(random);
         }
         random

@@ -40,6 +40,9 @@ pub struct Ids {
     pub kinds: Vec<KindId>,
 }
 
+/// A task's cursor and high water.
+pub type Position = (Option<Cursor>, Option<i64>);
+
 /// What came of a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
@@ -97,10 +100,7 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<ExecutionRow>, StoreError>>;
 
     /// A task's cursor and high water, as [`Begun`] holds them; `None` before its first complete read.
-    fn position<'a>(
-        &'a self,
-        task: &'a str,
-    ) -> BoxFuture<'a, Result<(Option<Cursor>, Option<i64>), StoreError>>;
+    fn position<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<Position, StoreError>>;
 
     /// Statistics of every task that ever ran, by name.
     fn task_stats(&self) -> BoxFuture<'_, Result<Vec<TaskStats>, StoreError>>;

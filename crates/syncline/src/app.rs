@@ -44,6 +44,7 @@ impl App {
     ///
     /// When there is none, or it is wrong.
     pub fn load(&self, path: Option<&Path>) -> Result<Workspace, Error> {
+        self.keep_place(path);
         let located = Located::find(self.path(path))?;
         let loaded = Workspace::load(located, &self.options, |secrets| self.keep(secrets));
         if let Ok(workspace) = &loaded {
@@ -101,18 +102,14 @@ impl App {
 
     /// The path of a store that is there, and the tenant that it should belong to.
     fn store(&self, path: Option<&Path>) -> Result<(PathBuf, String), Error> {
-        let located = match Located::find(self.path(path)) {
-            Ok(located) => Some(located),
-            Err(_) if self.options.store.is_some() => None,
-            Err(error) => return Err(error),
-        };
-        let peeked = located
-            .map(|located| Workspace::peek(located, &self.options, |secrets| self.keep(secrets)));
-        let (store, tenant) = match (peeked.transpose(), &self.options.store) {
-            (Ok(Some(peeked)), _) => peeked,
-            (_, Some(store)) => (store.clone(), "default".to_owned()),
+        self.keep_place(path);
+        let peeked = Located::find(self.path(path)).and_then(|located| {
+            Workspace::peek(located, &self.options, |secrets| self.keep(secrets))
+        });
+        let (store, tenant) = match (peeked, &self.options.store) {
+            (Ok(peeked), _) => peeked,
+            (Err(_), Some(store)) => (store.clone(), "default".to_owned()),
             (Err(error), None) => return Err(error),
-            (Ok(None), None) => unreachable!("without `--store` a configuration was found"),
         };
         tracing::debug!(store = %store.display(), "opening the store");
         if store.exists() { Ok((store, tenant)) } else { Err(Error::NoStore(store)) }
@@ -122,6 +119,19 @@ impl App {
         path.or(self.config.as_deref()).unwrap_or(Path::new("."))
     }
 
+    /// Remembers what advice has to add to a command, so that it means this project from this folder.
+    fn keep_place(&self, path: Option<&Path>) {
+        let mut options = Vec::new();
+        let path = self.path(path);
+        if path != Path::new(".") {
+            options.push(format!("--config {}", quoted(path)));
+        }
+        if let Some(store) = &self.options.store {
+            options.push(format!("--store {}", quoted(store)));
+        }
+        self.out.keep_place(options.join(" "));
+    }
+
     /// Remembers the secrets of a configuration, so that nothing prints them.
     fn keep(&self, secrets: &Secrets) {
         let mut kept = self.out.secrets().write().unwrap_or_else(PoisonError::into_inner);
@@ -129,10 +139,19 @@ impl App {
     }
 }
 
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 fn log_to_stderr(secrets: &Arc<RwLock<Secrets>>) {
     let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("syncline=debug,syncline_core=debug,syncline_store=debug,\
-             syncline_adapters=debug,syncline_engine=debug,warn")
+        EnvFilter::new(
+            "syncline=debug,syncline_core=debug,syncline_store=debug,\
+             syncline_adapters=debug,syncline_engine=debug,warn",
+        )
     });
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -174,9 +174,11 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::Config(_) => "mend these places, then `syncline check`".into(),
-            Self::NoConfig(_) => "give a folder with a `syncline.yaml`, or start one from a sample \
+            Self::NoConfig(_) => {
+                "give a folder with a `syncline.yaml`, or start one from a sample \
                  file: `syncline init SAMPLE`"
-                .into(),
+                    .into()
+            }
             Self::NoStore(_) => {
                 "`syncline run` makes it; or name another one with `--store FILE`".into()
             }

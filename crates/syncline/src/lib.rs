@@ -53,6 +53,7 @@ pub mod infer;
 pub mod output;
 pub mod preview;
 mod progress;
+pub mod reference;
 mod report;
 mod signals;
 mod syncing;

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use syncline_core::config::Secrets;
 
 /// A colour, by what it tells.
@@ -33,6 +33,8 @@ pub struct Output {
     colour_out: bool,
     colour_err: bool,
     secrets: Arc<RwLock<Secrets>>,
+    /// What advice has to add to the name of a command, so that it means the same project.
+    place: Arc<OnceLock<String>>,
 }
 
 impl Output {
@@ -48,12 +50,25 @@ impl Output {
             colour_out: !barred && (forced || io::stdout().is_terminal()),
             colour_err: !barred && (forced || io::stderr().is_terminal()),
             secrets: Arc::default(),
+            place: Arc::default(),
         }
     }
 
     /// What must never be printed in a remark, an error or a log; shared with whoever logs.
     pub fn secrets(&self) -> &Arc<RwLock<Secrets>> {
         &self.secrets
+    }
+
+    /// Remembers the options that every command needs to mean the same project, such as `--config crm`.
+    pub(crate) fn keep_place(&self, options: String) {
+        // The first one stands: a command works on one project.
+        self.place.get_or_init(|| options);
+    }
+
+    /// Advice for people: each command in it, as in `` `syncline status` ``, is completed so that it means the
+    /// project at hand.
+    pub fn advise(&self, advice: &str) -> String {
+        complete(advice, self.place.get().map_or("", String::as_str))
     }
 
     /// `text` without secrets.
@@ -124,13 +139,34 @@ impl Output {
         for cause in error.causes() {
             text.push_str(&format!("\n  cause: {cause}"));
         }
-        text.push_str(&format!("\n{}: {}", paint(Tone::Good, "hint"), error.hint()));
+        text.push_str(&format!("\n{}: {}", paint(Tone::Good, "hint"), self.advise(&error.hint())));
         self.warn(text);
         if self.json {
             let text = self.scrub(&error_json(error).to_string());
             drop(self.line(text));
         }
     }
+}
+
+/// Puts `options` at the end of each command that `advice` quotes.
+fn complete(advice: &str, options: &str) -> String {
+    const LEAD: &str = "`syncline ";
+    let mut out = String::with_capacity(advice.len());
+    let mut rest = advice;
+    while let Some((before, after)) = rest.split_once(LEAD) {
+        let (command, after) = after.split_once('`').unwrap_or((after, ""));
+        out.push_str(before);
+        out.push_str(LEAD);
+        out.push_str(command);
+        if !options.is_empty() && !command.starts_with("init") {
+            out.push(' ');
+            out.push_str(options);
+        }
+        out.push('`');
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// An error as JSON.
@@ -296,6 +332,22 @@ mod tests {
         assert_eq!(counted(1, "record"), "1 record");
         assert_eq!(shorten("a\n b   c", 4), "a b…");
         assert_eq!(shorten("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn advice_names_the_project_at_hand() {
+        let cases = [
+            ("`syncline run` goes on", "", "`syncline run` goes on"),
+            ("see `syncline run`", "--config a", "see `syncline run --config a`"),
+            (
+                "`syncline init SAMPLE`, then `syncline cancel x`.",
+                "--store s.db",
+                "`syncline init SAMPLE`, then `syncline cancel x --store s.db`.",
+            ),
+        ];
+        for (advice, options, expected) in cases {
+            assert_eq!(complete(advice, options), expected);
+        }
     }
 
     #[test]

@@ -169,7 +169,11 @@ fn fields(before: &str, after: &str) -> Vec<FieldChange> {
         }
     }
     let gone = before.into_iter();
-    changes.extend(gone.map(|(field, value)| FieldChange { field, before: Some(value), after: None }));
+    changes.extend(gone.map(|(field, value)| FieldChange {
+        field,
+        before: Some(value),
+        after: None,
+    }));
     changes
 }
 

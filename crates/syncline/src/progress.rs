@@ -53,9 +53,10 @@ impl Progress {
                 }
             }
             Event::BatchProcessed { processed_records, progress, .. } => {
-                let eta = progress.eta_s.filter(|_| progress.percentage < 100.0).map(|seconds| {
-                    format!(" · {} left", duration((seconds * 1000.0) as u64))
-                });
+                let eta = progress
+                    .eta_s
+                    .filter(|_| progress.percentage < 100.0)
+                    .map(|seconds| format!(" · {} left", duration((seconds * 1000.0) as u64)));
                 let message = format!(
                     "{} · {} · {}/s{}",
                     progress.phase,

@@ -28,10 +28,10 @@ pub(crate) async fn print(
     }
     print_tasks(out, outcomes, duration_ms)?;
     let holds = holdings(store).await?;
-    out.line(format!("store: {}", holds.text))?;
+    out.line(out.advise(&format!("store: {}", holds.text)))?;
     if holds.dead_letters > 0 {
         let letters = counted(holds.dead_letters, "dead letter");
-        out.line(format!("{letters}: `syncline dead-letters list` shows them"))?;
+        out.line(out.advise(&format!("{letters}: `syncline dead-letters list` shows them")))?;
     }
     for outcome in outcomes {
         print_trouble(out, outcome)?;
@@ -68,7 +68,8 @@ pub(crate) fn print_tasks(
         out.line(format!("  {line}"))?;
     }
     let reports = || outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok());
-    if reports().next().is_some() && outcomes.iter().all(|o| o.result.is_ok())
+    if reports().next().is_some()
+        && outcomes.iter().all(|o| o.result.is_ok())
         && reports().all(|report| report.unchanged)
     {
         out.line(out.paint(Tone::Good, "nothing changed, nothing written"))?;
@@ -82,29 +83,41 @@ fn parts(sum: &Counters) -> Vec<String> {
         shown.map(|(n, what)| format!("{} {what}", count(*n))).collect::<Vec<_>>().join(", ")
     };
     let lines = [
-        ("updated", list(&[
-            (sum.merged, "joined a shard of other records"),
-            (sum.resolved, "with a conflict decided"),
-            (sum.tombstoned, "deleted at the source"),
-        ])),
-        ("skipped", list(&[
-            (sum.unchanged, "unchanged"),
-            (sum.filtered, "filtered"),
-            (sum.invalid, "invalid"),
-            (sum.held, "held"),
-        ])),
+        (
+            "updated",
+            list(&[
+                (sum.merged, "joined a shard of other records"),
+                (sum.resolved, "with a conflict decided"),
+                (sum.tombstoned, "deleted at the source"),
+            ]),
+        ),
+        (
+            "skipped",
+            list(&[
+                (sum.unchanged, "unchanged"),
+                (sum.filtered, "filtered"),
+                (sum.invalid, "invalid"),
+                (sum.held, "held"),
+            ]),
+        ),
         ("missing at the source", list(&[(sum.deleted, "deleted")])),
-        ("derived", list(&[
-            (sum.derived_created, "created"),
-            (sum.derived_updated, "updated"),
-            (sum.derived_unchanged, "unchanged"),
-        ])),
-        ("shards", list(&[
-            (sum.shards_created, "created"),
-            (sum.shards_updated, "updated"),
-            (sum.shards_merged, "merged into others"),
-            (sum.shards_deleted, "deleted"),
-        ])),
+        (
+            "derived",
+            list(&[
+                (sum.derived_created, "created"),
+                (sum.derived_updated, "updated"),
+                (sum.derived_unchanged, "unchanged"),
+            ]),
+        ),
+        (
+            "shards",
+            list(&[
+                (sum.shards_created, "created"),
+                (sum.shards_updated, "updated"),
+                (sum.shards_merged, "merged into others"),
+                (sum.shards_deleted, "deleted"),
+            ]),
+        ),
     ];
     let said = lines.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(name, text)| format!("{name}: {text}")).collect()
@@ -137,9 +150,11 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
         texts.push("no shards".to_owned());
     }
     texts.push(counted(counts.links, "link"));
-    texts.push(format!("{} linked", counted(counts.edges_linked, "edge")));
+    if counts.edges_linked > 0 {
+        texts.push(format!("{} linked", counted(counts.edges_linked, "edge")));
+    }
     if counts.edges_waiting > 0 {
-        texts.push(format!("{} waiting for their target", count(counts.edges_waiting)));
+        texts.push(format!("{} waiting", counted(counts.edges_waiting, "edge")));
     }
     if counts.reviews > 0 {
         texts.push(format!("{} to decide (`syncline conflicts`)", counted(counts.reviews, "pair")));
@@ -168,7 +183,10 @@ pub(crate) fn print_trouble(out: &Output, outcome: &TaskOutcome) -> Result<(), E
     let tone = if exit_of(outcome) == Exit::Partial { Tone::Warn } else { Tone::Bad };
     out.line(out.scrub(&format!("{}: {error}", out.paint(tone, &outcome.task))))?;
     match hint {
-        Some(hint) => out.line(out.scrub(&format!("  {}: {hint}", out.paint(Tone::Good, "hint")))),
+        Some(hint) => {
+            let hint = out.advise(&hint);
+            out.line(out.scrub(&format!("  {}: {hint}", out.paint(Tone::Good, "hint"))))
+        }
         None => Ok(()),
     }
 }

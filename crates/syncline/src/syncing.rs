@@ -117,11 +117,7 @@ impl Syncline {
     ///
     /// When there is no such task, or one could not be run at all (the store cannot work, another process runs
     /// the task): tasks after that one are not run.
-    pub async fn run(
-        &self,
-        task: Option<&str>,
-        options: RunOptions,
-    ) -> Result<Vec<Report>, Error> {
+    pub async fn run(&self, task: Option<&str>, options: RunOptions) -> Result<Vec<Report>, Error> {
         let tasks = match task {
             Some(task) => vec![task.to_owned()],
             None => self.tasks(),

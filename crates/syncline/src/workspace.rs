@@ -70,14 +70,17 @@ impl Located {
 
     fn read(&self) -> Result<Vec<SourceFile>, Error> {
         let read = |file: &PathBuf| {
-            let bytes = std::fs::read(file)
-                .map_err(|source| Error::Read { path: file.clone(), source })?;
+            let bytes =
+                std::fs::read(file).map_err(|source| Error::Read { path: file.clone(), source })?;
             let name = file.strip_prefix("./").unwrap_or(file).display().to_string();
             let text = String::from_utf8(bytes).map_err(|error| {
                 let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
                     .split(|byte| *byte == b'\n')
                     .count();
-                Error::usage(format!("`{name}` is no UTF-8 text at line {line}"), "save it as UTF-8")
+                Error::usage(
+                    format!("`{name}` is no UTF-8 text at line {line}"),
+                    "save it as UTF-8",
+                )
             })?;
             Ok(SourceFile { name, text })
         };
@@ -96,8 +99,9 @@ impl Located {
                 std::env::VarError::NotPresent => "it is not set".to_owned(),
                 std::env::VarError::NotUnicode(_) => "it is no UTF-8 text".to_owned(),
             }),
-            Reference::File(path) => std::fs::read_to_string(self.folder.join(path))
-                .map_err(|error| error.to_string()),
+            Reference::File(path) => {
+                std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string())
+            }
             Reference::Var(name) => {
                 let value = options.variables.get(name).ok_or_else(String::new)?;
                 Ok(from_here(value, &self.folder))

@@ -2,23 +2,23 @@
 
 mod edges;
 mod own;
+mod read;
 mod runs;
 
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
     Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter, id_range,
 };
-use crate::{Catalog, Committed, Ids, Store, StoreError};
+use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use futures_util::future::BoxFuture;
 use own::{Own, Task};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_core::plan::rows::{
     EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
-use syncline_core::record::Cursor;
 
 type Outcome<T> = Result<T, StoreError>;
 type Answer<'a, T> = BoxFuture<'a, Outcome<T>>;
@@ -94,141 +94,6 @@ impl OverlayStore {
             Some(base) => base.read(need).await,
             None => Ok(Found { next_link: 1, next_shard: 1, ..Found::default() }),
         }
-    }
-
-    /// All the links of `ids`, the overlay's own first.
-    async fn links_by_row(&self, ids: Vec<LinkId>) -> Outcome<Vec<LinkRow>> {
-        Ok(self.read_all(Need { links: ids, ..Need::default() }).await?.links)
-    }
-
-    async fn read_all(&self, need: Need) -> Outcome<Found> {
-        let asked = self.own().need_of_base(&need);
-        let mut found = self.base_read(asked).await?;
-        let late = {
-            let own = self.own();
-            found.members = own.members(&need.keys, need.members_max, &found.members);
-            found.edges = own.match_edges(&need.links, found.edges);
-            found.dependents = own.dependents(&need.dependents, &found.dependents);
-            let ids = need.links.iter().chain(found.dependents.iter().map(|(_, link)| link));
-            let records = need.records.iter().filter_map(|record| own.records.get(record));
-            let asked: BTreeSet<LinkId> = ids
-                .copied()
-                .chain(records.copied())
-                .chain(found.links.iter().map(|l| l.id))
-                .collect();
-            let mut links: BTreeMap<LinkId, LinkRow> =
-                found.links.into_iter().map(|link| (link.id, link)).collect();
-            links.extend(asked.iter().filter_map(|id| Some((*id, own.links.get(id)?.clone()))));
-            let pointing: BTreeSet<LinkId> = found.dependents.iter().map(|(_, l)| *l).collect();
-            let is_record = |link: &LinkRow| {
-                need.records.iter().any(|(e, id)| *e == link.entity && *id == link.external_id)
-            };
-            let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
-            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
-            links.retain(|id, link| {
-                wanted.contains(id)
-                    || pointing.contains(id)
-                    || need.dependents.is_empty()
-                    || is_record(link)
-            });
-            found.links = links.into_values().collect();
-            let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
-            found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
-            found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
-            found.epoch = found.epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
-            let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
-            of_wanted.map(|link| link.shard).collect::<BTreeSet<ShardId>>()
-        };
-        found.shards = self.shards_of(late).await?;
-        Ok(found)
-    }
-
-    async fn shards_of(&self, ids: BTreeSet<ShardId>) -> Outcome<Vec<ShardRow>> {
-        let (mut out, missing): (Vec<ShardRow>, Vec<ShardId>) = {
-            let own = self.own();
-            let mine = ids.iter().filter_map(|id| own.shards.get(id).cloned()).collect();
-            (mine, ids.iter().filter(|id| !own.shards.contains_key(id)).copied().collect())
-        };
-        if let Some(base) = &self.base
-            && !missing.is_empty()
-        {
-            out.extend(base.shards_by_row(missing).await?);
-            out.sort_unstable_by_key(|shard| shard.id);
-        }
-        Ok(out)
-    }
-
-    /// A page of rows: the base's that are not ours, and ours, by row number.
-    async fn page<'a, T, Id: Ord + Copy>(
-        &'a self,
-        limit: usize,
-        mut after: Id,
-        id_of: fn(&T) -> Id,
-        mut own: Vec<T>,
-        is_own: impl Fn(&Own, Id) -> bool,
-        of_base: impl Fn(&'a dyn Store, Id) -> Answer<'a, Vec<T>>,
-    ) -> Outcome<Vec<T>> {
-        let mut out = Vec::new();
-        if let Some(base) = self.base.as_deref() {
-            while out.len() < limit {
-                let rows = of_base(base, after).await?;
-                let Some(last) = rows.last() else { break };
-                after = id_of(last);
-                let own = self.own();
-                out.extend(rows.into_iter().filter(|row| !is_own(&own, id_of(row))));
-            }
-        }
-        out.append(&mut own);
-        out.sort_unstable_by_key(id_of);
-        out.truncate(limit);
-        Ok(out)
-    }
-
-    async fn links_page(
-        &self,
-        entity: Option<EntityId>,
-        after: LinkId,
-        limit: usize,
-    ) -> Outcome<Vec<LinkRow>> {
-        let own = {
-            let is_wanted =
-                |link: &&LinkRow| entity.is_none_or(|e| e == link.entity && !link.deleted);
-            let own = self.own();
-            let later = own.links.range(LinkId(after.0.saturating_add(1))..).map(|(_, link)| link);
-            later.filter(is_wanted).take(limit).cloned().collect()
-        };
-        let is_own = |own: &Own, id: LinkId| own.links.contains_key(&id);
-        self.page(
-            limit,
-            after,
-            |link: &LinkRow| link.id,
-            own,
-            is_own,
-            |base, after| match entity {
-                Some(entity) => base.entity_links(entity, after, limit),
-                None => base.links(after, limit),
-            },
-        )
-        .await
-    }
-
-    async fn shards_page(&self, filter: ShardFilter) -> Outcome<Vec<ShardRow>> {
-        let own = {
-            let own = self.own();
-            let is_wanted = |shard: &&ShardRow| {
-                filter.shard_type.is_none_or(|id| id == shard.shard_type)
-                    && shard.merged_into.is_none()
-                    && (filter.with_deleted || shard.deleted_at.is_none())
-                    && filter.holds_for(&shard.data)
-            };
-            let after = ShardId(filter.after.0.saturating_add(1));
-            let later = own.shards.range(after..).map(|(_, shard)| shard);
-            later.filter(is_wanted).take(filter.limit).cloned().collect()
-        };
-        let is_own = |own: &Own, id: ShardId| own.shards.contains_key(&id);
-        let (limit, after) = (filter.limit, filter.after);
-        let of_base = |base, after| Store::shards(base, ShardFilter { after, ..filter.clone() });
-        self.page(limit, after, |shard: &ShardRow| shard.id, own, is_own, of_base).await
     }
 
     async fn all_names(&self) -> Outcome<(Catalog, Ids)> {
@@ -393,7 +258,7 @@ impl Store for OverlayStore {
         })
     }
 
-    fn position<'a>(&'a self, task: &'a str) -> Answer<'a, (Option<Cursor>, Option<i64>)> {
+    fn position<'a>(&'a self, task: &'a str) -> Answer<'a, Position> {
         Box::pin(async move {
             if let Some(task) = self.own().tasks.get(task) {
                 return Ok((task.cursor.clone(), task.high_water));

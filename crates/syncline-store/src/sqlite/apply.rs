@@ -24,6 +24,9 @@ impl Db {
                 return Err(self.lose_group(&error));
             }
             self.epoch += 1;
+            if let Some(filter) = &mut self.key_filter {
+                filter.add(plan.keys_added.iter().map(|(key, _)| *key));
+            }
         }
         self.note_commit(plan.execution, plan.checkpoint.take());
         self.settle_if_old()?;

@@ -1,5 +1,6 @@
 //! The connection and the transaction that commits share.
 
+use super::filter::KeyFilter;
 use super::trouble::trouble;
 use super::{Options, schema};
 use crate::StoreError;
@@ -25,6 +26,8 @@ pub(super) struct Db {
     /// SQLite's own count of what other connections committed.
     data_version: i64,
     pub(super) running: FxHashMap<ExecutionId, Running>,
+    /// Which match keys there can be, where that is known: see [`KeyFilter`].
+    pub(super) key_filter: Option<KeyFilter>,
 }
 
 /// The open transaction.
@@ -67,7 +70,16 @@ impl Db {
                 .map_err(|e| trouble(&path, "open", &e))?;
         }
         let running = FxHashMap::default();
-        Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running })
+        Ok(Self {
+            conn,
+            path,
+            options,
+            group: None,
+            epoch: 1,
+            data_version,
+            running,
+            key_filter: None,
+        })
     }
 
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
@@ -117,6 +129,7 @@ impl Db {
         }
         self.data_version = version;
         self.epoch += 1;
+        self.key_filter = None;
         let sql = "SELECT token, cancel FROM lease WHERE task = ?1 AND execution = ?2";
         let mut lease = self.conn.prepare_cached(sql)?;
         for (id, running) in &mut self.running {
@@ -154,7 +167,7 @@ impl Db {
     /// Commits the group if it is old enough.
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
         let age = self.options.group_age;
-        if !self.group.as_ref().is_some_and(|group| group.since.elapsed() >= age) {
+        if self.group.as_ref().is_none_or(|group| group.since.elapsed() < age) {
             return Ok(());
         }
         self.settle()?;

@@ -13,6 +13,7 @@ mod apply;
 mod ask;
 mod db;
 mod edges;
+mod filter;
 mod insert;
 mod read;
 mod rows;
@@ -24,7 +25,7 @@ use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
     Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter,
 };
-use crate::{Catalog, Committed, Ids, Store, StoreError};
+use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use db::Db;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
@@ -37,7 +38,6 @@ use syncline_core::plan::rows::{
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
-use syncline_core::record::Cursor;
 use tokio::sync::oneshot;
 
 /// How a database is opened.
@@ -74,7 +74,7 @@ impl Default for Options {
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
             cache_kib: 96 * 1024,
-            wal_pages: 100_000,
+            wal_pages: 25_000,
             pages_max: None,
         }
     }
@@ -210,7 +210,7 @@ impl Store for SqliteStore {
         self.query(move |conn| runs::executions(conn, task.as_deref(), limit))
     }
 
-    fn position<'a>(&'a self, task: &'a str) -> Answer<'a, (Option<Cursor>, Option<i64>)> {
+    fn position<'a>(&'a self, task: &'a str) -> Answer<'a, Position> {
         let task = task.to_owned();
         self.query(move |conn| runs::position(conn, &task))
     }

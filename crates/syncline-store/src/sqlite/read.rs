@@ -24,21 +24,29 @@ impl Db {
                 return Err(self.lose_group(&error));
             }
         }
-        let mut found = self.read_together(|conn| look_up(conn, need))?;
+        // What the filter says holds only while nobody else can write.
+        let filter = if self.running.is_empty() { None } else { self.key_filter.take() };
+        let keys: Vec<u64> = match &filter {
+            Some(filter) => need.keys.iter().copied().filter(|&key| filter.may_hold(key)).collect(),
+            None => need.keys.clone(),
+        };
+        let found = self.read_together(|conn| look_up(conn, need, &keys));
+        self.key_filter = filter;
+        let mut found = found?;
         self.note_read();
         found.epoch = self.epoch;
         Ok(found)
     }
 }
 
-fn look_up(conn: &Connection, need: &Need) -> Result<Found> {
+fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
     let mut found = Found {
         next_link: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM link")?,
         next_shard: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM shard")?,
         ..Found::default()
     };
     links_of_records(conn, &need.records, &mut found.links)?;
-    found.members = members(conn, &need.keys, need.members_max)?;
+    found.members = members(conn, keys, need.members_max)?;
     found.dependents = dependents(conn, &need.dependents)?;
     let first_own = found.links.len();
     if !need.links.is_empty() {

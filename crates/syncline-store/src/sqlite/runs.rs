@@ -1,10 +1,11 @@
 //! Executions, leases and the statistics of tasks.
 
 use super::db::{Db, Running, Standing, write_checkpoint};
+use super::filter::KeyFilter;
 use super::rows;
-use crate::StoreError;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats, Worker};
 use crate::lease::INTERRUPTED;
+use crate::{Position, StoreError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use serde::de::DeserializeOwned;
@@ -56,6 +57,9 @@ impl Db {
             standing: Standing::Good,
             in_group: false,
         };
+        if self.running.is_empty() {
+            self.key_filter = KeyFilter::of_empty_table(&self.conn);
+        }
         self.running.insert(begun.execution, running);
         Ok(begun)
     }
@@ -88,6 +92,9 @@ impl Db {
         });
         if matches!(written, Ok(()) | Err(StoreError::Fenced)) {
             self.running.remove(&finish.execution);
+        }
+        if self.running.is_empty() {
+            self.key_filter = None;
         }
         done.and(written)
     }
@@ -238,7 +245,7 @@ fn add_to_stats(conn: &Connection, task: &str, finish: &Finish, counters: &Count
     Ok(())
 }
 
-pub(super) fn position(conn: &Connection, task: &str) -> Result<(Option<Cursor>, Option<i64>)> {
+pub(super) fn position(conn: &Connection, task: &str) -> Result<Position> {
     let sql = "SELECT cursor, high_water FROM sync_task WHERE task = ?1";
     let found = conn
         .query_row(sql, [task], |row| {

@@ -1,5 +1,7 @@
 //! The contract of the store: every case runs on each implementation.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, and so are their parts")]
+
 mod crashes;
 mod opening;
 mod plans;

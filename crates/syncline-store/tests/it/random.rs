@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn key(n: u8) -> u64 {
-    if n % 2 == 0 { email_key(&format!("e{n}")) } else { u64::from(n) << 61 }
+    if n.is_multiple_of(2) { email_key(&format!("e{n}")) } else { u64::from(n) << 61 }
 }
 
 fn target(n: u8, value: u8) -> (EntityId, String) {
@@ -185,7 +185,7 @@ async fn compare(before: Vec<Step>, after: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn stores_agree(

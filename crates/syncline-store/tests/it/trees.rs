@@ -1,8 +1,12 @@
 //! Edges, and what they point to.
 
 use crate::stores::*;
+use std::sync::Arc;
 use syncline_core::plan::rows::{LinkId, ShardId, TypeId};
+use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::Plan;
+use syncline_store::Store;
+use syncline_store::overlay::OverlayStore;
 
 #[tokio::test]
 async fn edges_find_their_targets_when_these_arrive() {
@@ -48,4 +52,20 @@ async fn edges_find_their_targets_when_these_arrive() {
         let page = store.entity_links(CRM, LinkId(1), 1).await.unwrap();
         assert_eq!(page[0].id, LinkId(3), "{}", opened.name);
     }
+}
+
+#[tokio::test]
+async fn a_link_of_the_base_whose_edges_are_the_overlays_is_found_by_them() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let base = Arc::new(sqlite(&folder));
+    let (_, begun) = start(&*base).await;
+    let plan = Plan { links_new: vec![link(1, CRM, "a", 1)], ..Plan::default() };
+    commit(&*base, begun.execution, plan).await;
+    let over = OverlayStore::over(base);
+    let begun = over.begin(begin("preview", 2)).await.unwrap();
+    let edges = vec![(LinkId(1), vec![edge(1, COMPANY, "acme")])];
+    commit(&over, begun.execution, Plan { edges, ..Plan::default() }).await;
+    let need = Need { dependents: vec![(COMPANY, "acme".into())], ..Need::default() };
+    let found = read(&over, need).await;
+    assert_eq!((found.links.len(), found.dependents.len()), (1, 1));
 }

@@ -150,7 +150,8 @@ async fn check_entity(
 
 fn check_task(sync: &Syncline, task: &str, sample: &Page) -> TaskCheck {
     let mut check = TaskCheck { task: task.to_owned(), ..TaskCheck::default() };
-    let rules = sync.world().task(task).ok().and_then(|(_, id)| sync.world().rules.entities.get(&id));
+    let rules =
+        sync.world().task(task).ok().and_then(|(_, id)| sync.world().rules.entities.get(&id));
     let Some(conversion) = rules.and_then(|rules| rules.conversion.as_ref()) else { return check };
     for converted in conversion.converter.convert(sample) {
         match converted.outcome {
@@ -198,10 +199,12 @@ fn print_entity(app: &App, check: &EntityCheck) -> Result<(), Error> {
         ];
         let parts = parts.iter().filter(|(number, _)| *number > 0);
         let parts: Vec<String> = parts.map(|(n, what)| format!("{} {what}", count(*n))).collect();
-        let parts = if parts.is_empty() { "nothing to convert".to_owned() } else { parts.join(", ") };
+        let parts =
+            if parts.is_empty() { "nothing to convert".to_owned() } else { parts.join(", ") };
         out.line(format!("    task {}: {parts}", task.task))?;
         for (field, refused) in &task.fields {
-            let text = format!("`{field}`: {} × {}", refused.count, shorten(&refused.first_problem, 90));
+            let text =
+                format!("`{field}`: {} × {}", refused.count, shorten(&refused.first_problem, 90));
             out.line(format!("      {}", out.paint(Tone::Warn, &text)))?;
         }
     }

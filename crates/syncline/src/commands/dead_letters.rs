@@ -89,7 +89,10 @@ async fn list(app: &App, task: Option<String>, all: bool, limit: usize) -> Resul
     if letters.len() == limit && all > limit as u64 {
         app.out.note(format!("of {}: `--limit {all}` shows all", counted(all, "dead letter")));
     }
-    app.out.note("`syncline dead-letters show ID` shows the record; once the cause is mended, `replay ID` runs it again");
+    app.out.note(app.out.advise(
+        "`syncline dead-letters show ID` shows the record; `syncline dead-letters replay ID` runs it \
+         again, once the cause is mended",
+    ));
     Ok(Exit::Success)
 }
 
@@ -177,10 +180,7 @@ async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<E
     }
     let cancel = cancel_on_signal(&app.out);
     let replayed = replay(app, &sync, letters, &cancel).await?;
-    if !app.out.json {
-        let (well, again) = (counted(replayed.succeeded, "record"), replayed.refused);
-        app.out.line(format!("{well} went through, {again} refused again"))?;
-    }
+    replayed.print(app)?;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let exit =
         report::print(&app.out, &replayed.outcomes, sync.store().as_ref(), duration_ms).await?;
@@ -196,6 +196,17 @@ pub(crate) struct Replayed {
     succeeded: u64,
     refused: u64,
     unreadable: u64,
+}
+
+impl Replayed {
+    /// Prints how many went through, unless JSON is wanted.
+    pub(crate) fn print(&self, app: &App) -> Result<(), Error> {
+        if app.out.json || self.succeeded + self.refused == 0 {
+            return Ok(());
+        }
+        let (well, again) = (counted(self.succeeded, "record"), self.refused);
+        app.out.line(format!("{well} went through, {again} refused again"))
+    }
 }
 
 /// Runs dead letters through their tasks again. They leave the list; a record that is refused again is on it anew,
@@ -246,8 +257,11 @@ async fn settle(
     replayed: &mut Replayed,
 ) -> Result<(), Error> {
     let store = sync.store();
-    let Some(execution) =
-        store.executions(Some(&report.task), 10).await?.into_iter().find(|row| row.uuid == report.execution)
+    let Some(execution) = store
+        .executions(Some(&report.task), 10)
+        .await?
+        .into_iter()
+        .find(|row| row.uuid == report.execution)
     else {
         return Ok(());
     };

@@ -62,12 +62,13 @@ async fn list(
 ) -> Result<Exit, Error> {
     let rows = store.executions(task, limit).await?;
     if app.out.json {
-        let rows: Vec<_> = rows.iter().map(execution_json).collect();
+        let rows: Vec<_> = rows.iter().map(|row| execution_json(&app.out, row)).collect();
         app.out.json(&serde_json::json!({ "executions": rows }))?;
         return Ok(Exit::Success);
     }
     if rows.is_empty() {
-        app.out.line("nothing has run yet; `syncline run` runs the tasks")?;
+        let advice = "nothing has run yet; `syncline run` runs the tasks";
+        app.out.line(app.out.advise(advice))?;
         return Ok(Exit::Success);
     }
     let lines = rows.iter().map(|row| {
@@ -76,10 +77,8 @@ async fn list(
         let fetched = count(row.checkpoint.counters.fetched);
         vec![id, row.task.clone(), status(row).to_owned(), time(row.started), took, fetched]
     });
-    app.out.table(
-        &["execution", "task", "status", "started", "time", "records"],
-        lines.collect(),
-    )?;
+    app.out
+        .table(&["execution", "task", "status", "started", "time", "records"], lines.collect())?;
     Ok(Exit::Success)
 }
 
@@ -97,7 +96,7 @@ async fn show(app: &App, store: &dyn Store, id: &str) -> Result<Exit, Error> {
     };
     let letters = store.dead_letters(filter).await?;
     if app.out.json {
-        let mut json = execution_json(&row);
+        let mut json = execution_json(&app.out, &row);
         json["dead_letters"] = serde_json::to_value(&letters).unwrap_or_default();
         app.out.json(&json)?;
         return Ok(Exit::Success);
@@ -114,7 +113,7 @@ async fn show(app: &App, store: &dyn Store, id: &str) -> Result<Exit, Error> {
         ("trigger", row.trigger.clone()),
         ("started", time(row.started)),
         ("finished", finished),
-        ("error", row.error.clone().unwrap_or_default()),
+        ("error", row.error.as_deref().map_or_else(String::new, |error| out.scrub(error))),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out.line(format!("{name:<10} {value}"))?;

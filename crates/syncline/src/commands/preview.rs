@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::commands::run::{chosen, run_tasks};
 use crate::error::{Error, Exit};
-use crate::output::{Tone, count, counted, shorten};
+use crate::output::{Tone, count, shorten};
 use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
 use crate::report;
 use crate::signals::cancel_on_signal;
@@ -82,8 +82,10 @@ fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Err
     print_rest(app, changes.shards.len(), limit, "shard")?;
     for letter in changes.dead_letters.iter().take(limit) {
         let letter = &letter.letter;
-        let record = letter.external_id.as_deref().map_or_else(String::new, |id| format!(" `{id}`"));
-        let place = format!("! refused{record} of task {}, {}:{}", letter.task, letter.source, letter.line);
+        let record =
+            letter.external_id.as_deref().map_or_else(String::new, |id| format!(" `{id}`"));
+        let place =
+            format!("! refused{record} of task {}, {}:{}", letter.task, letter.source, letter.line);
         out.line(out.paint(Tone::Bad, &place))?;
         for problem in letter.problem.lines() {
             out.line(format!("    {problem}"))?;
@@ -97,7 +99,8 @@ fn print_rest(app: &App, all: usize, limit: usize, what: &str) -> Result<(), Err
     if rest == 0 {
         return Ok(());
     }
-    app.out.line(format!("… and {} more (--limit 0 shows all)", counted(rest, what)))
+    let plural = if rest == 1 { "" } else { "s" };
+    app.out.line(format!("… and {} more {what}{plural} (--limit 0 shows all)", count(rest)))
 }
 
 fn print_shard(app: &App, change: &ShardChange) -> Result<(), Error> {
@@ -113,7 +116,8 @@ fn print_shard(app: &App, change: &ShardChange) -> Result<(), Error> {
     }
     out.line(out.paint(tone, &head))?;
     if let Some((first, rest)) = change.records.split_first() {
-        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        let more =
+            if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         out.line(out.paint(Tone::Dim, &format!("    from {first}{more}")))?;
     }
     for field in &change.fields {

@@ -37,7 +37,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         match status(&row) {
             "failed" | "cancelled" | "interrupted" => again.push(row.task),
             "running" => {
-                let hint = format!("wait for it to end, or stop it: `syncline cancel {}`", row.task);
+                let hint =
+                    format!("wait for it to end, or stop it: `syncline cancel {}`", row.task);
                 return Err(Error::refused(format!("task `{}` is still running", row.task), hint));
             }
             _ => refused.push(row),
@@ -46,11 +47,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let cancel = cancel_on_signal(&app.out);
     let mut outcomes = Vec::new();
     if !again.is_empty() {
-        let options = RunOptions {
-            trigger: Trigger::Retry,
-            cancel: cancel.clone(),
-            ..RunOptions::default()
-        };
+        let options =
+            RunOptions { trigger: Trigger::Retry, cancel: cancel.clone(), ..RunOptions::default() };
         outcomes = run_tasks(app, &sync, again, &options, false).await?;
     }
     for row in refused {
@@ -60,7 +58,9 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
             ..DeadLetterFilter::default()
         };
         let letters = sync.store().dead_letters(filter).await?;
-        outcomes.extend(replay(app, &sync, letters, &cancel).await?.outcomes);
+        let replayed = replay(app, &sync, letters, &cancel).await?;
+        replayed.print(app)?;
+        outcomes.extend(replayed.outcomes);
     }
     if outcomes.is_empty() && !app.out.json {
         app.out.line("nothing to retry: everything went through")?;

@@ -48,7 +48,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         cancel: cancel_on_signal(&app.out),
         ..RunOptions::default()
     };
-    let outcomes = run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, args.events).await?;
+    let outcomes =
+        run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, args.events).await?;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
 }
@@ -128,12 +129,8 @@ pub(crate) async fn run_pages(
     pages: Vec<Page>,
     cancel: CancellationToken,
 ) -> Result<syncline_engine::Report, Error> {
-    let options = RunOptions {
-        trigger: Trigger::Retry,
-        pages: Some(pages),
-        cancel,
-        ..RunOptions::default()
-    };
+    let options =
+        RunOptions { trigger: Trigger::Retry, pages: Some(pages), cancel, ..RunOptions::default() };
     run_one(app, sync, task, options, false).await
 }
 

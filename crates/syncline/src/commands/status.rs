@@ -38,7 +38,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         tasks.entry(task).or_default();
     }
     for stats in store.task_stats().await? {
-        tasks.entry(stats.task.clone()).or_default().stats = Some(stats);
+        let standing = tasks.entry(stats.task.clone()).or_default();
+        standing.stats = Some(stats);
     }
     // A task that has not ended yet has no statistics, so the newest executions are looked through too.
     for row in store.executions(None, 1000).await? {
@@ -49,15 +50,17 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     }
     let holds = holdings(store.as_ref()).await?;
     if app.out.json {
-        let tasks: Vec<_> = tasks.iter().map(|(task, standing)| json(task, standing)).collect();
+        let tasks: Vec<_> =
+            tasks.iter().map(|(task, standing)| json(&app.out, task, standing)).collect();
         app.out.json(&serde_json::json!({ "tasks": tasks, "store": holds.json }))?;
         return Ok(Exit::Success);
     }
     print_tasks(&app.out, &tasks)?;
-    app.out.line(format!("\nstore: {}", holds.text))?;
+    app.out.line(app.out.advise(&format!("\nstore: {}", holds.text)))?;
     if holds.dead_letters > 0 {
         let letters = counted(holds.dead_letters, "dead letter");
-        app.out.line(format!("{letters}: `syncline dead-letters list` shows them"))?;
+        let advice = format!("{letters}: `syncline dead-letters list` shows them");
+        app.out.line(app.out.advise(&advice))?;
     }
     Ok(Exit::Success)
 }
@@ -74,7 +77,7 @@ fn configured(app: &App, path: Option<&std::path::Path>) -> Vec<String> {
 
 fn print_tasks(out: &Output, tasks: &BTreeMap<String, Standing>) -> Result<(), Error> {
     if tasks.is_empty() {
-        return out.line("no task has run yet; `syncline run` runs them");
+        return out.line(out.advise("no task has run yet; `syncline run` runs them"));
     }
     let rows = tasks.iter().map(|(task, standing)| {
         let last = standing.last.as_ref();
@@ -126,6 +129,7 @@ fn print_unfinished(out: &Output, task: &str, last: &ExecutionRow) -> Result<(),
         }
         _ => return Ok(()),
     };
+    let text = out.scrub(&out.advise(&text));
     out.line(format!("{}: {text}", out.paint(tone, task)))
 }
 
@@ -134,7 +138,7 @@ pub(crate) fn status(row: &ExecutionRow) -> &str {
     if row.status == "running" && !row.alive { "interrupted" } else { &row.status }
 }
 
-fn json(task: &str, standing: &Standing) -> serde_json::Value {
+fn json(out: &Output, task: &str, standing: &Standing) -> serde_json::Value {
     let stats = standing.stats.clone().unwrap_or_default();
     serde_json::json!({
         "task": task,
@@ -142,12 +146,12 @@ fn json(task: &str, standing: &Standing) -> serde_json::Value {
         "successes": stats.successes,
         "failures": stats.failures,
         "results": results_json(&stats.counters),
-        "last": standing.last.as_ref().map(execution_json),
+        "last": standing.last.as_ref().map(|row| execution_json(out, row)),
     })
 }
 
 /// An execution as JSON, with times in ISO form.
-pub(crate) fn execution_json(row: &ExecutionRow) -> serde_json::Value {
+pub(crate) fn execution_json(out: &Output, row: &ExecutionRow) -> serde_json::Value {
     let iso = |at| jiff::Timestamp::from_microsecond(at).map(|t| t.to_string()).ok();
     serde_json::json!({
         "execution": row.uuid,
@@ -158,7 +162,7 @@ pub(crate) fn execution_json(row: &ExecutionRow) -> serde_json::Value {
         "finished": row.finished.and_then(iso),
         "phase": row.checkpoint.phase,
         "percent": row.checkpoint.percent,
-        "error": row.error,
+        "error": row.error.as_deref().map(|error| out.scrub(error)),
         "results": results_json(&row.checkpoint.counters),
     })
 }

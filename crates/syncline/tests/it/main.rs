@@ -1,0 +1,10 @@
+//! The program, from outside: real runs of the built binary in temporary folders.
+
+mod check;
+mod dead_letters;
+mod docs;
+mod examples;
+mod preview;
+mod project;
+mod run;
+mod stop;
