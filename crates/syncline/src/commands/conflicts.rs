@@ -4,10 +4,11 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::explain::{self, Claims, claims, rule};
 use crate::output::{Tone, counted, shorten};
-use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_core::plan::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
+use syncline_core::plan::view::Need;
 use syncline_core::value::Value;
 use syncline_engine::World;
 use syncline_store::query::ShardFilter;
@@ -242,18 +243,16 @@ async fn reviews(
             break;
         }
         let ids: BTreeSet<LinkId> = chunk.iter().flat_map(|edge| [edge.a, edge.b]).collect();
-        let mut links: BTreeMap<LinkId, LinkRow> = BTreeMap::default();
-        for id in ids {
-            // A link's own row is the first after the number before it.
-            let row = world.store.links(LinkId(id.0 - 1), 1).await?.pop();
-            links.extend(row.filter(|row| row.id == id).map(|row| (id, row)));
-        }
-        let shards: BTreeSet<ShardId> = links.values().map(|link| link.shard).collect();
-        let shards = world.store.shards_by_row(shards.into_iter().collect()).await?;
-        let shards: BTreeMap<ShardId, ShardRow> = shards.into_iter().map(|row| (row.id, row)).collect();
+        let need = Need { links: ids.into_iter().collect(), ..Need::default() };
+        let rows = world.store.read(need).await?;
+        let links: BTreeMap<LinkId, LinkRow> =
+            rows.links.into_iter().map(|row| (row.id, row)).collect();
+        let shards: BTreeMap<ShardId, ShardRow> =
+            rows.shards.into_iter().map(|row| (row.id, row)).collect();
         for edge in chunk {
             let (Some(a), Some(b)) = (links.get(&edge.a), links.get(&edge.b)) else { continue };
-            let (Some(a_shard), Some(b_shard)) = (shards.get(&a.shard), shards.get(&b.shard)) else {
+            let (Some(a_shard), Some(b_shard)) = (shards.get(&a.shard), shards.get(&b.shard))
+            else {
                 continue;
             };
             if shard_type.is_none_or(|wanted| wanted == a_shard.shard_type) {
@@ -367,7 +366,11 @@ async fn show(world: &World, shard: &str, app: &App) -> Result<(), Error> {
         app.out.line(app.out.paint(Tone::Bold, &field.field))?;
         app.out.line(format!("  stands   {}{from}", value(field.value.as_ref())))?;
         for other in &field.others {
-            app.out.line(format!("  against  {} from {}", value(Some(&other.value)), name(&other.record)))?;
+            app.out.line(format!(
+                "  against  {} from {}",
+                value(Some(&other.value)),
+                name(&other.record)
+            ))?;
         }
         app.out.line(format!("  rule     {}", field.rule))?;
     }

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use syncline_adapters::{AdapterError, DiscoveredEntity, registry};
-use syncline_core::config::model::{Connection, Entity, FileSettings, OneOrMany};
+use syncline_core::config::model::{Connection, Entity, FileFormat, FileSettings, OneOrMany};
 use syncline_core::value::Value;
 
 /// The file that is written.
@@ -20,13 +20,21 @@ const CONFIG: &str = "syncline.yaml";
 /// The longest JSON document that is searched for its array of records.
 const JSON_BYTES_MAX: u64 = 64 << 20;
 
+/// Ends of the names of packed files.
+const PACKED: &[&str] = &[".gz", ".gzip", ".zst", ".zstd"];
+
+/// Ends of names that tell the format.
+const FORMATS: &[&str] = &[".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".jsonlines", ".json"];
+
 /// What `syncline init` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Reads the first 100 records of each file (CSV, TSV, JSON Lines or JSON, packed or not), and \
+#[command(
+    after_help = "Reads the first 100 records of each file (CSV, TSV, JSON Lines or JSON, packed or not), and \
 writes a syncline.yaml that runs: the type of each column, the key, the modified time, mappings with their \
 transformations, match rules, references between files. Files that hold the same kind of thing become one shard \
 type. Each choice says why in a comment; change what does not fit.\n\n\
-Examples:\n  syncline init contacts.csv\n  syncline init crm/*.jsonl billing.csv --dir project")]
+Examples:\n  syncline init contacts.csv\n  syncline init crm/*.jsonl billing.csv --dir project"
+)]
 pub struct Args {
     /// Sample files to start from
     #[arg(required = true, value_name = "FILE")]
@@ -126,10 +134,13 @@ fn tell(project: &Project, target: &Path, folder: &Path, app: &App) -> Result<()
     let rules: usize = project.types.iter().map(|shard_type| shard_type.rules.len()).sum();
     let rules = counted(rules as u64, "match rule");
     app.out.line(format!("{rules} proposed; each choice says why in a comment"))?;
-    let path = if folder == Path::new(".") { String::new() } else { format!(" {}", folder.display()) };
+    let path =
+        if folder == Path::new(".") { String::new() } else { format!(" {}", folder.display()) };
     app.out.line("\nnext:")?;
     app.out.line(format!("  syncline check{path}      finds what is wrong"))?;
-    app.out.line(format!("  syncline preview{path}    shows what a run would do, and writes nothing"))?;
+    app.out.line(format!(
+        "  syncline preview{path}    shows what a run would do, and writes nothing"
+    ))?;
     app.out.line(format!("  syncline run{path}        does it"))
 }
 
@@ -138,7 +149,10 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
     let name = file.to_str().unwrap_or_default();
     if name.is_empty() || name == "-" {
         let message = format!("cannot start from `{}`", file.display());
-        return Err(Error::usage(message, "give the path of a file, which later runs can read again"));
+        return Err(Error::usage(
+            message,
+            "give the path of a file, which later runs can read again",
+        ));
     }
     let is_address = name.contains("://");
     if !is_address && !file.is_file() {
@@ -151,13 +165,10 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
     let path = if is_address { name.to_owned() } else { escaped(&from(file, folder)?) };
     let mut settings = FileSettings { path: Some(path.clone()), ..FileSettings::default() };
     let mut told: Vec<Setting> = Vec::new();
-    let mut found = discover(&settings, folder).await;
-    if found.is_err()
-        && let Some(setting) = format_of(file)
-    {
+    if let Some(setting) = format_of(file) {
         set(&mut settings, &mut told, setting);
-        found = discover(&settings, folder).await;
     }
+    let mut found = discover(&settings, folder).await;
     if is_garbled(&found) {
         let why = "it is not UTF-8".to_owned();
         let setting = Setting { key: "encoding", value: "windows-1252".to_owned(), why };
@@ -169,7 +180,7 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
         found = discover(&settings, folder).await;
     }
     if !found.as_ref().is_ok_and(has_records)
-        && let Some(setting) = records(file)
+        && let Some(setting) = records(file, &settings)
     {
         set(&mut settings, &mut told, setting);
         found = discover(&settings, folder).await;
@@ -178,14 +189,17 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
     if found.sample.shape.names().is_empty() {
         let message = format!("cannot start from `{}`: it has no records", file.display());
         let reason = found.sample.rejected.first().map(|first| first.problem.clone());
-        let hint = reason.unwrap_or_else(|| "give a file with a header or a record".to_owned());
+        let hint = reason.unwrap_or_else(|| "give a file with at least one record".to_owned());
         return Err(Error::refused(message, hint));
     }
     let folder = file.parent().map(file_name).filter(|name| name != "?");
     Ok(Sample { path, stem: stem(file), folder, settings: told, found })
 }
 
-async fn discover(settings: &FileSettings, folder: &Path) -> Result<DiscoveredEntity, AdapterError> {
+async fn discover(
+    settings: &FileSettings,
+    folder: &Path,
+) -> Result<DiscoveredEntity, AdapterError> {
     let entity = Entity {
         key: OneOrMany::One("id".to_owned()),
         settings: settings.clone(),
@@ -209,7 +223,7 @@ fn set(settings: &mut FileSettings, told: &mut Vec<Setting>, setting: Setting) {
     told.push(setting);
 }
 
-fn format_named(name: &str) -> Option<syncline_core::config::model::FileFormat> {
+fn format_named(name: &str) -> Option<FileFormat> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }
 
@@ -217,8 +231,13 @@ fn has_records(found: &DiscoveredEntity) -> bool {
     !found.sample.records.is_empty()
 }
 
-/// The format of a file whose name does not tell it: by its first character.
+/// The format of a file whose name does not tell it: by how it begins.
 fn format_of(file: &Path) -> Option<Setting> {
+    let name = file_name(file).to_ascii_lowercase();
+    let name = PACKED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    if FORMATS.iter().any(|end| name.ends_with(end)) {
+        return None;
+    }
     let mut head = [0; 4096];
     let length = File::open(file).and_then(|mut file| file.read(&mut head)).ok()?;
     let text = String::from_utf8_lossy(&head[..length]);
@@ -227,7 +246,10 @@ fn format_of(file: &Path) -> Option<Setting> {
     let value = if text.starts_with('[') {
         "json"
     } else if text.starts_with('{') {
-        if serde_json::from_str::<Value>(first_line).is_ok() { "jsonl" } else { "json" }
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let is_record = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+        let several = lines.next().is_some_and(is_record) && lines.next().is_some();
+        if several { "jsonl" } else { "json" }
     } else if first_line.contains('\t') {
         "tsv"
     } else {
@@ -259,8 +281,9 @@ fn delimiter(found: &DiscoveredEntity) -> Option<Setting> {
 }
 
 /// Where a JSON document keeps its records: the longest array of objects in it.
-fn records(file: &Path) -> Option<Setting> {
-    let is_json = file.to_string_lossy().to_ascii_lowercase().ends_with(".json");
+fn records(file: &Path, settings: &FileSettings) -> Option<Setting> {
+    let is_json = settings.format == Some(FileFormat::Json)
+        || file.to_string_lossy().to_ascii_lowercase().ends_with(".json");
     if !is_json || file.metadata().ok()?.len() > JSON_BYTES_MAX {
         return None;
     }
@@ -294,12 +317,9 @@ fn find_records(value: &Value, path: &str, depth: usize, best: &mut Option<(usiz
 
 /// The file's name without what tells format and packing.
 fn stem(file: &Path) -> String {
-    const ENDS: [&str; 12] = [
-        ".gz", ".gzip", ".zst", ".zstd", ".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".jsonlines",
-        ".json", ".txt",
-    ];
     let mut name = file_name(file);
-    while let Some(end) = ENDS.iter().find(|end| name.to_ascii_lowercase().ends_with(*end)) {
+    let ends = || PACKED.iter().chain(FORMATS).chain(&[".txt"]);
+    while let Some(end) = ends().find(|end| name.to_ascii_lowercase().ends_with(**end)) {
         name.truncate(name.len() - end.len());
     }
     name
@@ -318,11 +338,8 @@ fn from(file: &Path, folder: &Path) -> Result<String, Error> {
     }
     let is_far = start.clone().count() > 3
         || matches!(to.peek(), Some(Component::Prefix(_) | Component::RootDir));
-    let path: PathBuf = if is_far {
-        full.clone()
-    } else {
-        start.map(|_| Component::ParentDir).chain(to).collect()
-    };
+    let path: PathBuf =
+        if is_far { full.clone() } else { start.map(|_| Component::ParentDir).chain(to).collect() };
     path.to_str().map(str::to_owned).ok_or_else(|| {
         let message = format!("the path of `{}` is no UTF-8 text", file.display());
         Error::usage(message, "rename the file, then start again")

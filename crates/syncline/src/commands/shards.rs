@@ -15,11 +15,14 @@ use syncline_store::query::{EdgeRow, FieldTest, MergeRow, ShardFilter};
 
 /// What `syncline shards` takes.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "Examples:\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
 syncline shards list contact                            the first contacts\n  \
 syncline shards list contact --where email=ann@x.org    those with exactly this value\n  \
 syncline shards list --where name~smith --limit 100     those with this text somewhere in the field\n  \
-syncline shards show 0199f3c2                           one shard, by the beginning of its id")]
+syncline shards show 0199f3c2                           one shard, by the beginning of its id"
+)]
 pub struct Args {
     /// What is asked for.
     #[command(subcommand)]
@@ -154,7 +157,9 @@ async fn list_shards(args: ListArgs, app: &App) -> Result<(), Error> {
     app.out.table(&headings, rows)?;
     if has_more {
         let shown = counted(listed.len() as u64, "shard");
-        app.out.note(format!("the first {shown}; `--limit N` shows more, `syncline export shards` all"));
+        app.out.note(format!(
+            "the first {shown}; `--limit N` shows more, `syncline export shards` all"
+        ));
     }
     Ok(())
 }
@@ -204,8 +209,9 @@ fn row(shard: &Listed, with_type: bool, columns: &[String]) -> Vec<String> {
     let Value::Map(fields) = &shard.data else { return row };
     if columns.is_empty() {
         let filled = fields.iter().filter(|(_, value)| !value.is_blank());
-        let parts: Vec<String> =
-            filled.map(|(name, value)| format!("{name}={}", shorten(&value.to_plain(), 30))).collect();
+        let parts: Vec<String> = filled
+            .map(|(name, value)| format!("{name}={}", shorten(&value.to_plain(), 30)))
+            .collect();
         row.push(shorten(&parts.join(" "), 100));
     }
     for column in columns {
@@ -328,7 +334,10 @@ fn called(world: &World, shard: &ShardRow) -> String {
     let Ok(Value::Map(fields)) = serde_json::from_str(&shard.data) else { return shard_type };
     let usual = ["name", "full_name", "title", "email"];
     let filled = |name: &str| {
-        fields.iter().find(|(field, value)| field == name && !value.is_blank()).map(|(_, value)| value)
+        fields
+            .iter()
+            .find(|(field, value)| field == name && !value.is_blank())
+            .map(|(_, value)| value)
     };
     let first = || fields.iter().map(|(_, value)| value).find(|value| !value.is_blank());
     match usual.into_iter().find_map(filled).or_else(first) {
@@ -348,7 +357,10 @@ fn print(shown_shard: &Shown, app: &App) -> Result<(), Error> {
     let title = format!("{} {}", explanation.shard_type, explanation.shard);
     let changes = counted(shown_shard.changes as u64, "earlier state");
     let version = explanation.version;
-    out.line(format!("{}, version {version}{deleted}, {changes} kept", out.paint(Tone::Bold, &title)))?;
+    out.line(format!(
+        "{}, version {version}{deleted}, {changes} kept",
+        out.paint(Tone::Bold, &title)
+    ))?;
     heading("fields")?;
     let width = explanation.fields.iter().map(|f| f.field.chars().count()).max().unwrap_or(0);
     for field in explanation.fields.iter() {

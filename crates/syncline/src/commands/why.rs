@@ -13,11 +13,13 @@ const PAIRS_MAX: usize = 20;
 
 /// What `syncline why` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "For each field: its value, the record that gave it, the execution that brought it, the \
+#[command(
+    after_help = "For each field: its value, the record that gave it, the execution that brought it, the \
 mapping that made it, the rule by which it stands, and what other records say. Then: why these records are one \
 shard, comparison by comparison.\n\n\
 Examples:\n  syncline why 0199f3c2          all fields of the shard whose id starts so\n  \
-syncline why 0199f3c2 email    one field")]
+syncline why 0199f3c2 email    one field"
+)]
 pub struct Args {
     /// The shard's id, or the beginning of it
     pub shard: String,
@@ -168,7 +170,8 @@ fn match_text(explanation: &Explanation, story: &MatchStory) -> String {
     );
     for part in story.waterfall.iter().flat_map(|rule| &rule.comparisons) {
         let side = |side: &Option<String>| {
-            side.as_deref().map_or_else(|| "(none)".to_owned(), |text| format!("`{}`", shorten(text, 40)))
+            side.as_deref()
+                .map_or_else(|| "(none)".to_owned(), |text| format!("`{}`", shorten(text, 40)))
         };
         let similarity = part.similarity.map_or_else(|| "left out".to_owned(), score);
         write!(

@@ -22,7 +22,8 @@ pub struct Found {
 pub async fn find(store: &dyn Store, id: &str) -> Result<Found, Error> {
     let digits: String = id.trim().chars().filter(|c| *c != '-').collect();
     let digits = digits.to_ascii_lowercase();
-    let is_id = !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_id =
+        !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
     if !is_id {
         let message = format!("`{id}` is no shard id");
         let hint = "an id has hexadecimal digits, such as 0199f3c2-7b1e; search by a field with \

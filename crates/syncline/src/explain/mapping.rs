@@ -34,9 +34,10 @@ fn fields<'a>(
     let Some(wanted) = derived else {
         return (schema.shard_type == shard_type).then_some(&schema.fields);
     };
-    let found = schema.derived.iter().find(|derived| {
-        derived.name.as_deref().unwrap_or(&derived.shard_type) == wanted
-    });
+    let found = schema
+        .derived
+        .iter()
+        .find(|derived| derived.name.as_deref().unwrap_or(&derived.shard_type) == wanted);
     found.map(|derived| &derived.fields)
 }
 

@@ -11,8 +11,8 @@ pub use claims::{Claims, claims};
 pub use find::{Found, find};
 
 use crate::error::Error;
-use std::collections::BTreeMap;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use syncline_core::config::model::MergeStrategy;
 use syncline_core::matching::RuleExplanation;
 use syncline_core::plan::rows::{ExecutionId, LinkId};
@@ -199,7 +199,8 @@ fn records(
                 task: execution.map(|row| row.task.clone()),
                 started_us: execution.map(|row| row.started),
             },
-            conversion_schema: mapping::schema(&world.config, name).map(|(name, _)| name.to_owned()),
+            conversion_schema: mapping::schema(&world.config, name)
+                .map(|(name, _)| name.to_owned()),
             contributor: link.contributor.as_ref().map(ToString::to_string),
             deleted: link.deleted,
             differs_in: claims.differs_in(index),

@@ -7,8 +7,16 @@ use syncline_core::config::model::FieldType;
 use syncline_core::value::Value;
 
 /// Formats of dates in which the parts cannot be mistaken for one another, tried in this order.
-const DATE_FORMATS: &[&str] =
-    &["%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y"];
+const DATE_FORMATS: &[&str] = &[
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d-%b-%Y",
+];
 
 /// Formats in which day and month could be either way round.
 const EITHER_WAY: &[(&str, &str)] = &[("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y")];
@@ -34,14 +42,12 @@ pub(super) struct Guess {
 }
 
 /// Looks at a column's values; `name` is its words, `None` an absent value.
-pub(super) fn guess<'a>(
-    name: &[String],
-    values: impl Iterator<Item = Option<&'a Value>>,
-) -> Guess {
+pub(super) fn guess<'a>(name: &[String], values: impl Iterator<Item = Option<&'a Value>>) -> Guess {
     let values: Vec<&Value> = values.flatten().filter(|value| !value.is_blank()).collect();
     let different: BTreeSet<String> =
         values.iter().map(|value| value.to_plain().trim().to_owned()).collect();
-    let texts: Vec<&str> = values.iter().filter_map(|value| value.as_text().map(str::trim)).collect();
+    let texts: Vec<&str> =
+        values.iter().filter_map(|value| value.as_text().map(str::trim)).collect();
     let all_text = texts.len() == values.len();
     let (field_type, date_format, why) = if values.is_empty() {
         (FieldType::Text, None, "no value in the sample".to_owned())
@@ -132,7 +138,8 @@ fn of_dates(texts: &[&str]) -> Option<(FieldType, Option<String>, String)> {
     for time in [""].iter().chain(TIMES) {
         for date in DATE_FORMATS {
             let format = format!("{date}{time}");
-            if all_parse(&format, texts) && !(*date == "%Y%m%d" && !plausible(&format, texts)) {
+            let fits = *date != "%Y%m%d" || plausible(&format, texts);
+            if fits && all_parse(&format, texts) {
                 return found(format);
             }
         }
@@ -212,7 +219,11 @@ pub(super) fn is_email(text: &str) -> bool {
     };
     let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
     let lengths = (1..=64).contains(&local.len()) && text.len() <= 254;
-    lengths && !dots && local.chars().all(is_plain) && labels.len() > 1 && labels.iter().all(is_label)
+    lengths
+        && !dots
+        && local.chars().all(is_plain)
+        && labels.len() > 1
+        && labels.iter().all(is_label)
 }
 
 fn has(name: &[String], any: &[&str]) -> bool {
@@ -222,9 +233,35 @@ fn has(name: &[String], any: &[&str]) -> bool {
 /// Digits that are no quantity: nobody adds them up, and a leading zero counts.
 pub(super) fn is_code(name: &[String]) -> bool {
     const CODES: &[&str] = &[
-        "id", "ids", "uuid", "guid", "key", "code", "no", "nr", "number", "nummer", "zip", "zipcode",
-        "postcode", "postal", "plz", "phone", "tel", "telephone", "telefon", "mobile", "fax", "iban",
-        "vat", "tax", "sku", "ean", "isbn", "account", "name",
+        "id",
+        "ids",
+        "uuid",
+        "guid",
+        "key",
+        "code",
+        "no",
+        "nr",
+        "number",
+        "nummer",
+        "zip",
+        "zipcode",
+        "postcode",
+        "postal",
+        "plz",
+        "phone",
+        "tel",
+        "telephone",
+        "telefon",
+        "mobile",
+        "fax",
+        "iban",
+        "vat",
+        "tax",
+        "sku",
+        "ean",
+        "isbn",
+        "account",
+        "name",
     ];
     has(name, CODES)
 }
@@ -246,16 +283,24 @@ fn is_time(name: &[String]) -> bool {
 /// Whether a column of this name says when a record last changed.
 pub(super) fn says_modified(name: &[String]) -> bool {
     const CHANGE: &[&str] = &[
-        "modified", "updated", "changed", "modification", "update", "change", "modstamp",
-        "lastmodified", "geandert", "mtime",
+        "modified",
+        "updated",
+        "changed",
+        "modification",
+        "update",
+        "change",
+        "modstamp",
+        "lastmodified",
+        "geandert",
+        "mtime",
     ];
     has(name, CHANGE) && !has(name, &["by", "user", "count", "field", "is"])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::names::words;
+    use super::*;
 
     fn check(name: &str, values: &[&str], expected: FieldType, format: Option<&str>) {
         let values: Vec<Value> = values.iter().map(Value::text).collect();
@@ -281,7 +326,12 @@ mod tests {
         check("seen", &["2025-12-09T10:00:00Z"], FieldType::Timestamp, None);
         check("seen", &["2025-12-09 10:00:00"], FieldType::Timestamp, None);
         check("born", &["09.12.2025", "1.2.2024"], FieldType::Date, Some("%d.%m.%Y"));
-        check("born", &["09.12.2025 10:30", "01.02.2024 09:00"], FieldType::Timestamp, Some("%d.%m.%Y %H:%M"));
+        check(
+            "born",
+            &["09.12.2025 10:30", "01.02.2024 09:00"],
+            FieldType::Timestamp,
+            Some("%d.%m.%Y %H:%M"),
+        );
         check("born", &["13/12/2025", "01/02/2024"], FieldType::Date, Some("%d/%m/%Y"));
         check("born", &["12/13/2025", "01/02/2024"], FieldType::Date, Some("%m/%d/%Y"));
         check("born", &["12/11/2025", "01/02/2024"], FieldType::Text, None);

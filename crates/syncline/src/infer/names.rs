@@ -37,7 +37,10 @@ const KNOWN_FIELDS: &[(&str, &[&str])] = &[
             "employer",
         ],
     ),
-    ("street", &["street", "streetaddress", "addressline1", "address1", "strasse", "mailingstreet"]),
+    (
+        "street",
+        &["street", "streetaddress", "addressline1", "address1", "strasse", "mailingstreet"],
+    ),
     ("postcode", &["postcode", "postalcode", "zip", "zipcode", "plz", "postleitzahl"]),
     ("city", &["city", "town", "ort", "stadt", "locality", "mailingcity"]),
     ("country", &["country", "land", "countryname"]),
@@ -108,7 +111,8 @@ pub(super) fn connection_and_entity(stem: &str) -> (String, String) {
         .filter(|word| !is_version(word) && !NOISE.contains(&word.as_str()))
         .cloned()
         .collect();
-    let telling = if telling.is_empty() { all } else { telling };
+    let named: Vec<String> = all.iter().filter(|word| !is_version(word)).cloned().collect();
+    let telling = if telling.is_empty() { named } else { telling };
     match telling.as_slice() {
         [] => ("files".to_owned(), "records".to_owned()),
         [one] => (one.clone(), one.clone()),
@@ -156,15 +160,15 @@ pub(super) enum Thing {
 pub(super) fn thing(entity: &str) -> Thing {
     let last = entity.rsplit('_').next().unwrap_or(entity);
     match last {
-        "contact" | "person" | "customer" | "user" | "member" | "lead" | "subscriber" | "client"
-        | "employee" | "patient" | "student" | "attendee" | "donor" | "guest" | "kunde"
-        | "prospect" | "candidate" => Thing::Person,
-        "company" | "account" | "organisation" | "organization" | "vendor" | "supplier" | "firm"
-        | "business" | "firma" => Thing::Company,
-        "order" | "invoice" | "payment" | "transaction" | "event" | "ticket" | "product" | "item"
-        | "line" | "deal" | "opportunity" | "task" | "note" | "message" | "call" | "visit"
-        | "log" | "activity" | "booking" | "case" | "quote" | "refund" | "shipment" | "sales"
-        | "click" | "session" => Thing::Other,
+        "contact" | "person" | "customer" | "user" | "member" | "lead" | "subscriber"
+        | "client" | "employee" | "patient" | "student" | "attendee" | "donor" | "guest"
+        | "kunde" | "prospect" | "candidate" => Thing::Person,
+        "company" | "account" | "organisation" | "organization" | "vendor" | "supplier"
+        | "firm" | "business" | "firma" => Thing::Company,
+        "order" | "invoice" | "payment" | "transaction" | "event" | "ticket" | "product"
+        | "item" | "line" | "deal" | "opportunity" | "task" | "note" | "message" | "call"
+        | "visit" | "log" | "activity" | "booking" | "case" | "quote" | "refund" | "shipment"
+        | "sales" | "click" | "session" => Thing::Other,
         _ => Thing::Unknown,
     }
 }
@@ -201,7 +205,8 @@ mod tests {
             ("crm-contacts", "crm", "contacts", "contact"),
             ("billing_customers_2025-01-31", "billing", "customers", "customer"),
             ("Contacts Export (2)", "contacts", "contacts", "contact"),
-            ("2025", "2025", "2025", "2025"),
+            ("2025", "files", "records", "record"),
+            ("data (2)", "data", "data", "data"),
             ("shop-order-lines", "shop", "order_lines", "order_line"),
             ("companies", "companies", "companies", "company"),
             ("addresses", "addresses", "addresses", "address"),

@@ -1,6 +1,6 @@
 //! From samples to a proposed configuration.
 
-use super::column::{says_modified, is_email};
+use super::column::{is_email, says_modified};
 use super::columns::{Column, columns};
 use super::names::{self, Thing};
 use super::rules;
@@ -48,7 +48,8 @@ impl<'a> Draft<'a> {
     fn new(sample: &'a Sample, others: &[Draft<'_>]) -> Self {
         let columns = columns(&sample.found.sample);
         let (mut connection, mut entity) = names::connection_and_entity(&sample.stem);
-        let is_taken = |c: &str, e: &str| others.iter().any(|o| o.file.connection == c && o.file.entity == e);
+        let is_taken =
+            |c: &str, e: &str| others.iter().any(|o| o.file.connection == c && o.file.entity == e);
         if is_taken(&connection, &entity)
             && let Some(folder) = &sample.folder
         {
@@ -58,7 +59,8 @@ impl<'a> Draft<'a> {
             connection = "files".to_owned();
         }
         entity = names::free(&entity, |entity| is_taken(&connection, entity));
-        let task = if connection == entity { entity.clone() } else { format!("{connection}_{entity}") };
+        let task =
+            if connection == entity { entity.clone() } else { format!("{connection}_{entity}") };
         let one = names::singular(&entity);
         let records = sample.found.sample.records.len();
         let key = key::choose(&columns, &one, records);
@@ -139,7 +141,8 @@ impl<'a> Draft<'a> {
     }
 
     fn map_fields(&mut self) {
-        let referring: Vec<&str> = self.file.relationships.iter().map(|r| r.from.as_str()).collect();
+        let referring: Vec<&str> =
+            self.file.relationships.iter().map(|r| r.from.as_str()).collect();
         let mut taken = BTreeSet::new();
         for (index, column) in self.columns.iter().enumerate() {
             let reason = self.taken.iter().find(|(taken, _)| *taken == index);
@@ -160,7 +163,11 @@ impl<'a> Draft<'a> {
                 Some(field) => field,
                 None => "field",
             };
-            let wanted = if taken.contains(wanted) { self.long_name(column, wanted) } else { wanted.to_owned() };
+            let wanted = if taken.contains(wanted) {
+                self.long_name(column, wanted)
+            } else {
+                wanted.to_owned()
+            };
             let name = names::free(&wanted, |name| taken.contains(name));
             taken.insert(name.clone());
             self.file.fields.push(field(name, column));
@@ -209,14 +216,20 @@ fn thing(one: &str, columns: &[Column<'_>], records: usize) -> Thing {
         let guess = &column.guess;
         column.is("email") && guess.distinct == guess.filled && guess.filled * 2 > records
     });
-    if (has("first_name") && has("last_name")) || own_email { Thing::Person } else { Thing::Unknown }
+    if (has("first_name") && has("last_name")) || own_email {
+        Thing::Person
+    } else {
+        Thing::Unknown
+    }
 }
 
 fn field(name: String, column: &Column<'_>) -> FieldProposal {
     let guess = &column.guess;
     let holds_text = column.values.iter().flatten().any(|value| value.as_text().is_some());
     let mut transforms = Vec::new();
-    if holds_text && matches!(guess.field_type, FieldType::Text | FieldType::Date | FieldType::Timestamp) {
+    if holds_text
+        && matches!(guess.field_type, FieldType::Text | FieldType::Date | FieldType::Timestamp)
+    {
         transforms.push("trim".to_owned());
     }
     if guess.is_email || name == "email" && holds_text {
@@ -252,11 +265,14 @@ fn name_types(drafts: &mut [Draft<'_>]) {
     let shared = |thing: Thing, draft: &Draft<'_>| match thing {
         Thing::Person => draft.thing == thing && draft.column("email").is_some(),
         Thing::Company => {
-            draft.thing == thing && (draft.column("name").is_some() || draft.column("company").is_some())
+            draft.thing == thing
+                && (draft.column("name").is_some() || draft.column("company").is_some())
         }
         _ => false,
     };
-    for (thing, usual) in [(Thing::Person, ["contact", "person"]), (Thing::Company, ["company", "account"])] {
+    for (thing, usual) in
+        [(Thing::Person, ["contact", "person"]), (Thing::Company, ["company", "account"])]
+    {
         let group: Vec<usize> = (0..drafts.len()).filter(|&i| shared(thing, &drafts[i])).collect();
         let known = |one: &&str| names::thing(one) == thing;
         let ones: Vec<&str> = group.iter().map(|&i| drafts[i].one.as_str()).collect();
@@ -284,13 +300,15 @@ fn relationships(drafts: &[Draft<'_>], index: usize) -> Vec<RelationshipProposal
     let mut found: Vec<RelationshipProposal> = Vec::new();
     for (position, column) in own.columns.iter().enumerate() {
         let Some((last, before)) = column.words.split_last() else { continue };
-        let is_reference = ["id", "key", "no", "nr", "number", "code", "uuid", "ref"].contains(&last.as_str());
+        let is_reference =
+            ["id", "key", "no", "nr", "number", "code", "uuid", "ref"].contains(&last.as_str());
         if !is_reference || own.taken.iter().any(|(taken, _)| *taken == position) {
             continue;
         }
         let name = before.join("_");
         let target = drafts.iter().enumerate().find(|(i, other)| {
-            let called = other.one == name || other.file.shard_type == name || other.file.entity == name;
+            let called =
+                other.one == name || other.file.shard_type == name || other.file.entity == name;
             *i != index && called && other.file.key.len() == 1 && is_found(column, other)
         });
         if let Some((_, other)) = target

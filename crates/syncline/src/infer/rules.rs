@@ -50,7 +50,8 @@ fn person(has: &dyn Fn(&str) -> bool) -> Vec<RuleProposal> {
         let mut rule = exact(&format!("same {phone}"), phone, "");
         match &name {
             Some(name) => {
-                "a switchboard has one number for many, so the name must agree".clone_into(&mut rule.why);
+                "a switchboard has one number for many, so the name must agree"
+                    .clone_into(&mut rule.why);
                 rule.block = vec![format!("{{ field: {phone}, normalise: phone }}")];
                 rule.compare.push(name.clone());
                 rule.threshold = Some(0.9);

@@ -7,10 +7,9 @@ use syncline_core::value::Value;
 /// A sample of a CSV-like file: the header and rows, cells between `|`, empty ones null.
 fn sample(stem: &str, header: &str, rows: &[&str]) -> Sample {
     let cell = |text: &str| Some(if text.is_empty() { Value::Null } else { Value::text(text) });
-    let records = rows.iter().map(|row| Record {
-        cells: row.split('|').map(cell).collect(),
-        ..Record::default()
-    });
+    let records = rows
+        .iter()
+        .map(|row| Record { cells: row.split('|').map(cell).collect(), ..Record::default() });
     let page = Page {
         shape: Shape::new(header.split('|')).into(),
         records: records.collect(),
@@ -65,10 +64,19 @@ fn files_that_belong_together() {
     let project = propose(&[
         json(
             "crm-contacts",
-            &[r#"{"Id":"c1","FirstName":"Ann","LastName":"Lee","Email":"ann@x.org","AccountId":"a1","MailingAddress":{"city":"Ulm","postalCode":"89073"},"tags":["a"],"SystemModstamp":"2025-01-01T00:00:00Z"}"#],
+            &[
+                r#"{"Id":"c1","FirstName":"Ann","LastName":"Lee","Email":"ann@x.org","AccountId":"a1","MailingAddress":{"city":"Ulm","postalCode":"89073"},"tags":["a"],"SystemModstamp":"2025-01-01T00:00:00Z"}"#,
+            ],
         ),
-        json("crm-accounts", &[r#"{"Id":"a1","Name":"X Ltd","Website":"x.org","AnnualRevenue":12.5}"#]),
-        sample("billing-customers", "customer_no|name|email|zip|balance", &["7|Ann Lee|ann@x.org|89073|12.50"]),
+        json(
+            "crm-accounts",
+            &[r#"{"Id":"a1","Name":"X Ltd","Website":"x.org","AnnualRevenue":12.5}"#],
+        ),
+        sample(
+            "billing-customers",
+            "customer_no|name|email|zip|balance",
+            &["7|Ann Lee|ann@x.org|89073|12.50"],
+        ),
         sample("newsletter", "email|subscribed_at", &["ann@x.org|2025-01-01 10:00:00"]),
         sample("orders", "order_id|line|email|amount", &["1|1|a@x.org|1.5", "1|2|a@x.org|2"]),
     ]);
@@ -96,7 +104,8 @@ fn text_is_quoted_where_yaml_would_read_something_else() {
         ("a: b", "\"a: b\""),
         ("a b", "\"a b\""),
         ("", "\"\""),
-        ("${x}", "\"$${x}\""),
+        ("${x}", "\"${x}\""),
+        ("${env:x}", "\"$${env:x}\""),
         ("a\u{7}\"\\", "\"a\\u0007\\\"\\\\\""),
         ("Größe", "\"Größe\""),
     ] {

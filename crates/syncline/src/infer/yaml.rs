@@ -13,9 +13,15 @@ impl Project {
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
         line(&mut out, 0, "# Made by `syncline init` from samples. Every line may be changed;", "");
-        line(&mut out, 0, "# `syncline check` tells what is wrong, `syncline preview` what a run would do.", "");
+        line(
+            &mut out,
+            0,
+            "# `syncline check` tells what is wrong, `syncline preview` what a run would do.",
+            "",
+        );
         out.push_str("\nconnections:\n");
-        let connections: BTreeSet<&str> = self.files.iter().map(|f| f.connection.as_str()).collect();
+        let connections: BTreeSet<&str> =
+            self.files.iter().map(|f| f.connection.as_str()).collect();
         for connection in connections {
             line(&mut out, 1, &format!("{}:", scalar(connection)), "");
             line(&mut out, 2, "adapter: file", "");
@@ -51,7 +57,8 @@ impl Project {
             line(out, 2, "fields:", "");
         }
         for (name, field_type, why) in &shard_type.fields {
-            let why = if *field_type == FieldType::Text && why == "text" { "" } else { why.as_str() };
+            let why =
+                if *field_type == FieldType::Text && why == "text" { "" } else { why.as_str() };
             line(out, 3, &format!("{}: {}", scalar(name), type_name(*field_type)), why);
         }
         if shard_type.rules.is_empty() {
@@ -95,7 +102,8 @@ impl Project {
         line(out, 2, if file.fields.is_empty() { "fields: {}" } else { "fields:" }, "");
         let shard_type = self.types.iter().find(|known| known.name == file.shard_type);
         for field in &file.fields {
-            let known = shard_type.and_then(|t| t.fields.iter().find(|(name, ..)| *name == field.name));
+            let known =
+                shard_type.and_then(|t| t.fields.iter().find(|(name, ..)| *name == field.name));
             let wanted = known.map_or(field.field_type, |(_, field_type, _)| *field_type);
             let why = if field.from.len() > 1 { field.why.as_str() } else { "" };
             line(out, 3, &format!("{}: {}", scalar(&field.name), mapping(field, wanted)), why);
@@ -104,7 +112,12 @@ impl Project {
             line(out, 3, &format!("# {}", comment(&format!("{column}: {why}"))), "");
         }
         if !file.relationships.is_empty() {
-            line(out, 2, "relationships:", "links to records of another file, which may come later");
+            line(
+                out,
+                2,
+                "relationships:",
+                "links to records of another file, which may come later",
+            );
         }
         for relationship in &file.relationships {
             line(out, 3, &format!("{}:", scalar(&relationship.name)), "");
@@ -129,7 +142,12 @@ fn entity(out: &mut String, file: &FileProposal) {
     };
     line(out, 4, &format!("key: {key}"), &file.key_why);
     if let Some(modified) = &file.modified {
-        line(out, 4, &format!("modified: {}", source(modified)), "when a record changed: newer values win");
+        line(
+            out,
+            4,
+            &format!("modified: {}", source(modified)),
+            "when a record changed: newer values win",
+        );
     }
     if let Some(deleted) = &file.deleted {
         line(out, 4, &format!("deleted: {deleted}"), "these records count as deleted");
@@ -204,11 +222,15 @@ pub(super) fn scalar(text: &str) -> String {
     if is_plain { text.to_owned() } else { quoted(text) }
 }
 
-/// Text in double quotes; `${` is written so that it is no reference.
+/// Text in double quotes; what looks like a reference is written so that it is none.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.replace("${", "$${").chars() {
+    let mut text = text.to_owned();
+    for reference in ["${env:", "${file:", "${var:"] {
+        text = text.replace(reference, &format!("${reference}"));
+    }
+    for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),

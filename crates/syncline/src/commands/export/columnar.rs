@@ -78,8 +78,7 @@ impl ParquetRows {
 
     fn flush(&mut self) -> io::Result<()> {
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
-        let batch =
-            RecordBatch::try_new(self.schema.clone(), columns).map_err(io::Error::other)?;
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(io::Error::other)?;
         self.rows = 0;
         self.writer.write(&batch).map_err(into_io)?;
         self.writer.flush().map_err(into_io)

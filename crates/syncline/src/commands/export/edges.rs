@@ -1,9 +1,9 @@
 //! One row for each edge that a record states.
 
+use super::Source;
 use super::cell::{Cell, Column};
 use super::links::{LinkPage, read, uuid_cell, uuids};
 use super::sink::Sink;
-use super::Source;
 use crate::error::Error;
 use std::collections::HashMap;
 use syncline_core::config::model::FieldType;

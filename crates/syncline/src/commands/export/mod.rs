@@ -113,7 +113,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     }
     let store = app.open_store(None)?;
     let (catalog, ids) = store.catalog().await?;
-    let types: BTreeMap<TypeId, String> = ids.shard_types.into_iter().zip(catalog.shard_types).collect();
+    let types: BTreeMap<TypeId, String> =
+        ids.shard_types.into_iter().zip(catalog.shard_types).collect();
     let shard_type = match &args.shard_type {
         Some(name) => Some(super::shards::type_named(&types, name)?),
         None => None,
@@ -131,7 +132,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         What::Edges => edges::columns(),
         What::Shards => shards::columns(&source, format, app).await?,
     };
-    let mut sink = Sink::create(args.output.as_deref(), format, &columns, args.safe_for_spreadsheets)?;
+    let mut sink =
+        Sink::create(args.output.as_deref(), format, &columns, args.safe_for_spreadsheets)?;
     let rows = match args.what {
         What::Links => links::write(&source, &mut sink).await?,
         What::Edges => edges::write(&source, &mut sink).await?,

@@ -52,7 +52,8 @@ async fn fields(source: &Source, app: &App) -> Result<Vec<(String, FieldType)>, 
         (None, 0) => return Ok(Vec::new()),
         (None, _) => {
             let names: Vec<&str> = source.types.values().map(String::as_str).collect();
-            let hint = format!("add `--type` with one of {}, or use `--format jsonl`", names.join(", "));
+            let hint =
+                format!("add `--type` with one of {}, or use `--format jsonl`", names.join(", "));
             return Err(Error::usage("each shard type has its own columns", hint));
         }
     };

@@ -20,7 +20,10 @@ pub(super) struct Sink {
 
 enum Rows {
     Csv(Box<csv::Writer<Target>>),
-    Jsonl { out: BufWriter<Target>, line: Vec<u8> },
+    Jsonl {
+        out: BufWriter<Target>,
+        line: Vec<u8>,
+    },
     #[cfg(feature = "columnar")]
     Parquet(Box<super::columnar::ParquetRows>),
 }
@@ -83,7 +86,8 @@ impl Sink {
         };
         let mut sink = Self { rows, columns: columns.to_vec(), safe, file };
         if let Rows::Csv(_) = sink.rows {
-            let names: Vec<String> = sink.columns.iter().map(|column| column.name.clone()).collect();
+            let names: Vec<String> =
+                sink.columns.iter().map(|column| column.name.clone()).collect();
             let header: Vec<Cell<'_>> = names.iter().map(|name| Cell::text(name)).collect();
             sink.row(&header)?;
         }
