@@ -140,3 +140,11 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Completions(args) => commands::completions::run(&args, app),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_consistent() {
+        super::definition().debug_assert();
+    }
+}

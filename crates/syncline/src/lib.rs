@@ -61,5 +61,5 @@ pub mod workspace;
 
 pub use error::{Error, Exit};
 pub use preview::{ChangeSet, Preview, PreviewOptions, preview};
-pub use syncing::{RunOptions, Syncline};
+pub use syncing::{Listener, RunOptions, Syncline};
 pub use workspace::OpenOptions;

@@ -221,8 +221,11 @@ fn painted(tone: Tone, text: &str) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// The terminal's width, where a table can be set in it; wrapping into less would be harder to read than what the
+/// terminal itself does.
 fn console_width() -> Option<u16> {
-    Table::new().width()
+    const WIDTH_MIN: u16 = 60;
+    Table::new().width().filter(|width| *width >= WIDTH_MIN)
 }
 
 /// A table as text; wrapped to `width` where there is one.

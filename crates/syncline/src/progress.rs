@@ -4,11 +4,10 @@ use crate::output::{Output, count, counted, duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use syncline_engine::Event;
+use syncline_engine::{Clock, Event, SystemClock};
 
-/// Where nobody watches a bar, lines are at least this far apart.
-const LINE_GAP: Duration = Duration::from_secs(2);
+/// Where nobody watches a bar, lines are at least this far apart, in microseconds.
+const LINE_GAP_US: i64 = 2_000_000;
 
 /// How far a task's run is, for people.
 #[derive(Clone)]
@@ -18,8 +17,8 @@ struct Inner {
     out: Output,
     task: String,
     bar: Option<ProgressBar>,
-    /// When the last line was printed.
-    last: Mutex<Instant>,
+    /// When the last line was printed, in microseconds since 1970.
+    last: Mutex<i64>,
 }
 
 impl Progress {
@@ -35,7 +34,7 @@ impl Progress {
             bar.set_prefix(task.to_owned());
             bar
         });
-        let last = Mutex::new(Instant::now());
+        let last = Mutex::new(SystemClock.now());
         Self(Arc::new(Inner { out: out.clone(), task: task.to_owned(), bar, last }))
     }
 
@@ -88,8 +87,9 @@ impl Progress {
             return;
         }
         let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() >= LINE_GAP {
-            *last = Instant::now();
+        let now = SystemClock.now();
+        if now - *last >= LINE_GAP_US {
+            *last = now;
             inner.out.note(format!("{}: {percentage:.0} % · {message}", inner.task));
         }
     }

@@ -60,6 +60,9 @@ fn describe(out: &mut String, command: &Command, name: &str, level: usize) {
     for argument in own {
         option(out, argument);
     }
+    if let Some(details) = command.get_after_help() {
+        line(out, format_args!("\n{details}"));
+    }
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         describe(out, sub, &format!("{name} {}", sub.get_name()), level + 1);
     }

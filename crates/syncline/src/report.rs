@@ -4,7 +4,7 @@ use crate::error::{Error, Exit};
 use crate::output::{Output, Tone, count, counted, duration, error_json};
 use serde_json::{Map, Value, json};
 use syncline_core::plan::writes::Counters;
-use syncline_engine::Report;
+use syncline_engine::{Clock, Report, SystemClock};
 use syncline_store::Store;
 
 /// What came of a task: its report, or why it could not be run.
@@ -13,6 +13,11 @@ pub(crate) struct TaskOutcome {
     pub(crate) task: String,
     /// What came of it.
     pub(crate) result: Result<Report, Error>,
+}
+
+/// How long ago `begun` was (in microseconds since 1970), in milliseconds.
+pub(crate) fn since(begun: i64) -> u64 {
+    u64::try_from((SystemClock.now() - begun) / 1000).unwrap_or(0)
 }
 
 /// Prints what came of a run, and tells how the program ends.

@@ -23,6 +23,9 @@ pub struct Syncline {
     store_path: PathBuf,
 }
 
+/// Told of what happens in a run.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// How tasks are run.
 #[derive(Clone, Default)]
 pub struct RunOptions {
@@ -37,7 +40,7 @@ pub struct RunOptions {
     /// Stops the run at its next batch border.
     pub cancel: CancellationToken,
     /// Told of everything that happens, from within the run: it must not block.
-    pub on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    pub on_event: Option<Listener>,
 }
 
 impl fmt::Debug for RunOptions {
@@ -137,8 +140,6 @@ impl Syncline {
     pub async fn run_task(&self, task: &str, options: RunOptions) -> Result<Report, Error> {
         self.know(task)?;
         tracing::debug!(task, full = options.full, trigger = options.trigger.as_str(), "execution");
-        let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
-        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
         let options = EngineOptions {
             trigger: options.trigger,
             worker: Worker::current(),
@@ -147,7 +148,7 @@ impl Syncline {
             pages: options.pages,
             cancel: options.cancel,
             on_event: options.on_event,
-            seed: seed ^ random,
+            seed: random_bits(),
         };
         let report = execute(&self.world, task, &SystemClock, options).await?;
         tracing::debug!(task, status = report.status, execution = report.execution, "ended");
@@ -196,6 +197,17 @@ impl Syncline {
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
+}
+
+/// Different each time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the library where chance comes from"
+)]
+fn random_bits() -> u64 {
+    // The lower half is random but for two bits; the time in the upper half makes up for these.
+    let (time, random) = uuid::Uuid::now_v7().as_u64_pair();
+    time.rotate_left(32) ^ random
 }
 
 fn tenant(workspace: &Workspace) -> String {

@@ -112,8 +112,11 @@ impl Located {
     fn store_path(&self, config: &Config, options: &OpenOptions) -> PathBuf {
         match (&options.store, &config.store) {
             (Some(store), _) => store.clone(),
-            (None, Some(store)) => self.folder.join(store),
-            (None, None) => self.folder.join("syncline.db"),
+            (None, store) => {
+                let store = store.as_deref().unwrap_or("syncline.db");
+                // `./syncline.db` would be harder to read in messages.
+                if self.folder == Path::new(".") { store.into() } else { self.folder.join(store) }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Exit};
 /// Asks the running execution of a task to stop at its next batch border. What was committed stands, and the next
 /// run goes on from there.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "What was committed stands, and the next run goes on from there.")]
 pub struct Args {
     /// The task
     pub task: String,

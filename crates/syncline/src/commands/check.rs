@@ -17,6 +17,12 @@ use syncline_core::record::Page;
 /// Finds everything that is wrong with a configuration at once; then reads a page of each entity, and converts its
 /// first records. Writes nothing.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Everything that is wrong with the configuration is told at once, with file, line and column. \
+    Then a \
+    page of each entity is read, and its first 100 records are converted. \
+    Nothing is written."
+)]
 pub struct Args {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,

@@ -6,6 +6,7 @@ use clap_complete::Shell;
 
 /// Prints a completion script. For bash: `source <(syncline completions bash)`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "For bash: source <(syncline completions bash)")]
 pub struct Args {
     /// The shell
     #[arg(value_enum)]

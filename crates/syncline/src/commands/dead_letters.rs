@@ -10,12 +10,15 @@ use crate::syncing::Syncline;
 use clap::Subcommand;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
+use syncline_engine::{Clock, SystemClock};
 use syncline_store::Store;
 use syncline_store::query::{DeadLetterFilter, DeadLetterRow};
 use tokio_util::sync::CancellationToken;
+
+/// So many dead letters are run together.
+const PAGE_LEN: usize = 1000;
 
 /// Lists, shows or replays records that were refused.
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,10 @@ pub enum Command {
         id: i64,
     },
     /// Runs them through their task again, for when the configuration was mended
+    #[command(
+        after_help = "They leave the list; a record that is refused again is on it anew, with its \
+        old place and its present problems. A line that never was a record has to be mended at its source."
+    )]
     Replay {
         /// Their numbers
         #[arg(required_unless_present_any = ["all", "task"], conflicts_with_all = ["all", "task"])]
@@ -166,7 +173,7 @@ async fn found(store: &dyn Store, ids: Vec<i64>) -> Result<Vec<DeadLetterRow>, E
 }
 
 async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let sync = app.open(None).await?;
     let letters = if ids.is_empty() {
         let filter = DeadLetterFilter { task, limit: usize::MAX, ..Default::default() };
@@ -181,7 +188,7 @@ async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<E
     let cancel = cancel_on_signal(&app.out);
     let replayed = replay(app, &sync, letters, &cancel).await?;
     replayed.print(app)?;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     let exit =
         report::print(&app.out, &replayed.outcomes, sync.store().as_ref(), duration_ms).await?;
     let all_well = replayed.refused == 0 && replayed.unreadable == 0;
@@ -235,14 +242,16 @@ pub(crate) async fn replay(
             }
         }
     }
+    for task in tasks.keys() {
+        sync.know(task)?;
+    }
     for (task, letters) in tasks {
-        sync.know(&task)?;
         if cancel.is_cancelled() {
             break;
         }
         let ids: Vec<i64> = letters.iter().map(|(id, _, _)| *id).collect();
-        let page = page(letters);
-        let report = run_pages(app, sync, &task, vec![page], cancel.clone()).await?;
+        let pages = letters.chunks(PAGE_LEN).map(page).collect();
+        let report = run_pages(app, sync, &task, pages, cancel.clone()).await?;
         settle(sync, &report, &ids, &mut replayed).await?;
         replayed.outcomes.push(TaskOutcome { task, result: Ok(report) });
     }
@@ -282,25 +291,25 @@ async fn settle(
 /// Where a record stood: file or table, and line.
 type Source = (String, u64);
 
-fn page(letters: Vec<(i64, Source, Value)>) -> Page {
+fn page(letters: &[(i64, Source, Value)]) -> Page {
     let names: BTreeSet<&str> = letters.iter().map(|(_, (source, _), _)| source.as_str()).collect();
     let sources: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
     let mut shape = Shape::default();
     let mut records = Vec::with_capacity(letters.len());
     for (_, (source, line), record) in letters {
-        let source = sources.iter().position(|known| **known == source).unwrap_or(0);
+        let source = sources.iter().position(|known| **known == **source).unwrap_or(0);
         let mut cells = Vec::new();
         if let Value::Map(entries) = record {
             for (name, value) in entries {
-                let index = shape.intern(&name);
+                let index = shape.intern(name);
                 if cells.len() <= index {
                     cells.resize(index + 1, None);
                 }
-                cells[index] = Some(value);
+                cells[index] = Some(value.clone());
             }
         }
         let source = u32::try_from(source).unwrap_or(u32::MAX);
-        records.push(Record { cells, source, line, deleted: false });
+        records.push(Record { cells, source, line: *line, deleted: false });
     }
     Page { shape: Arc::new(shape), records, sources, ..Page::default() }
 }
@@ -314,7 +323,7 @@ mod tests {
         let letter = |id, source: &str, line, json: &str| {
             (id, (source.to_owned(), line), serde_json::from_str::<Value>(json).unwrap())
         };
-        let page = page(vec![
+        let page = page(&[
             letter(7, "b.csv", 3, r#"{"id":1,"mail":null}"#),
             letter(9, "a.csv", 8, r#"{"name":"x","id":2}"#),
         ]);

@@ -9,10 +9,15 @@ use crate::report;
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
 use std::path::PathBuf;
-use std::time::Instant;
+use syncline_engine::{Clock, SystemClock};
 
 /// Shows exactly what a run would change, field by field. Nothing is written; a store that is not there is not made.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The run itself happens, on a store in memory over the real one, which is read as it is now. \
+    A store \
+    that is not there is not made."
+)]
 pub struct Args {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,
@@ -36,7 +41,7 @@ pub struct Args {
 ///
 /// When nothing could be run at all.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let workspace = app.load(args.path.as_deref())?;
     let (sync, overlay) = Syncline::over_memory(workspace).await?;
     let options = RunOptions {
@@ -47,7 +52,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     };
     let outcomes = run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, false).await?;
     let changes = changes(&sync, &overlay).await?;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     if app.out.json {
         let mut json = report::to_json(&app.out, &outcomes, duration_ms);
         json["changes"] = serde_json::to_value(&changes).unwrap_or_default();

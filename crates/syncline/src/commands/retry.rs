@@ -6,17 +6,22 @@ use crate::commands::executions::find;
 use crate::commands::run::run_tasks;
 use crate::commands::status::status;
 use crate::error::{Error, Exit};
+use crate::output::counted;
 use crate::report;
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
-use std::time::Instant;
-use syncline_engine::Trigger;
+use syncline_engine::{Clock, SystemClock, Trigger};
 use syncline_store::execution::ExecutionRow;
 use syncline_store::query::DeadLetterFilter;
 
 /// Runs again what did not go through. An execution that failed, was cancelled or was interrupted goes on where it
 /// stopped; of one that ended, the records that were refused are replayed.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "An execution that failed, was cancelled or was interrupted goes on where it stopped; \
+    of one that \
+    ended, the records that were refused are replayed."
+)]
 pub struct Args {
     /// An execution's id (or its start), or a task: its last one. Default: the last one of every task
     #[arg(value_name = "EXECUTION|TASK")]
@@ -29,7 +34,7 @@ pub struct Args {
 ///
 /// When there is no such execution, or it is still running.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let sync = app.open(None).await?;
     let (mut again, mut refused) = (Vec::new(), Vec::new());
     for row in chosen(&sync, args.what.as_deref()).await? {
@@ -63,10 +68,16 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         outcomes.extend(replayed.outcomes);
     }
     if outcomes.is_empty() && !app.out.json {
-        app.out.line("nothing to retry: everything went through")?;
+        app.out.line("nothing to retry: the last runs went through")?;
+        let left = sync.store().counts().await?.dead_letters;
+        if left > 0 {
+            let letters = counted(left, "dead letter");
+            let advice = format!("{letters} of earlier runs: `syncline dead-letters replay --all`");
+            app.out.line(app.out.advise(&advice))?;
+        }
         return Ok(Exit::Success);
     }
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
 }
 

@@ -9,7 +9,6 @@ use crate::syncing::{RunOptions, Syncline};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use syncline_core::record::Page;
 use syncline_engine::{Clock, Event, SystemClock, Trigger};
 use syncline_store::StoreError;
@@ -17,6 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Reads records and brings the shards up to date: all tasks in the order of their names, or those that are named.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "All tasks run in the order of their names, or those that are named, in that order. \
+    A task that another process \
+    runs does not hold up the others. \
+    The report accounts for every record: fetched = created + updated + \
+    skipped + failed."
+)]
 pub struct Args {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,
@@ -40,7 +46,7 @@ pub struct Args {
 ///
 /// When nothing could be run at all.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let begun = Instant::now();
+    let begun = SystemClock.now();
     let sync = app.open(args.path.as_deref()).await?;
     let options = RunOptions {
         full: args.full,
@@ -50,7 +56,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     };
     let outcomes =
         run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, args.events).await?;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = report::since(begun);
     report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
 }
 
@@ -137,18 +143,21 @@ pub(crate) async fn run_pages(
 /// Prints events as lines of JSON.
 struct EventPrinter {
     out: crate::output::Output,
-    run: uuid::Uuid,
+    begun: i64,
     next: AtomicU64,
 }
 
 impl EventPrinter {
     fn new(app: &App) -> Self {
-        Self { out: app.out.clone(), run: uuid::Uuid::now_v7(), next: AtomicU64::new(0) }
+        Self { out: app.out.clone(), begun: SystemClock.now(), next: AtomicU64::new(0) }
     }
 
     fn print(&self, event: &Event, cancel: &CancellationToken) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let json = event.to_cloud_event(&format!("{}-{number}", self.run), SystemClock.now());
+        let json = event.to_cloud_event(
+            &format!("{}-{}-{number}", std::process::id(), self.begun),
+            SystemClock.now(),
+        );
         let line = self.out.scrub(&json.to_string());
         // Whoever reads the events has gone: nobody is left to work for.
         if self.out.line(line).is_err() {

@@ -5,6 +5,11 @@ use crate::error::{Error, Exit};
 
 /// Prints the JSON Schema of the configuration. Editors use it to complete and check what is typed.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Editors use it to complete and check what is typed: write it to a file, and put \
+    # yaml-language-server: $schema=FILE \
+    on the first line of the configuration."
+)]
 pub struct Args {}
 
 /// Runs the command.

@@ -119,7 +119,7 @@ fn print_unfinished(out: &Output, task: &str, last: &ExecutionRow) -> Result<(),
         "interrupted" => (
             Tone::Warn,
             format!(
-                "its process died at {:.0} %, {records}; `syncline run --task {task}` goes on from there",
+                "its process died at {:.0} %, {records}; `syncline run --task {task}` goes on there",
                 at.percent
             ),
         ),

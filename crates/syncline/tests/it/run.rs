@@ -133,3 +133,18 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn advice_names_the_project_that_was_run() {
+    let project = Project::new(&[]);
+    std::fs::create_dir(project.path("crm")).unwrap();
+    project.write("crm/syncline.yaml", CONTACTS);
+    project.write("crm/contacts.csv", "id,email\n1,no mail\n");
+    let ran = project.run(&["run", "crm"]);
+    let advice = "dead-letters list --config crm";
+    ran.expect(0, &[&format!("`syncline {advice}`")]);
+    let words: Vec<&str> = advice.split(' ').collect();
+    project.run(&words).expect(0, &["contacts.csv:2"]);
+    let lost = project.run(&["run", "--config", "crm", "--store", "no/such/folder/x.db"]);
+    lost.expect(1, &["no/such/folder/x.db", "hint:"]);
+}

@@ -89,3 +89,33 @@ fn a_first_interrupt_stops_at_a_batch_border_and_a_second_at_once() {
     }
     panic!("it never ended");
 }
+
+#[test]
+fn a_killed_run_shows_as_interrupted_and_holds_nobody_up() {
+    let project = endless();
+    let mut child = project.start(&["run"]);
+    feed(&mut child, 0..10);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    project.run(&["status"]).expect(0, &["interrupted", "`syncline run --task contacts` goes on"]);
+    let listed = project.json(&["executions", "--json"]);
+    assert_eq!(listed["executions"][0]["status"], "interrupted", "{listed:#}");
+    project.write("more.jsonl", "{\"id\":99,\"email\":\"z@x.org\"}\n");
+    let mut command = project.command(&["retry", "--json"]);
+    command.stdin(std::fs::File::open(project.path("more.jsonl")).unwrap());
+    let ran = Ran::of(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    project.run(&["cancel", "contacts"]).expect(1, &["no task is running"]);
+}
+
+#[test]
+fn a_preview_does_not_wait_for_a_run() {
+    let project = endless();
+    let mut child = project.start(&["run", "--quiet"]);
+    let preview = project.run(&["preview", "--json"]);
+    preview.expect(0, &[]);
+    assert_eq!(preview.json()["results"]["fetched"], 0);
+    drop(child.stdin.take());
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:#?}");
+}
