@@ -1,0 +1,150 @@
+//! The command line: what can be asked for, and which command answers.
+
+use crate::app::App;
+use crate::commands;
+use crate::error::{Error, Exit};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keeps business records in step across systems.
+#[derive(Debug, Parser)]
+#[command(
+    name = "syncline",
+    version,
+    after_help = after_help(),
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What is asked for.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// The configuration, for commands that take no path: a folder or a file [default: the current folder]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The database, instead of the configuration's `store`, or `syncline.db` beside it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Fills `${var:NAME}` in the configuration; the path of an existing file may start from the current folder
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE", value_parser = variable)]
+    pub vars: Vec<(String, String)>,
+    /// Prints the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Leaves out progress and remarks
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Tells on standard error what happens inside; secrets are left out
+    #[arg(long, global = true)]
+    pub debug: bool,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts a project from sample files: infers types, proposes mappings
+    Init(commands::init::Args),
+    /// Finds everything that is wrong with a configuration and its connections
+    Check(commands::check::Args),
+    /// Shows exactly what a run would change, and writes nothing
+    Preview(commands::preview::Args),
+    /// Runs sync tasks: reads records, and brings the shards up to date
+    Run(commands::run::Args),
+    /// Shows how each task stands, and what the store holds
+    Status(commands::status::Args),
+    /// Lists executions, or shows one with its errors
+    Executions(commands::executions::Args),
+    /// Asks the running execution of a task to stop at its next batch border
+    Cancel(commands::cancel::Args),
+    /// Runs again what failed, was cancelled or was interrupted
+    Retry(commands::retry::Args),
+    /// Lists, shows or replays records that were refused
+    DeadLetters(commands::dead_letters::Args),
+    /// Lists, shows or searches shards
+    Shards(commands::shards::Args),
+    /// Tells which record, run, mapping and rule gave a shard its values
+    Why(commands::why::Args),
+    /// Lists pairs of records that wait for a person to decide
+    Conflicts(commands::conflicts::Args),
+    /// Writes shards, links or edges to a file
+    Export(commands::export::Args),
+    /// Prints the JSON Schema of the configuration, for editors
+    Schema(commands::schema::Args),
+    /// Prints a completion script for a shell
+    Completions(commands::completions::Args),
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn after_help() -> String {
+    let codes = Exit::ALL.map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.code()));
+    format!("Exit codes:\n{}", codes.join("\n"))
+}
+
+/// The command line's definition, for completions and docs.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the process's command line, does what it asks for, and tells how it went.
+pub fn main() -> ExitCode {
+    // Whoever reads the output may stop reading (`| head`): that is no reason to say anything.
+    let cli = Cli::parse();
+    let app = App::new(&cli.globals);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(cli.command, &app)),
+        Err(error) => Err(Error::Output(error)),
+    };
+    let exit = outcome.unwrap_or_else(|error| match &error {
+        Error::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Exit::Success,
+        _ => {
+            app.out.error(&error);
+            error.exit()
+        }
+    });
+    ExitCode::from(exit.code())
+}
+
+async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
+    match command {
+        Command::Init(args) => commands::init::run(args, app).await,
+        Command::Check(args) => commands::check::run(args, app).await,
+        Command::Preview(args) => commands::preview::run(args, app).await,
+        Command::Run(args) => commands::run::run(args, app).await,
+        Command::Status(args) => commands::status::run(args, app).await,
+        Command::Executions(args) => commands::executions::run(args, app).await,
+        Command::Cancel(args) => commands::cancel::run(args, app).await,
+        Command::Retry(args) => commands::retry::run(args, app).await,
+        Command::DeadLetters(args) => commands::dead_letters::run(args, app).await,
+        Command::Shards(args) => commands::shards::run(args, app).await,
+        Command::Why(args) => commands::why::run(args, app).await,
+        Command::Conflicts(args) => commands::conflicts::run(args, app).await,
+        Command::Export(args) => commands::export::run(args, app).await,
+        Command::Schema(args) => commands::schema::run(&args, app),
+        Command::Completions(args) => commands::completions::run(&args, app),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_consistent() {
+        super::definition().debug_assert();
+    }
+}

@@ -1,0 +1,17 @@
+//! One file for each subcommand.
+
+pub mod cancel;
+pub mod check;
+pub mod completions;
+pub mod conflicts;
+pub mod dead_letters;
+pub mod executions;
+pub mod export;
+pub mod init;
+pub mod preview;
+pub mod retry;
+pub mod run;
+pub mod schema;
+pub mod shards;
+pub mod status;
+pub mod why;

@@ -1,0 +1,163 @@
+//! `syncline preview`: what a run would change, exactly.
+
+use crate::app::App;
+use crate::commands::run::{chosen, run_tasks};
+use crate::error::{Error, Exit};
+use crate::output::{Tone, count, shorten};
+use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
+use crate::report;
+use crate::signals::cancel_on_signal;
+use crate::syncing::{RunOptions, Syncline};
+use std::path::PathBuf;
+use syncline_engine::{Clock, SystemClock};
+
+/// Shows exactly what a run would change, field by field. Nothing is written; a store that is not there is not made.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The run itself happens, on a store in memory over the real one, which is read as it is now. \
+    A store \
+    that is not there is not made."
+)]
+pub struct Args {
+    /// The configuration: a folder or a file [default: --config, or the current folder]
+    pub path: Option<PathBuf>,
+    /// Only this task; several run in the order in which they are named
+    #[arg(long = "task", short, value_name = "NAME")]
+    pub tasks: Vec<String>,
+    /// Reads everything, changed or not; what is missing counts as deleted at the source
+    #[arg(long)]
+    pub full: bool,
+    /// Lets deletions pass, however many there are
+    #[arg(long)]
+    pub allow_deletes: bool,
+    /// Shows at most so many shards and refused records; 0 shows all. JSON always holds all
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When nothing could be run at all.
+pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
+    let begun = SystemClock.now();
+    let workspace = app.load(args.path.as_deref())?;
+    let (sync, overlay) = Syncline::over_memory(workspace).await?;
+    let options = RunOptions {
+        full: args.full,
+        allow_deletes: args.allow_deletes,
+        cancel: cancel_on_signal(&app.out),
+        ..RunOptions::default()
+    };
+    let outcomes = run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, false).await?;
+    let changes = changes(&sync, &overlay).await?;
+    let duration_ms = report::since(begun);
+    if app.out.json {
+        let mut json = report::to_json(&app.out, &outcomes, duration_ms);
+        json["changes"] = serde_json::to_value(&changes).unwrap_or_default();
+        app.out.json(&json)?;
+        return Ok(report::exit(&outcomes));
+    }
+    report::print_tasks(&app.out, &outcomes, duration_ms)?;
+    print_changes(app, &changes, if args.limit == 0 { usize::MAX } else { args.limit })?;
+    for outcome in &outcomes {
+        report::print_trouble(&app.out, outcome)?;
+    }
+    app.out.line(app.out.paint(Tone::Dim, "this was a preview: nothing was written"))?;
+    Ok(report::exit(&outcomes))
+}
+
+fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
+    let out = &app.out;
+    for (shard_type, kinds) in &changes.counts {
+        let kinds = kinds.iter().map(|(kind, number)| {
+            let (mark, tone) = mark(*kind);
+            out.paint(tone, &format!("{mark} {} {}", count(*number), told(*kind)))
+        });
+        out.line(format!("{shard_type}: {}", kinds.collect::<Vec<_>>().join("   ")))?;
+    }
+    if changes.links_created + changes.links_updated > 0 {
+        let (new, changed) = (count(changes.links_created), count(changes.links_updated));
+        out.line(format!("links: {new} new, {changed} changed"))?;
+    }
+    for change in changes.shards.iter().take(limit) {
+        print_shard(app, change)?;
+    }
+    print_rest(app, changes.shards.len(), limit, "shard")?;
+    for letter in changes.dead_letters.iter().take(limit) {
+        let letter = &letter.letter;
+        let record =
+            letter.external_id.as_deref().map_or_else(String::new, |id| format!(" `{id}`"));
+        let place =
+            format!("! refused{record} of task {}, {}:{}", letter.task, letter.source, letter.line);
+        out.line(out.paint(Tone::Bad, &place))?;
+        for problem in letter.problem.lines() {
+            out.line(format!("    {problem}"))?;
+        }
+    }
+    print_rest(app, changes.dead_letters.len(), limit, "refused record")
+}
+
+fn print_rest(app: &App, all: usize, limit: usize, what: &str) -> Result<(), Error> {
+    let rest = all.saturating_sub(limit) as u64;
+    if rest == 0 {
+        return Ok(());
+    }
+    let plural = if rest == 1 { "" } else { "s" };
+    app.out.line(format!("… and {} more {what}{plural} (--limit 0 shows all)", count(rest)))
+}
+
+fn print_shard(app: &App, change: &ShardChange) -> Result<(), Error> {
+    let out = &app.out;
+    let (mark, tone) = mark(change.kind);
+    let mut head = format!("{mark} {}", change.shard_type);
+    // The id of a shard that would be made is another one in the real run.
+    if change.kind != ChangeKind::Created {
+        head.push_str(&format!(" {}", change.id));
+    }
+    if let Some(into) = &change.merged_into {
+        head.push_str(&format!(" merged into {into}"));
+    }
+    out.line(out.paint(tone, &head))?;
+    if let Some((first, rest)) = change.records.split_first() {
+        let more =
+            if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        out.line(out.paint(Tone::Dim, &format!("    from {first}{more}")))?;
+    }
+    for field in &change.fields {
+        out.line(format!("    {}", field_line(field, change.kind)))?;
+    }
+    Ok(())
+}
+
+fn field_line(change: &FieldChange, kind: ChangeKind) -> String {
+    let text = |value: &Option<serde_json::Value>| match value {
+        None => "(absent)".to_owned(),
+        Some(serde_json::Value::String(text)) if !text.is_empty() => shorten(text, 60),
+        Some(value) => shorten(&value.to_string(), 60),
+    };
+    if kind == ChangeKind::Created {
+        return format!("{}: {}", change.field, text(&change.after));
+    }
+    format!("{}: {} → {}", change.field, text(&change.before), text(&change.after))
+}
+
+fn mark(kind: ChangeKind) -> (char, Tone) {
+    match kind {
+        ChangeKind::Created | ChangeKind::Restored => ('+', Tone::Good),
+        ChangeKind::Updated => ('~', Tone::Warn),
+        ChangeKind::Merged => ('>', Tone::Warn),
+        ChangeKind::Deleted => ('-', Tone::Bad),
+    }
+}
+
+fn told(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Created => "new",
+        ChangeKind::Updated => "changed",
+        ChangeKind::Merged => "merged into others",
+        ChangeKind::Deleted => "deleted",
+        ChangeKind::Restored => "restored",
+    }
+}

@@ -1,0 +1,167 @@
+//! `syncline run`: reads records, and brings the shards up to date.
+
+use crate::app::App;
+use crate::error::{Error, Exit};
+use crate::progress::Progress;
+use crate::report::{self, TaskOutcome};
+use crate::signals::cancel_on_signal;
+use crate::syncing::{RunOptions, Syncline};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use syncline_core::record::Page;
+use syncline_engine::{Clock, Event, SystemClock, Trigger};
+use syncline_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+/// Reads records and brings the shards up to date: all tasks in the order of their names, or those that are named.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "All tasks run in the order of their names, or those that are named, in that order. \
+    A task that another process \
+    runs does not hold up the others. \
+    The report accounts for every record: fetched = created + updated + \
+    skipped + failed."
+)]
+pub struct Args {
+    /// The configuration: a folder or a file [default: --config, or the current folder]
+    pub path: Option<PathBuf>,
+    /// Only this task; several run in the order in which they are named
+    #[arg(long = "task", short, value_name = "NAME")]
+    pub tasks: Vec<String>,
+    /// Reads everything, changed or not; what is missing counts as deleted at the source
+    #[arg(long)]
+    pub full: bool,
+    /// Lets deletions pass, however many there are
+    #[arg(long)]
+    pub allow_deletes: bool,
+    /// Prints everything that happens as CloudEvents, one line of JSON each, on standard output
+    #[arg(long)]
+    pub events: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When nothing could be run at all.
+pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
+    let begun = SystemClock.now();
+    let sync = app.open(args.path.as_deref()).await?;
+    let options = RunOptions {
+        full: args.full,
+        allow_deletes: args.allow_deletes,
+        cancel: cancel_on_signal(&app.out),
+        ..RunOptions::default()
+    };
+    let outcomes =
+        run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, args.events).await?;
+    let duration_ms = report::since(begun);
+    report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
+}
+
+/// The tasks that were named, in that order, or all.
+pub(crate) fn chosen(sync: &Syncline, named: &[String]) -> Result<Vec<String>, Error> {
+    for task in named {
+        sync.know(task)?;
+    }
+    let tasks = if named.is_empty() { sync.tasks() } else { named.to_vec() };
+    if tasks.is_empty() {
+        let hint = "add one under `sync_tasks`; `syncline init SAMPLE` shows how one looks";
+        return Err(Error::usage("the configuration has no sync tasks", hint));
+    }
+    Ok(tasks)
+}
+
+/// Runs tasks one after the other. A task that another process runs, or whose connection cannot be opened, does
+/// not hold up the others; where it is the only one, that is an error.
+pub(crate) async fn run_tasks(
+    app: &App,
+    sync: &Syncline,
+    tasks: Vec<String>,
+    options: &RunOptions,
+    events: bool,
+) -> Result<Vec<TaskOutcome>, Error> {
+    let is_only = tasks.len() == 1;
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        if options.cancel.is_cancelled() {
+            break;
+        }
+        let result = run_one(app, sync, &task, options.clone(), events).await;
+        let goes_on = matches!(
+            result,
+            Ok(_) | Err(Error::Store(StoreError::Busy { .. }) | Error::Adapter(_))
+        );
+        match result {
+            Err(error) if is_only => return Err(error),
+            result => outcomes.push(TaskOutcome { task, result }),
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Runs a task, and shows how far it is.
+pub(crate) async fn run_one(
+    app: &App,
+    sync: &Syncline,
+    task: &str,
+    options: RunOptions,
+    events: bool,
+) -> Result<syncline_engine::Report, Error> {
+    let progress = Progress::new(&app.out, task);
+    let printer = events.then(|| EventPrinter::new(app));
+    let (listener, cancel) = (progress.clone(), options.cancel.clone());
+    let on_event = move |event: &Event| {
+        listener.on(event);
+        if let Some(printer) = &printer {
+            printer.print(event, &cancel);
+        }
+    };
+    let options = RunOptions { on_event: Some(Arc::new(on_event)), ..options };
+    let result = sync.run_task(task, options).await;
+    progress.finish();
+    result
+}
+
+/// Runs records of a task that are already at hand, as a retry.
+pub(crate) async fn run_pages(
+    app: &App,
+    sync: &Syncline,
+    task: &str,
+    pages: Vec<Page>,
+    cancel: CancellationToken,
+) -> Result<syncline_engine::Report, Error> {
+    let options =
+        RunOptions { trigger: Trigger::Retry, pages: Some(pages), cancel, ..RunOptions::default() };
+    run_one(app, sync, task, options, false).await
+}
+
+/// Prints events as lines of JSON.
+struct EventPrinter {
+    out: crate::output::Output,
+    begun: i64,
+    next: AtomicU64,
+}
+
+impl EventPrinter {
+    fn new(app: &App) -> Self {
+        Self { out: app.out.clone(), begun: SystemClock.now(), next: AtomicU64::new(0) }
+    }
+
+    fn print(&self, event: &Event, cancel: &CancellationToken) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let json = event.to_cloud_event(
+            &format!("{}-{}-{number}", std::process::id(), self.begun),
+            SystemClock.now(),
+        );
+        let line = self.out.scrub(&json.to_string());
+        // Whoever reads the events has gone: nobody is left to work for.
+        if self.out.line(line).is_err() {
+            cancel.cancel();
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The program, from outside: real runs of the built binary in temporary folders.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod check;
+mod dead_letters;
+mod docs;
+mod examples;
+mod preview;
+mod project;
+mod query_export;
+mod query_init;
+mod query_shards;
+mod run;
+mod stop;
