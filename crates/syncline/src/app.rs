@@ -48,7 +48,7 @@ impl App {
         let located = Located::find(self.path(path))?;
         let loaded = Workspace::load(located, &self.options, |secrets| self.keep(secrets));
         if let Ok(workspace) = &loaded {
-            tracing::debug!(folder = %workspace.folder.display(), store = %workspace.store_path.display(),
+            tracing::debug!(folder = %workspace.located.folder.display(), store = %workspace.store_path.display(),
                 tasks = workspace.config().sync_tasks.len(), "configuration loaded");
         }
         loaded
