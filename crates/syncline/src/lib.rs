@@ -49,6 +49,8 @@ pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod explain;
+pub mod infer;
 pub mod output;
 pub mod preview;
 mod progress;

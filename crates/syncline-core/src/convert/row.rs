@@ -20,8 +20,18 @@ impl Roots {
 
     /// The cell of each name in records of `shape`; a name that no record has gets an index past all cells.
     pub(super) fn bind(&self, shape: &Shape) -> Vec<usize> {
-        self.0.iter().map(|name| shape.position(name).unwrap_or(usize::MAX)).collect()
+        self.0.iter().map(|name| position(name, shape).unwrap_or(usize::MAX)).collect()
     }
+}
+
+/// The cell that `name` means: the field of this name, else one that has blanks around it, as headers
+/// written `id, name` give.
+fn position(name: &str, shape: &Shape) -> Option<usize> {
+    let blank_around = || {
+        let has_blanks = |known: &CompactString| known.len() > name.len() && known.trim() == name;
+        shape.names().iter().position(has_blanks)
+    };
+    shape.position(name).or_else(blank_around)
 }
 
 /// The way to a source field: a top-level name, then keys of maps or indices of lists.

@@ -7,5 +7,8 @@ mod docs;
 mod examples;
 mod preview;
 mod project;
+mod query_export;
+mod query_init;
+mod query_shards;
 mod run;
 mod stop;

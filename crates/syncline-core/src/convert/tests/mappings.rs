@@ -4,7 +4,7 @@ use super::*;
 
 const RECORD: &str = r#"{
     "id": 7, "FirstName": "Ann", "LastName": "Lee", "Nick": null, "Blank": "  ", "Amount": 1250.5, "n": 3,
-    "Address": { "City": "Ulm", "lines": ["a", "b"] }, "dotted.name": "kept", "First Name": "Ann M.",
+    "Address": { "City": "Ulm", "lines": ["a", "b"] }, "dotted.name": "kept", "First Name": "Ann M.", " Town ": "Ulm",
     "Phones": [
         { "type": "home", "number": "1" }, { "type": "work", "number": "2" },
         { "type": "work", "number": null }, { "type": "work", "number": "3" }
@@ -22,6 +22,9 @@ const KINDS: &[(&str, &str)] = &[
     ("Nick", "null"),
     ("gone", "-"),
     ("{ from: n }", "3"),
+    ("Town", r#""Ulm""#),
+    ("' Town '", r#""Ulm""#),
+    ("{ expression: Town }", r#""Ulm""#),
     // composite
     ("{ from: [FirstName, Nick, Blank, gone, LastName] }", r#""Ann Lee""#),
     ("{ from: [FirstName, n], separator: '/' }", r#""Ann/3""#),
