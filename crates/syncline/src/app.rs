@@ -48,7 +48,7 @@ impl App {
         let located = Located::find(self.path(path))?;
         let loaded = Workspace::load(located, &self.options, |secrets| self.keep(secrets));
         if let Ok(workspace) = &loaded {
-            tracing::debug!(folder = %workspace.folder.display(), store = %workspace.store_path.display(),
+            tracing::debug!(folder = %workspace.located.folder.display(), store = %workspace.store_path.display(),
                 tasks = workspace.config().sync_tasks.len(), "configuration loaded");
         }
         loaded
@@ -100,16 +100,17 @@ impl App {
         Ok(Arc::new(SqliteStore::open(store, Options { tenant, ..Options::default() })?))
     }
 
-    /// The path of a store that is there, and the tenant that it should belong to.
+    /// The path of a store that is there, and the tenant that it should belong to; empty for any.
     fn store(&self, path: Option<&Path>) -> Result<(PathBuf, String), Error> {
         self.keep_place(path);
         let peeked = Located::find(self.path(path)).and_then(|located| {
             Workspace::peek(located, &self.options, |secrets| self.keep(secrets))
         });
-        let (store, tenant) = match (peeked, &self.options.store) {
-            (Ok(peeked), _) => peeked,
-            (Err(_), Some(store)) => (store.clone(), "default".to_owned()),
-            (Err(error), None) => return Err(error),
+        let is_named = path.is_some() || self.config.is_some();
+        let (store, tenant) = match &self.options.store {
+            // A configuration that happens to lie in the current folder has no say in whose store it is.
+            Some(store) if !is_named => (store.clone(), String::new()),
+            _ => peeked?,
         };
         tracing::debug!(store = %store.display(), "opening the store");
         if store.exists() { Ok((store, tenant)) } else { Err(Error::NoStore(store)) }

@@ -36,6 +36,7 @@
 //! // A second run of unchanged input writes nothing.
 //! let reports = sync.run(Some("contacts"), RunOptions::default()).await?;
 //! assert!(reports[0].unchanged);
+//! assert!(sync.preview(PreviewOptions::default()).await?.changes.shards.is_empty());
 //! assert_eq!(sync.store().counts().await?.links, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;

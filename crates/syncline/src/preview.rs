@@ -101,15 +101,21 @@ pub async fn preview(
     options: PreviewOptions,
 ) -> Result<Preview, Error> {
     let located = Located::find(path.as_ref())?;
-    let workspace = Workspace::load(located, &open, |_| {})?;
-    let (sync, overlay) = Syncline::over_memory(workspace).await?;
-    let tasks = if options.tasks.is_empty() { sync.tasks() } else { options.tasks };
-    let mut reports = Vec::new();
-    for task in tasks {
-        reports.push(sync.run_task(&task, options.run.clone()).await?);
+    Preview::of(Workspace::load(located, &open, |_| {})?, options).await
+}
+
+impl Preview {
+    /// Runs tasks of a configuration on a store in memory over its real one.
+    pub(crate) async fn of(workspace: Workspace, options: PreviewOptions) -> Result<Self, Error> {
+        let (sync, overlay) = Syncline::over_memory(workspace).await?;
+        let tasks = if options.tasks.is_empty() { sync.tasks() } else { options.tasks };
+        let mut reports = Vec::new();
+        for task in tasks {
+            reports.push(sync.run_task(&task, options.run.clone()).await?);
+        }
+        let changes = changes(&sync, &overlay).await?;
+        Ok(Self { reports, changes })
     }
-    let changes = changes(&sync, &overlay).await?;
-    Ok(Preview { reports, changes })
 }
 
 /// What was written to the store in memory.

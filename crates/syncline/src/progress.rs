@@ -1,6 +1,6 @@
 //! Tells how far a run is: a bar on a terminal, a line now and then elsewhere; always on standard error.
 
-use crate::output::{Output, count, counted, duration};
+use crate::output::{Output, count, duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ impl Progress {
         let is_silent = out.quiet || out.json;
         let bar = (!is_silent && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr());
-            let template = "{prefix} [{bar:24}] {pos:>3} %  {wide_msg}";
+            let template = "{prefix} [{bar:16}] {pos:>3} %  {wide_msg}";
             let style = ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("█▌ "));
@@ -48,7 +48,7 @@ impl Progress {
                 if let Some(bar) = &self.0.bar
                     && bar.position() < 10
                 {
-                    bar.set_message(format!("fetching · {}", counted(*metric, "record")));
+                    bar.set_message(format!("fetching {}", count(*metric)));
                 }
             }
             Event::BatchProcessed { processed_records, progress, .. } => {
@@ -57,9 +57,9 @@ impl Progress {
                     .filter(|_| progress.percentage < 100.0)
                     .map(|seconds| format!(" · {} left", duration((seconds * 1000.0) as u64)));
                 let message = format!(
-                    "{} · {} · {}/s{}",
+                    "{} {} · {}/s{}",
                     progress.phase,
-                    counted(*processed_records, "record"),
+                    count(*processed_records),
                     count(progress.records_per_s as u64),
                     eta.unwrap_or_default()
                 );
@@ -90,7 +90,7 @@ impl Progress {
         let now = SystemClock.now();
         if now - *last >= LINE_GAP_US {
             *last = now;
-            inner.out.note(format!("{}: {percentage:.0} % · {message}", inner.task));
+            inner.out.note(format!("{}: {percentage:.0} %, {message}", inner.task));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A configuration bound to its store, ready to run: what the program and the library work with.
 
 use crate::error::Error;
+use crate::preview::{Preview, PreviewOptions};
 use crate::workspace::{Located, OpenOptions, Workspace};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Syncline {
     world: Arc<World>,
     secrets: Secrets,
-    folder: PathBuf,
+    located: Located,
+    options: OpenOptions,
     store_path: PathBuf,
 }
 
@@ -55,7 +57,7 @@ impl fmt::Debug for RunOptions {
 
 impl fmt::Debug for Syncline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Syncline").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Syncline").field("located", &self.located).finish_non_exhaustive()
     }
 }
 
@@ -108,9 +110,10 @@ impl Syncline {
     }
 
     async fn bind_to(workspace: Workspace, store: Arc<dyn Store>) -> Result<Self, Error> {
-        let Workspace { folder, store_path, loaded, program } = workspace;
-        let world = World::open(loaded.config, program, &folder, store).await?;
-        Ok(Self { world: Arc::new(world), secrets: loaded.secrets, folder, store_path })
+        let Workspace { located, options, store_path, loaded, program } = workspace;
+        let world = World::open(loaded.config, program, &located.folder, store).await?;
+        let secrets = loaded.secrets;
+        Ok(Self { world: Arc::new(world), secrets, located, options, store_path })
     }
 
     /// Runs one task, or all tasks in the order of their names. Records that are refused, and reads that fail,
@@ -155,6 +158,17 @@ impl Syncline {
         Ok(report)
     }
 
+    /// Tells what a run would change, and writes nothing. The configuration is read again, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration is wrong by now, or the store cannot be read.
+    pub async fn preview(&self, options: PreviewOptions) -> Result<Preview, Error> {
+        self.store().settle().await?;
+        let workspace = Workspace::load(self.located.clone(), &self.options, |_| {})?;
+        Preview::of(workspace, options).await
+    }
+
     /// The tasks, in the order of their names.
     pub fn tasks(&self) -> Vec<String> {
         self.world.config.sync_tasks.keys().cloned().collect()
@@ -190,7 +204,7 @@ impl Syncline {
 
     /// The folder that relative paths of the configuration start from.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.located.folder
     }
 
     /// The secrets of the configuration: whatever is printed goes through [`Secrets::scrub`].

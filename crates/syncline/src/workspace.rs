@@ -134,8 +134,10 @@ fn from_here(value: &str, folder: &Path) -> String {
 
 /// A configuration, read and compiled.
 pub struct Workspace {
-    /// The folder that relative paths start from.
-    pub folder: PathBuf,
+    /// Where it was read from.
+    pub located: Located,
+    /// How it was opened.
+    pub options: OpenOptions,
     /// The database.
     pub store_path: PathBuf,
     pub(crate) loaded: Loaded,
@@ -144,7 +146,7 @@ pub struct Workspace {
 
 impl fmt::Debug for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workspace").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Workspace").field("located", &self.located).finish_non_exhaustive()
     }
 }
 
@@ -165,7 +167,7 @@ impl Workspace {
         match compiled {
             Ok(program) if diagnostics.is_empty() => {
                 let store_path = located.store_path(&loaded.config, options);
-                Ok(Self { folder: located.folder, store_path, loaded, program })
+                Ok(Self { store_path, loaded, program, located, options: options.clone() })
             }
             Ok(_) => Err(Error::Config(diagnostics)),
             Err(problems) => {

@@ -233,7 +233,7 @@ pub struct Matching {
     /// What becomes of duplicates. Default `merge_fields`.
     #[serde(default)]
     pub merge: MergeStrategy,
-    /// A key value that more records than this share is generic and proves nothing. Default 200.
+    /// A key value that more records than this share is generic and proves nothing. Default 50.
     #[serde(default = "block_max_default")]
     pub block_max: u32,
     /// The most records that are put together as one thing. Default 100.
@@ -253,7 +253,7 @@ impl Default for Matching {
 }
 
 fn block_max_default() -> u32 {
-    200
+    50
 }
 
 fn cluster_max_default() -> u32 {

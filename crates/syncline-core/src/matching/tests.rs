@@ -333,7 +333,7 @@ fn identity_is_a_first_rule() {
     assert_eq!(matcher.compare(&a, &b, 1), Some(PairScore { score: 1.0, rule: 0 }));
     assert_eq!(matcher.compare(&a, &image(&[("email", "e")]), 1), None);
     assert!(compile(&ShardType::default()).unwrap().is_empty());
-    assert_eq!(compile(&ShardType::default()).unwrap().block_max(), 200);
+    assert_eq!(compile(&ShardType::default()).unwrap().block_max(), 50);
 }
 
 #[test]

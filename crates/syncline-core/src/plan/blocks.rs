@@ -196,8 +196,7 @@ impl Planner<'_> {
     }
 
     fn edge(&self, a: LinkId, b: LinkId) -> Option<&MatchEdge> {
-        let ends = (a.min(b), a.max(b));
-        self.view.edges.get(&a)?.iter().find(|edge| (edge.a, edge.b) == ends)
+        self.view.edge.get(&(a.min(b), a.max(b)))
     }
 
     /// Holds the scores against the edges that are stored.

@@ -130,6 +130,7 @@ pub(super) struct View {
     pub(super) members: FxHashMap<u64, Vec<LinkId>>,
     pub(super) asked: FxHashSet<u64>,
     pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
+    pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
     pub(super) next_link: i64,
     pub(super) next_shard: i64,
@@ -217,11 +218,9 @@ impl<'a> Planner<'a> {
             view.members.entry(key).or_default().push(link);
         }
         for edge in found.edges {
-            for end in [edge.a, edge.b] {
-                let edges = view.edges.entry(end).or_default();
-                if !edges.iter().any(|known| (known.a, known.b) == (edge.a, edge.b)) {
-                    edges.push(edge);
-                }
+            if view.edge.insert((edge.a, edge.b), edge).is_none() {
+                view.edges.entry(edge.a).or_default().push(edge);
+                view.edges.entry(edge.b).or_default().push(edge);
             }
         }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));

@@ -43,7 +43,8 @@ use tokio::sync::oneshot;
 /// How a database is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whose data it holds; a database of another tenant is refused.
+    /// Whose data it holds; a database of another tenant is refused. Empty: whoever's it is, as long as it is
+    /// somebody's already.
     pub tenant: String,
     /// Nothing is written, not even to bring the schema up to date; works while others write.
     pub read_only: bool,

@@ -105,7 +105,9 @@ fn migrate(conn: &mut Connection, options: &Options) -> rusqlite::Result<()> {
     for migration in MIGRATIONS.iter().skip(found as usize) {
         tx.execute_batch(migration)?;
     }
-    tx.execute("INSERT OR IGNORE INTO meta VALUES ('tenant', ?1)", [&options.tenant])?;
+    if !options.tenant.is_empty() {
+        tx.execute("INSERT OR IGNORE INTO meta VALUES ('tenant', ?1)", [&options.tenant])?;
+    }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
     tx.commit()
@@ -116,7 +118,8 @@ fn check_tenant(conn: &Connection, options: &Options, path: &str) -> Result<(), 
         .query_row("SELECT value FROM meta WHERE name = 'tenant'", [], |row| row.get(0))
         .optional()
         .map_err(|error| trouble(path, "open", &error))?;
-    if tenant.as_deref() == Some(options.tenant.as_str()) {
+    let is_any = options.tenant.is_empty() && tenant.is_some();
+    if is_any || tenant.as_deref() == Some(options.tenant.as_str()) {
         return Ok(());
     }
     let problem = match tenant {

@@ -49,6 +49,9 @@ fn a_newer_version_and_another_tenant_are_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("s.db");
     drop(sqlite(&folder));
+    // No tenant at all means whoever it is.
+    let any = Options { tenant: String::new(), ..options() };
+    drop(SqliteStore::open(&path, any).unwrap());
     let other = Options { tenant: "other".into(), ..options() };
     assert!(problem(&refused(&path, other)).contains("tenant `default`"));
     Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();

@@ -4,7 +4,6 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::output::{Output, Tone, count, counted, time};
 use crate::report::{holdings, results_json};
-use crate::workspace::Located;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use syncline_core::plan::writes::Counters;
@@ -67,11 +66,11 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 
 /// The tasks of the configuration, where there is one that can be read.
 fn configured(app: &App, path: Option<&std::path::Path>) -> Vec<String> {
-    let path = path.or(app.config.as_deref()).unwrap_or(std::path::Path::new("."));
-    if app.options.store.is_some() && Located::find(path).is_err() {
+    // With `--store` alone, a configuration in the current folder may be of another project.
+    if app.options.store.is_some() && path.is_none() && app.config.is_none() {
         return Vec::new();
     }
-    let workspace = app.load(Some(path));
+    let workspace = app.load(path);
     workspace.map(|w| w.config().sync_tasks.keys().cloned().collect()).unwrap_or_default()
 }
 

@@ -58,6 +58,7 @@ fn events_are_lines_of_json_before_the_report() {
 #[test]
 fn the_store_and_variables_come_from_anywhere_on_the_command_line() {
     let config = CONTACTS.replace("path: contacts.csv", "path: \"${var:input}\"");
+    let config = format!("tenant: acme\n{config}");
     let project = Project::new(&[("people.csv", "id,email,name,age\n1,a@x.org,A,1\n")]);
     std::fs::create_dir(project.path("conf")).unwrap();
     project.write("conf/my.yaml", &config);
@@ -65,8 +66,18 @@ fn the_store_and_variables_come_from_anywhere_on_the_command_line() {
     assert_eq!(project.json(&args)["results"]["created"], 1);
     assert!(project.path("here.db").exists() && !project.path("conf/syncline.db").exists());
     // The store is enough for what asks nothing of the configuration.
-    let status = project.json(&["status", "--json", "--store", "here.db"]);
-    assert_eq!(status["tasks"][0]["runs"], 1, "{status:#}");
+    project.write("syncline.yaml", "tenant: another");
+    for args in [
+        &["status", "--json", "--store", "here.db"][..],
+        &["--store", "here.db", "--json", "executions"],
+    ] {
+        let told = project.json(args).to_string();
+        assert!(told.contains("\"task\":\"contacts\""), "{args:?}: {told}");
+    }
+    let cancel = project.run(&["cancel", "contacts", "--store", "here.db"]);
+    cancel.expect(1, &["task `contacts` is not running"]);
+    let refused = project.run(&["status", "--config", ".", "--store", "here.db"]);
+    refused.expect(1, &["it belongs to tenant `acme`, not to `another`"]);
     let missing = project.run(&["run", "conf"]);
     missing.expect(2, &["the variable `input` has no value", "--var input="]);
 }
