@@ -4,6 +4,7 @@ use crate::execution::EngineError;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_core::config::Secrets;
 use syncline_core::config::model::{Config, SyncTask};
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
@@ -30,11 +31,12 @@ pub struct World {
     pub shard_types: FxHashMap<TypeId, String>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
+    secrets: Secrets,
     tasks: FxHashMap<String, EntityId>,
 }
 
 impl World {
-    /// Binds a compiled configuration to a store.
+    /// Binds a compiled configuration to a store. `secrets` are kept out of everything that is stored or told.
     ///
     /// # Errors
     ///
@@ -44,6 +46,7 @@ impl World {
         program: Program,
         base: &Path,
         store: Arc<dyn Store>,
+        secrets: Secrets,
     ) -> Result<Self, EngineError> {
         let names = program.names();
         let tenant = program.tenant().to_owned();
@@ -80,8 +83,14 @@ impl World {
             config,
             store,
             tenant,
+            secrets,
             tasks,
         })
+    }
+
+    /// The text without any secret of the configuration.
+    pub fn scrub(&self, text: &str) -> String {
+        self.secrets.scrub(text).into_owned()
     }
 
     /// A task and the entity of its records.

@@ -59,6 +59,7 @@ pub(super) async fn finish(
         ),
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
+    let error = verdict.error.map(|error| execution.world.scrub(&error));
     let status = verdict.status;
     if status != "failed" && status != "cancelled" {
         execution.advance("complete", 100.0);
@@ -71,7 +72,7 @@ pub(super) async fn finish(
             execution: execution.begun.execution,
             status: status.to_owned(),
             checkpoint: execution.checkpoint(),
-            error: verdict.error.clone(),
+            error: error.clone(),
             cursor: verdict.cursor,
             now,
         })
@@ -93,7 +94,7 @@ pub(super) async fn finish(
         execution: execution.uuid(),
         status: status.to_owned(),
         results,
-        error: verdict.error,
+        error,
         hint: verdict.hint,
         duration_ms,
         resumed: execution.begun.resumed.is_some(),

@@ -133,7 +133,7 @@ impl OverlayStore {
 
     fn apply(&self, mut plan: Plan, base_epoch: u64) -> Outcome<Committed> {
         let mut own = self.own();
-        let epoch = base_epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
+        let epoch = epoch(base_epoch, &own);
         own.holder(plan.execution)?;
         if !plan.changes_nothing() && plan.epoch != 0 && plan.epoch != epoch {
             return Err(StoreError::Stale);
@@ -170,6 +170,11 @@ fn number<N: PartialEq + Clone, Id: Copy>(
         out.push(ids[position]);
     }
     out
+}
+
+/// Names the state of base and overlay together; never 0, which stands for having read nothing.
+fn epoch(base: u64, own: &own::Own) -> u64 {
+    base.wrapping_mul(1 << 32).wrapping_add(own.epoch).saturating_add(1)
 }
 
 impl Store for OverlayStore {
