@@ -169,19 +169,8 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
         set(&mut settings, &mut told, setting);
     }
     let mut found = discover(&settings, folder).await;
-    if is_garbled(&found) {
-        let why = "it is not UTF-8".to_owned();
-        let setting = Setting { key: "encoding", value: "windows-1252".to_owned(), why };
-        set(&mut settings, &mut told, setting);
-        found = discover(&settings, folder).await;
-    }
-    if let Some(setting) = found.as_ref().ok().and_then(delimiter) {
-        set(&mut settings, &mut told, setting);
-        found = discover(&settings, folder).await;
-    }
-    if !found.as_ref().is_ok_and(has_records)
-        && let Some(setting) = records(file, &settings)
-    {
+    // One setting may only show the next: behind the right delimiter, the wrong encoding.
+    while let Some(setting) = missing(&found, file, &settings) {
         set(&mut settings, &mut told, setting);
         found = discover(&settings, folder).await;
     }
@@ -194,6 +183,27 @@ async fn sample(file: &Path, folder: &Path) -> Result<Sample, Error> {
     }
     let folder = file.parent().map(file_name).filter(|name| name != "?");
     Ok(Sample { path, stem: stem(file), folder, settings: told, found })
+}
+
+/// A setting that is not set yet, and that the file seems to need.
+fn missing(
+    found: &Result<DiscoveredEntity, AdapterError>,
+    file: &Path,
+    settings: &FileSettings,
+) -> Option<Setting> {
+    if settings.delimiter.is_none()
+        && let Some(setting) = found.as_ref().ok().and_then(delimiter)
+    {
+        return Some(setting);
+    }
+    if settings.encoding.is_none() && is_garbled(found) {
+        let (key, value) = ("encoding", "windows-1252".to_owned());
+        return Some(Setting { key, value, why: "it is not UTF-8".to_owned() });
+    }
+    if settings.records.is_none() && !found.as_ref().is_ok_and(has_records) {
+        return records(file, settings);
+    }
+    None
 }
 
 async fn discover(
@@ -259,12 +269,17 @@ fn format_of(file: &Path) -> Option<Setting> {
     Some(Setting { key: "format", value: value.to_owned(), why })
 }
 
-/// Whether text could not be read in the encoding that was assumed.
+/// Whether text could not be read in the encoding that was assumed. Where other records have letters beyond ASCII
+/// that could be read, the encoding is right, and the file is damaged.
 fn is_garbled(found: &Result<DiscoveredEntity, AdapterError>) -> bool {
     const SIGNS: [&str; 3] = ["not valid text", "UTF-8", "utf-8"];
     let says_so = |text: &str| SIGNS.iter().any(|sign| text.contains(sign));
     match found {
-        Ok(found) => found.sample.rejected.iter().any(|rejected| says_so(&rejected.problem)),
+        Ok(found) => {
+            let cells = found.sample.records.iter().flat_map(|record| &record.cells).flatten();
+            found.sample.rejected.iter().any(|rejected| says_so(&rejected.problem))
+                && cells.filter_map(Value::as_text).all(str::is_ascii)
+        }
         Err(error) => says_so(&error.to_string()),
     }
 }

@@ -235,6 +235,10 @@ fn field(name: String, column: &Column<'_>) -> FieldProposal {
     if guess.is_email || name == "email" && holds_text {
         transforms.push("lowercase".to_owned());
     }
+    if guess.is_email {
+        // Blank text is no address, and no reason to refuse a record either.
+        transforms.push("{ default: null }".to_owned());
+    }
     if let Some(format) = &guess.date_format {
         transforms.push(format!("{{ parse_date: {} }}", super::yaml::quoted(format)));
     }

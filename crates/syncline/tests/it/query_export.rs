@@ -4,6 +4,7 @@ use crate::project::Project;
 use serde_json::Value;
 
 const CONFIG: &str = r#"
+tenant: acme
 connections:
   crm:
     adapter: file

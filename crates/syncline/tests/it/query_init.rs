@@ -94,10 +94,33 @@ fn files_of_one_kind_share_a_type_and_refer_to_others() {
 #[test]
 fn text_that_is_not_utf_8_gets_its_encoding() {
     let project = Project::new(&[]);
-    std::fs::write(project.path("kunden.csv"), b"id;name\n1;M\xfcller\n").unwrap();
+    std::fs::write(project.path("kunden.csv"), b"id;name;a\n1;M\xfcller;1,5\n2;Bo;2,5\n").unwrap();
     starts(&project, &["kunden.csv"]);
     let shards = project.run(&["export", "shards"]).out;
     assert!(shards.contains("Müller"), "{shards}\n{}", config(&project));
+}
+
+#[test]
+fn blank_cells_are_no_reason_to_refuse_a_record() {
+    let project = Project::new(&[
+        (
+            "people.jsonl",
+            "{\"id\":1,\"email\":\"a@x.org\",\"n\":\"1\",\"born\":\"31.1.2000\"}\n\
+             {\"id\":2,\"email\":\" \",\"n\":\"\",\"born\":\"\"}\n",
+        ),
+        ("leads.csv", "id;email;n;born;ok\n1;b@x.org;1.5;31.1.2000 10:00;yes\n2; ; ; ; \n"),
+    ]);
+    let results = starts(&project, &["people.jsonl", "leads.csv"]);
+    assert_eq!((&results["created"], &results["skipped"]), (&4.into(), &0.into()), "{results}");
+}
+
+#[test]
+fn one_damaged_line_does_not_change_the_encoding_of_all() {
+    let project = Project::new(&[]);
+    let text = b"id,name\n1,M\xc3\xbcller\n2,M\xfcller\n";
+    std::fs::write(project.path("people.csv"), text).unwrap();
+    assert_eq!(project.run(&["init", "people.csv"]).code, Some(0));
+    assert!(!config(&project).contains("encoding"), "{}", config(&project));
 }
 
 #[test]
