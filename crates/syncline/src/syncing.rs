@@ -111,8 +111,9 @@ impl Syncline {
 
     async fn bind_to(workspace: Workspace, store: Arc<dyn Store>) -> Result<Self, Error> {
         let Workspace { located, options, store_path, loaded, program } = workspace;
-        let world = World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
-            .await?;
+        let world =
+            World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
+                .await?;
         let secrets = loaded.secrets;
         Ok(Self { world: Arc::new(world), secrets, located, options, store_path })
     }

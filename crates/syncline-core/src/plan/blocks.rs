@@ -179,8 +179,8 @@ impl Planner<'_> {
     fn shared_keys(&mut self, a: LinkId, b: LinkId) -> Result<Vec<BlockKey>, PlanError> {
         let matcher = &self.type_of(self.view.links[&a].entity).matcher;
         let (mut left, mut right) = (Vec::new(), Vec::new());
-        matcher.keys(&*self.stored_image(a)?, &mut left);
-        matcher.keys(&*self.stored_image(b)?, &mut right);
+        matcher.keys(&self.stored_image(a)?, &mut left);
+        matcher.keys(&self.stored_image(b)?, &mut right);
         left.retain(|key| has(&right, key.hash));
         Ok(left)
     }

@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
                 Stage::Done => return Ok(Need::default()),
             };
             let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
-            if !(repeats && !need.is_empty()) {
+            if !repeats || need.is_empty() {
                 self.stage = self.stage.next();
             }
             if !need.is_empty() {

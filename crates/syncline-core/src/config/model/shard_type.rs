@@ -1,0 +1,291 @@
+//! Shard types: fields, and how duplicates are found.
+
+use super::indexed;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A user's own type of shard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShardType {
+    /// The fields, by name, in the order in which they are shown.
+    pub fields: FieldList,
+    /// Fields that together name one real thing: records that agree on all of them are the same.
+    #[serde(default)]
+    pub identity: Vec<String>,
+    /// How duplicates are found, and what becomes of them.
+    #[serde(default)]
+    pub matching: Option<Matching>,
+}
+
+/// Fields by name; the order counts.
+pub type FieldList = indexed::IndexedMap<FieldDef>;
+
+/// A field of a shard type: its type alone, or with what goes with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FieldDef {
+    /// The type alone.
+    Short(FieldType),
+    /// The type and what goes with it.
+    Full(FieldSpec),
+}
+
+impl FieldDef {
+    /// The type of the field's values.
+    pub fn field_type(&self) -> FieldType {
+        match self {
+            Self::Short(field_type) => *field_type,
+            Self::Full(spec) => spec.field_type,
+        }
+    }
+}
+
+/// A field of a shard type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSpec {
+    /// The type of its values.
+    #[serde(rename = "type")]
+    pub field_type: FieldType,
+    /// What it is, for people.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// The type of a shard's field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldType {
+    /// Text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A number.
+    Number,
+    /// An exact decimal number, kept as text.
+    Decimal,
+    /// True or false.
+    Boolean,
+    /// A calendar date, `2025-12-09`.
+    Date,
+    /// An instant, `2025-12-09T10:00:00Z`.
+    Timestamp,
+    /// A list of values.
+    List,
+    /// Any JSON value.
+    Json,
+}
+
+/// How duplicates of a shard type are found, and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Matching {
+    /// Two records are the same if any of these rules says so.
+    #[serde(default)]
+    pub rules: Vec<MatchRule>,
+    /// What becomes of duplicates. Default `merge_fields`.
+    #[serde(default)]
+    pub merge: MergeStrategy,
+    /// A key value that more records than this share is generic and proves nothing. Default 50.
+    #[serde(default = "block_max_default")]
+    pub block_max: u32,
+    /// The most records that are put together as one thing. Default 100.
+    #[serde(default = "cluster_max_default")]
+    pub cluster_max: u32,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            merge: MergeStrategy::default(),
+            block_max: block_max_default(),
+            cluster_max: cluster_max_default(),
+        }
+    }
+}
+
+fn block_max_default() -> u32 {
+    50
+}
+
+fn cluster_max_default() -> u32 {
+    100
+}
+
+/// What becomes of duplicates. Records are ordered by their modified time (then by source priority,
+/// connection, entity, external id), so the outcome does not hang on the order of arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeStrategy {
+    /// The oldest record's fields stand.
+    KeepFirst,
+    /// The newest record's fields stand.
+    KeepLast,
+    /// The fields of the record with the most filled fields stand.
+    KeepMostComplete,
+    /// Each field takes the newest value that is not null.
+    #[default]
+    MergeFields,
+    /// Nothing is merged; the pair is listed for a person to decide.
+    Manual,
+}
+
+/// A way in which two records prove to be the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MatchRule {
+    /// Shown wherever the rule decided something.
+    pub name: String,
+    /// Only records that agree on all of these are compared at all (the blocking key). Default: the
+    /// fields of `compare` whose comparator is `exact` or phonetic.
+    #[serde(default)]
+    pub block: Vec<BlockPart>,
+    /// What is compared. The score is the weighted mean of the parts' similarities, from 0 to 1.
+    pub compare: Vec<Comparison>,
+    /// The least score that makes a match. Default 0.8.
+    #[serde(default = "threshold_default")]
+    pub threshold: f64,
+}
+
+fn threshold_default() -> f64 {
+    0.8
+}
+
+/// A part of a blocking key: a field, or a field and how it is made comparable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum BlockPart {
+    /// The field with the normaliser `text`.
+    Field(String),
+    /// The field and how it is made comparable.
+    Full(BlockSpec),
+}
+
+/// A part of a blocking key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockSpec {
+    /// The field of the shard type.
+    pub field: String,
+    /// Applied first. Default `text`.
+    #[serde(default)]
+    pub normalise: Option<Normaliser>,
+    /// Then its sound is taken instead of its letters.
+    #[serde(default)]
+    pub phonetic: Option<Phonetic>,
+    /// Then it is cut to this many characters.
+    #[serde(default)]
+    pub prefix: Option<u32>,
+}
+
+/// One comparison of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The field of the shard type.
+    pub field: String,
+    /// How the two values are compared. Default `exact`.
+    #[serde(default)]
+    pub by: Comparator,
+    /// Applied to both values first. Default `text`.
+    #[serde(default)]
+    pub normalise: Option<Normaliser>,
+    /// Its share in the rule's score, from 0 to 1. Default 1.
+    #[serde(default = "weight_default")]
+    pub weight: f64,
+    /// A similarity below this counts as 0. Default 0.
+    #[serde(default)]
+    pub min: f64,
+    /// What it means when one side has no value: `skip` leaves the comparison out of the score
+    /// (default), `differ` counts it as 0.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+fn weight_default() -> f64 {
+    1.0
+}
+
+/// What a comparison says when one side has no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// The comparison is left out of the score; if all are, there is no match.
+    #[default]
+    Skip,
+    /// It counts as similarity 0.
+    Differ,
+}
+
+/// How two values are compared; gives a similarity from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparator {
+    /// 1 where equal after normalising, else 0.
+    #[default]
+    Exact,
+    /// Levenshtein distance, normalised by the longer length.
+    #[serde(alias = "fuzzy")]
+    Levenshtein,
+    /// Jaro-Winkler similarity.
+    JaroWinkler,
+    /// Similarity of the sets of words, whatever their order.
+    TokenSet,
+    /// Share of common three-letter pieces (Dice).
+    Ngram,
+    /// 1 where the Soundex codes are equal.
+    Soundex,
+    /// 1 where the Metaphone codes are equal.
+    Metaphone,
+    /// 1 where any of the Double Metaphone codes are equal.
+    DoubleMetaphone,
+    /// 1 where the NYSIIS codes are equal.
+    Nysiis,
+    /// Numbers: 1 where equal, falling to 0 at a distance of a tenth of the larger.
+    Numeric,
+    /// Dates: 1 where equal, 0.9 where day and month are swapped or one digit differs, falling to 0 at a year.
+    Date,
+}
+
+/// A phonetic code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phonetic {
+    /// American Soundex.
+    Soundex,
+    /// Metaphone.
+    Metaphone,
+    /// Double Metaphone, primary code.
+    DoubleMetaphone,
+    /// NYSIIS.
+    Nysiis,
+}
+
+/// Makes values comparable before they are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Normaliser {
+    /// As it stands.
+    None,
+    /// Lower case, without diacritics, blanks folded and trimmed.
+    #[default]
+    Text,
+    /// A person's name: as text, without titles and punctuation.
+    Name,
+    /// An e-mail address: lower case, trimmed; dots and plus tags dropped where the provider ignores them.
+    Email,
+    /// A phone number: its digits without prefixes, in international form where it has one.
+    Phone,
+    /// A company: as text, without its legal form.
+    Company,
+    /// A postal address: as text, with common abbreviations written out.
+    Address,
+    /// Letters and digits only, lower case.
+    Alphanumeric,
+    /// Digits only.
+    Digits,
+    /// A date in ISO form, whatever order it came in.
+    Date,
+}
