@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Something that happened in an execution. Names and payloads are the specification's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,6 +89,9 @@ pub enum Event {
         duration_ms: u64,
     },
 }
+
+/// Whoever is told of events, at once and from the execution itself: it must not block.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// How far an execution is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -1,7 +1,7 @@
 //! What it takes to run a task, and what comes of it.
 
 use crate::clock::Clock;
-use crate::event::Event;
+use crate::event::Listener;
 use crate::steps;
 use crate::world::World;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct Options {
     /// Stops the execution at the next batch border.
     pub cancel: CancellationToken,
     /// Told of everything that happens. Called from the execution: it must not block.
-    pub on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    pub on_event: Option<Listener>,
     /// Random bits for ids and jitter.
     pub seed: u64,
 }

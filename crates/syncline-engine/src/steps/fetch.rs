@@ -3,7 +3,7 @@
 use super::Execution;
 use super::transform::{Work, transform};
 use crate::clock::Clock;
-use crate::event::Event;
+use crate::event::{Event, Listener};
 use crate::execution::EngineError;
 use crate::retry::retry_delay;
 use futures_util::future::join;
@@ -24,7 +24,7 @@ pub(super) struct Pump<'a> {
     retry: Retry,
     clock: &'a dyn Clock,
     cancel: CancellationToken,
-    on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    on_event: Option<Listener>,
     seed: u64,
     source: Source,
     request: ReadRequest,

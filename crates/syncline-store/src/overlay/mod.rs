@@ -173,7 +173,7 @@ fn number<N: PartialEq + Clone, Id: Copy>(
 }
 
 /// Names the state of base and overlay together; never 0, which stands for having read nothing.
-fn epoch(base: u64, own: &own::Own) -> u64 {
+fn epoch(base: u64, own: &Own) -> u64 {
     base.wrapping_mul(1 << 32).wrapping_add(own.epoch).saturating_add(1)
 }
 
