@@ -9,7 +9,7 @@ use std::sync::Arc;
 use syncline_core::config::Secrets;
 use syncline_core::record::Page;
 use syncline_engine::execution::Options as EngineOptions;
-use syncline_engine::{Event, Report, SystemClock, Trigger, World, execute};
+use syncline_engine::{Report, SystemClock, Trigger, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 use syncline_store::overlay::OverlayStore;
@@ -25,8 +25,7 @@ pub struct Syncline {
     store_path: PathBuf,
 }
 
-/// Told of what happens in a run.
-pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+pub use syncline_engine::event::Listener;
 
 /// How tasks are run.
 #[derive(Clone, Default)]
