@@ -70,12 +70,18 @@ fn blows(fuse: Fuse, missing: u64, live: u64) -> bool {
 /// Links that are live here and did not come, and how many are live.
 async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), EngineError> {
     let store = &execution.world.store;
-    let (mut gone, mut live, mut after) = (Vec::new(), 0, LinkId(0));
+    let live = store.live_links(execution.entity).await?;
+    let seen: u64 = execution.seen.iter().map(|byte| u64::from(byte.count_ones())).sum();
+    let flags = execution.world.rules.entities[&execution.entity].target;
+    // Every record that is seen ends up live, unless the flags forbid to revive it.
+    if seen == live && flags.update_if_exists {
+        return Ok((Vec::new(), live));
+    }
+    let (mut gone, mut after) = (Vec::new(), LinkId(0));
     loop {
         let links = store.entity_links(execution.entity, after, PAGE).await?;
         let Some(last) = links.last() else { return Ok((gone, live)) };
         after = last.id;
-        live += links.len() as u64;
         gone.extend(links.into_iter().filter(|link| !execution.has_seen(link.id)));
     }
 }

@@ -46,6 +46,7 @@ CREATE TABLE link (
   image TEXT
 ) STRICT;
 CREATE UNIQUE INDEX link_record ON link (entity, external_id);
+CREATE INDEX link_deleted ON link (entity) WHERE deleted;
 
 -- key is a 64-bit hash, as a signed number.
 CREATE TABLE match_key (

@@ -126,7 +126,9 @@ pub(super) fn unsettled(conn: &Connection, limit: usize) -> Result<Vec<LinkId>> 
 }
 
 pub(super) fn live_links(conn: &Connection, entity: EntityId) -> Result<u64> {
-    let sql = "SELECT count(*) FROM link WHERE entity = ?1 AND NOT deleted";
+    // Both counts are taken from indexes alone, without a look at the rows.
+    let sql = "SELECT (SELECT count(*) FROM link INDEXED BY link_record WHERE entity = ?1)
+               - (SELECT count(*) FROM link WHERE entity = ?1 AND deleted)";
     let count: i64 = conn.prepare_cached(sql)?.query_row([entity.0], |row| row.get(0))?;
     Ok(count.cast_unsigned())
 }

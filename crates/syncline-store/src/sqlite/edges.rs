@@ -183,7 +183,8 @@ pub(super) fn counts(conn: &Connection) -> Result<Counts> {
     let edges_linked = edges_linked(conn)?;
     Ok(Counts {
         shards,
-        links: count("SELECT count(*) FROM link WHERE NOT deleted")?,
+        links: count("SELECT count(*) FROM link")?
+            - count("SELECT count(*) FROM link WHERE deleted")?,
         edges_linked,
         edges_waiting: edges - edges_linked,
         dead_letters: count("SELECT count(*) FROM dead_letter WHERE replayed IS NULL")?,
@@ -192,8 +193,9 @@ pub(super) fn counts(conn: &Connection) -> Result<Counts> {
 }
 
 fn edges_linked(conn: &Connection) -> Result<u64> {
-    let sql = "SELECT count(*) FROM edge e JOIN link l
-               ON l.entity = e.entity AND l.external_id = e.target AND NOT l.deleted";
+    let sql = "SELECT coalesce(sum(e.n), 0)
+               FROM (SELECT entity, target, count(*) AS n FROM edge GROUP BY entity, target) e
+               JOIN link l ON l.entity = e.entity AND l.external_id = e.target AND NOT l.deleted";
     let mut linked: i64 = conn.query_row(sql, [], |row| row.get(0))?;
     let sql = "SELECT target, count(*) FROM edge WHERE entity = ?1 AND target > ?2
                GROUP BY target ORDER BY target LIMIT ?3";
