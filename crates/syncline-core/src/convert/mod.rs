@@ -35,7 +35,8 @@ use crate::shard::{Image, Layout};
 use crate::value::Value;
 use compact_str::CompactString;
 use condition::Check;
-use dates::Moment;
+use dates::{Moment, parse_format};
+use jiff::Timestamp;
 use mapping::{FieldPlan, Source};
 use row::{Roots, Row};
 use schema::{DerivedPlan, EntityPlan, RelationshipPlan};
@@ -232,8 +233,7 @@ impl Converter {
             }
             Err(error) => (CompactString::default(), Outcome::Invalid(vec![error])),
         };
-        let modified = self.entity.modified.as_ref().and_then(|path| row.get(path));
-        let instant = modified.and_then(Moment::of).and_then(Moment::instant);
+        let instant = self.entity.modified(row);
         Converted {
             source: row.record.source,
             line: row.record.line,
@@ -334,6 +334,17 @@ impl EntityPlan {
             }
         }
         Ok(id)
+    }
+
+    /// When the record changed, as it says itself; `None` where it does not say, or not so that it can be read.
+    fn modified(&self, row: &Row<'_>) -> Option<Timestamp> {
+        let value = row.get(self.modified.as_ref()?)?;
+        if self.modified_formats.is_empty() {
+            return Moment::of(value)?.instant();
+        }
+        let plain = value.to_plain();
+        let formats = self.modified_formats.iter();
+        formats.filter_map(|format| parse_format(format, &plain).ok()).next()?.instant()
     }
 }
 

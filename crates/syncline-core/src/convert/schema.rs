@@ -2,12 +2,15 @@
 
 use super::compile::Scope;
 use super::condition::Check;
+use super::dates::check_format;
 use super::mapping::{FieldPlan, Source, When};
 use super::plan::{FieldCompiler, checks};
 use super::row::FieldPath;
 use super::template::Template;
 use super::{Converter, LookupSpec, Names};
-use crate::config::model::{ConversionSchema, DerivedShard, Entity, Normaliser, Relationship};
+use crate::config::model::{
+    ConversionSchema, DerivedShard, Entity, Normaliser, OneOrMany, Relationship,
+};
 use crate::problem::{ConfigPath, Problem};
 use crate::shard::Layout;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +78,8 @@ pub(super) struct DerivedPlan {
 pub(super) struct EntityPlan {
     pub(super) key: Vec<(String, FieldPath)>,
     pub(super) modified: Option<FieldPath>,
+    /// The formats that `modified` may be in; none where it is in ISO form.
+    pub(super) modified_formats: Vec<String>,
     pub(super) deleted: Option<Check>,
 }
 
@@ -153,11 +158,26 @@ fn entity_plan(entity: &Entity, names: &Names<'_>, scope: &mut Scope<'_>) -> Ent
     EntityPlan {
         key: texts.iter().cloned().zip(paths).collect(),
         modified: modified.and_then(|field| scope.field(field, &at.key("modified"))),
+        modified_formats: modified_formats(entity, scope, &at.key("modified_format")),
         deleted: entity
             .deleted
             .as_ref()
             .and_then(|condition| Check::compile(condition, scope, &at.key("deleted"))),
     }
+}
+
+fn modified_formats(entity: &Entity, scope: &mut Scope<'_>, at: &ConfigPath) -> Vec<String> {
+    let Some(formats) = &entity.modified_format else { return Vec::new() };
+    if entity.modified.is_none() {
+        scope.problem(at, "`modified_format` goes with `modified`");
+    }
+    for (index, format) in formats.as_slice().iter().enumerate() {
+        if let Err(error) = check_format(format, true) {
+            let one = matches!(formats, OneOrMany::One(_));
+            scope.problem(&if one { at.clone() } else { at.index(index) }, error);
+        }
+    }
+    formats.as_slice().to_vec()
 }
 
 impl Target {

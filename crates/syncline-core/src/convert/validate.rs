@@ -135,7 +135,7 @@ impl Rules {
         if let Some(format) = self.format
             && !has_format(&plain, format)
         {
-            return Err(format!("not {}", described(format)));
+            return Err(format!("not {}: `{}`", described(format), clip(&plain)));
         }
         if let Some(allowed) = &self.one_of
             && !allowed.iter().any(|one| equal(value, one))

@@ -33,6 +33,10 @@ pub struct Entity {
     /// The field that says when a record last changed. Used for newest-wins rules and incremental reads.
     #[serde(default)]
     pub modified: Option<String>,
+    /// How `modified` is written where it is no ISO date: a strftime format such as `%d.%m.%Y`, or several,
+    /// of which the first that fits is taken. Times are in UTC unless the format says otherwise.
+    #[serde(default)]
+    pub modified_format: Option<OneOrMany<String>>,
     /// The condition under which a record counts as deleted at its source.
     #[serde(default)]
     pub deleted: Option<Condition>,

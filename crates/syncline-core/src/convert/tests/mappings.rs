@@ -148,6 +148,23 @@ fn a_record_has_a_key_a_time_and_a_state() {
 }
 
 #[test]
+fn a_modified_time_may_have_a_format() {
+    let cases = [
+        ("'%d.%m.%Y'", "09.12.2025", Some(1_765_238_400_000_000)),
+        ("'%d.%m.%Y %H:%M'", "09.12.2025 11:00", Some(1_765_278_000_000_000)),
+        ("['%Y-%m-%d', '%d.%m.%Y']", "09.12.2025", Some(1_765_238_400_000_000)),
+        ("'%d.%m.%Y'", "31.02.2025", None),
+        ("'%d.%m.%Y'", "2025-12-09", None),
+    ];
+    for (format, time, expected) in cases {
+        let mut setup = Setup::field("json", "x");
+        setup.entity = format!("{{ key: id, modified: changed, modified_format: {format} }}");
+        let record = format!(r#"{{"id":1,"changed":"{time}"}}"#);
+        assert_eq!(convert_one(&setup.converter(), &record).modified, expected, "{format}: {time}");
+    }
+}
+
+#[test]
 fn relationships_name_what_they_refer_to() {
     let setup = Setup::new(
         "{ thing: { fields: { out: json } }, user: { fields: { email: text } } }",
@@ -205,7 +222,7 @@ fields:
         "field `mail`: required, but nothing was found to look it up in"
     );
     let bad = converter.finish_lookup(0, Some(&Value::text("x")), &mut found.image).unwrap_err();
-    assert_eq!(bad.problem, "not an e-mail address");
+    assert_eq!(bad.problem, "not an e-mail address: `x`");
     assert_eq!(mapped(convert_one(&converter, r#"{"id":1}"#)).lookups, [None]);
 }
 

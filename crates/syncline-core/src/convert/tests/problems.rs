@@ -158,6 +158,15 @@ derived:
         unknown.problems(),
         ["shard_type: there is no shard type `thng` (did you mean `thing`?)"]
     );
+    let mut formats = Setup::field("text", "x");
+    formats.entity = "{ key: id, modified_format: ['%d.%m.%Y', 'dd.mm.yyyy'] }".to_owned();
+    assert_eq!(
+        formats.problems(),
+        [
+            "connections.crm.entities.Contact.modified_format: `modified_format` goes with `modified`",
+            "connections.crm.entities.Contact.modified_format[1]: `dd.mm.yyyy` is no date format: it names no part of a date",
+        ]
+    );
     let mut keyless = Setup::field("text", "x");
     keyless.entity = "{ key: [] }".to_owned();
     assert_eq!(
