@@ -1,6 +1,7 @@
 use super::*;
 use crate::problem::PathPart;
 
+mod docs;
 mod properties;
 
 fn file(name: &str, text: &str) -> SourceFile {

@@ -1,6 +1,7 @@
 //! The converter as a whole, on configurations in YAML and records in JSON.
 
 mod conditions;
+mod docs;
 mod examples;
 mod mappings;
 mod problems;

@@ -294,3 +294,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_examples_of_the_documentation_hold() {
+    let page = include_str!("../../../../../docs/matching.md");
+    let table = page.split("## Normalisers").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut tried = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [name, _, text, expected] =
+            [0, 1, 2, 3].map(|at| cells[at].strip_prefix('`').unwrap_or(cells[at]));
+        let code = |cell: &str| cell.strip_suffix('`').unwrap_or(cell).to_owned();
+        let normaliser: Normaliser = serde_json::from_value(code(name).into()).unwrap();
+        assert_eq!(normalise(normaliser, &code(text)), code(expected), "{row}");
+        tried += 1;
+    }
+    assert!(tried >= ALL.len(), "only {tried} rows were found");
+}
