@@ -2,7 +2,6 @@
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,9 +64,6 @@ impl Bench {
         writeln!(file, "{line}").unwrap();
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.dir.path()
-    }
 
     pub(crate) fn database(&self) -> Connection {
         Connection::open(self.dir.path().join("syncline.db")).unwrap()

@@ -62,7 +62,7 @@ async fn dependents_follow_their_target_until_it_is_gone() {
     let mut bench = Bench::new(CONFIG);
     bench.reconfigure(
         "fields: { name: name, city: city, tax: tax }",
-        "target: { delete_if_removed: true }\n    fields: { name: name, city: city, tax: tax }",
+        "target: { delete_if_removed: true }, fields: { name: name, city: city, tax: tax }",
     );
     bench.write("people.jsonl", &[r#"{"id":"a","name":"Ann","firm":"f1"}"#]);
     bench.write("firms.jsonl", &[r#"{"id":"f1","name":"acme"}"#]);
@@ -141,7 +141,7 @@ async fn a_large_batch_is_followed_up_to_its_end() {
 async fn fields_that_look_each_other_up_come_to_an_end() {
     let mut bench = Bench::new(CONFIG);
     bench.reconfigure("boss: { lookup: { shard_type: person, from: boss, return: name } }",
-        "boss: { lookup: { shard_type: person, from: boss, return: boss }, default: x, transform: { append: \"!\" } }");
+        "boss: { lookup: { shard_type: person, from: boss, return: boss }, default: x, transform: { concat: { after: \"!\" } } }");
     bench.write(
         "people.jsonl",
         &[r#"{"id":"a","name":"Ann","boss":"b"}"#, r#"{"id":"b","name":"Bob","boss":"a"}"#],
