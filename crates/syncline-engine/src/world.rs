@@ -4,12 +4,17 @@ use crate::execution::EngineError;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_adapters::{Adapter, AdapterError, registry};
 use syncline_core::config::Secrets;
-use syncline_core::config::model::{Config, SyncTask};
+use syncline_core::config::model::{Config, Connection, SyncTask};
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
 use syncline_core::plan::rules::Rules;
 use syncline_store::{Catalog, Store};
+
+/// Opens the adapter of a connection; relative paths start from the folder.
+pub type OpenAdapter =
+    Arc<dyn Fn(&Connection, &Path) -> Result<Arc<dyn Adapter>, AdapterError> + Send + Sync>;
 
 /// A configuration, compiled and bound to the row numbers of a store.
 pub struct World {
@@ -32,6 +37,8 @@ pub struct World {
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
     secrets: Secrets,
+    /// How connections are opened: [`registry::open`], unless somebody puts another way here.
+    pub open_adapter: OpenAdapter,
     tasks: FxHashMap<String, EntityId>,
 }
 
@@ -80,6 +87,7 @@ impl World {
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
             base: base.to_owned(),
+            open_adapter: Arc::new(registry::open),
             config,
             store,
             tenant,

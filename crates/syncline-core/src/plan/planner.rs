@@ -95,7 +95,12 @@ pub struct Planner<'a> {
     pub(super) pairs: Pairs,
     pub(super) fates: Vec<Fate>,
     pub(super) counts: Vec<bool>,
-    pub(super) revived: u64,
+    /// Links of deleted records that are there again.
+    pub(super) revived: Vec<LinkId>,
+    /// Bits of the links that this execution met in earlier batches, by row number, lowest bit first.
+    seen: &'a [u8],
+    /// Links that it met in this batch.
+    met: FxHashSet<LinkId>,
     stage: Stage,
 }
 
@@ -132,6 +137,8 @@ pub(super) struct View {
     pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
     pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
+    /// Links that looked for values which records of the batch held and no longer hold.
+    pub(super) dependents: Vec<LinkId>,
     pub(super) next_link: i64,
     pub(super) next_shard: i64,
     epoch: Option<u64>,
@@ -172,9 +179,18 @@ impl<'a> Planner<'a> {
             stage: Stage::Records,
             fates,
             counts,
-            revived: 0,
+            revived: Vec::new(),
+            seen: &[],
+            met: FxHashSet::default(),
             items,
         }
+    }
+
+    /// Tells which links the execution met in earlier batches: a bit for each, by row number, lowest bit
+    /// first. Of several versions of a record that one execution meets, an older one does not stand.
+    pub fn having_seen(mut self, seen: &'a [u8]) -> Self {
+        self.seen = seen;
+        self
     }
 
     /// What is needed next; empty when the plan can be made.
@@ -224,6 +240,7 @@ impl<'a> Planner<'a> {
             }
         }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
+        view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         for link in found.links {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);
@@ -236,7 +253,6 @@ impl<'a> Planner<'a> {
         let execution = self.moment.execution;
         let mut planned = settle_clusters::write(&mut self);
         planned.plan.epoch = epoch.unwrap_or(0);
-        planned.counters.revived = self.revived;
         planned.plan.execution = execution;
         planned
     }
@@ -359,8 +375,10 @@ impl<'a> Planner<'a> {
     }
 
     fn touch_all(&mut self) -> Result<Need, PlanError> {
-        for mut item in std::mem::take(&mut self.items) {
-            let fate = match self.resolve_lookups(&mut item)? {
+        let mut items = std::mem::take(&mut self.items);
+        let refused = self.resolve_all(&mut items)?;
+        for (item, refused) in items.into_iter().zip(refused) {
+            let fate = match refused {
                 Some(error) => Fate::Known(Outcome::Invalid(error), None),
                 None => self.touch(item),
             };
@@ -376,6 +394,20 @@ impl<'a> Planner<'a> {
         sort_keys(&mut need.keys);
         need.keys.retain(|key| !self.view.asked.contains(key));
         Ok(need)
+    }
+
+    /// Fills in what the items look up; tells for each whether it is refused. What is derived of a refused
+    /// record is refused with it.
+    fn resolve_all(&self, items: &mut [Item]) -> Result<Vec<Option<FieldError>>, PlanError> {
+        let mut refused = vec![None; items.len()];
+        for index in 0..items.len() {
+            let Some(error) = self.resolve_lookups(&mut items[index])? else { continue };
+            let of_record =
+                |item: &&Item| item.contributor.as_ref() == Some(&items[index].external_id);
+            let derived = items[..index].iter().rev().take_while(of_record).count();
+            refused[index - derived..=index].fill(Some(error));
+        }
+        Ok(refused)
     }
 
     fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
@@ -399,7 +431,7 @@ impl<'a> Planner<'a> {
         let known = self.view.by_record.get(&record).copied();
         let target = self.entity(item.entity).target;
         let Content::Image { image, edges, .. } = item.content else {
-            return self.touch_deleted(known);
+            return self.touch_deleted(known, item.modified);
         };
         let json = self.type_of(item.entity).layout.to_json(&image);
         let hash = image_hash(&json, &edges);
@@ -419,9 +451,11 @@ impl<'a> Planner<'a> {
             );
         };
         let now = self.state(id);
+        self.met.insert(id);
         let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment.started);
         if now.hash == hash && !now.deleted {
-            if later && item.contributor.is_some() && now.contributor != item.contributor {
+            let is_news = now.contributor != item.contributor || item.modified > now.modified;
+            if later && is_news && (item.contributor.is_some() || target.update_if_exists) {
                 return self.restamp(
                     id,
                     &item.external_id,
@@ -439,7 +473,9 @@ impl<'a> Planner<'a> {
         if !target.update_if_exists {
             return Fate::Known(Outcome::Filtered, Some(id));
         }
-        self.revived += u64::from(now.deleted && item.counts);
+        if now.deleted && item.counts {
+            self.revived.push(id);
+        }
         self.add_touched(
             id,
             false,
@@ -451,13 +487,16 @@ impl<'a> Planner<'a> {
         )
     }
 
-    fn touch_deleted(&mut self, known: Option<LinkId>) -> Fate {
+    fn touch_deleted(&mut self, known: Option<LinkId>, modified: Option<i64>) -> Fate {
         let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
-        if self.state(id).deleted {
+        let now = self.state(id);
+        self.met.insert(id);
+        if now.deleted || !now.accepts(modified, None, self.moment.started) {
             return Fate::Known(Outcome::Unchanged, Some(id));
         }
+        let modified = modified.or(now.modified);
         if let Some(&index) = self.touched_of.get(&id) {
-            self.touched[index].deleted = true;
+            (self.touched[index].deleted, self.touched[index].modified) = (true, modified);
             return Fate::Known(Outcome::Tombstoned, Some(id));
         }
         let row = &self.view.links[&id];
@@ -467,7 +506,7 @@ impl<'a> Planner<'a> {
             is_new: false,
             entity: row.entity,
             external_id: row.external_id.clone(),
-            modified: row.modified,
+            modified,
             contributor: row.contributor.clone(),
             deleted: true,
             image: Arc::default(),
@@ -528,7 +567,7 @@ impl<'a> Planner<'a> {
         self.touched.len() - 1
     }
 
-    /// A shared derived record says the same, on the word of a later contributor.
+    /// A record says the same at a later time; a shared derived record, on the word of another contributor.
     fn restamp(
         &mut self,
         id: LinkId,
@@ -570,8 +609,15 @@ impl<'a> Planner<'a> {
             deleted: row.deleted,
             modified: row.modified,
             contributor: row.contributor.clone(),
-            observed: row.observed,
+            observed: if self.has_met(id) { self.moment.started } else { row.observed },
         }
+    }
+
+    /// Whether this execution has met the record before.
+    fn has_met(&self, id: LinkId) -> bool {
+        let bit = usize::try_from(id.0).unwrap_or(usize::MAX);
+        let is_seen = self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0);
+        is_seen || self.met.contains(&id)
     }
 
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
@@ -595,6 +641,12 @@ impl<'a> Planner<'a> {
                 self.touched[index].keys.iter().map(|k| k.hash).filter(|key| !asked.contains(key)),
             );
             self.touched[index].keys_old = keys;
+            let rules = self.type_of(self.touched[index].entity);
+            if rules.looked_up {
+                let now = rules.found_as(&self.touched[index].image);
+                need.dependents
+                    .extend(rules.found_as(&image).into_iter().filter(|old| !now.contains(old)));
+            }
         }
         sort_keys(&mut need.keys);
         Ok(need)

@@ -157,6 +157,7 @@ impl Program {
                 layout,
                 matcher,
                 found_by: Vec::new(),
+                found_under: Vec::new(),
                 looked_up: false,
             })
             .collect();
@@ -301,6 +302,7 @@ fn mark_targets(converter: &Converter, binding: &Binding<'_>, types: &mut [TypeR
             && !rules.found_by.contains(&position)
         {
             rules.found_by.push(position);
+            rules.found_under.push(binding.target(by, shard_type));
         }
     }
 }

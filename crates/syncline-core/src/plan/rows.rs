@@ -132,11 +132,16 @@ pub struct EntityName {
     pub shard_type: String,
 }
 
+/// A field's value as values are compared: trimmed and in lower case.
+pub fn field_form(value: &str) -> CompactString {
+    CompactString::new(value.trim().to_lowercase())
+}
+
 /// The match key under which records of a shard type are found by the value of one of their fields.
 ///
 /// Values are compared trimmed and in lower case; blank values have no key.
 pub fn field_key(shard_type: &str, field: &str, value: &str) -> Option<u64> {
-    let value = value.trim().to_lowercase();
+    let value = field_form(value);
     if value.is_empty() {
         return None;
     }

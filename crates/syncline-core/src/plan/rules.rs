@@ -1,6 +1,6 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
-use super::rows::{EdgeTarget, EntityId, KindId, TypeId, field_key};
+use super::rows::{EdgeTarget, EntityId, KindId, TypeId, field_form, field_key};
 use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Target};
 use crate::matching::Matcher;
@@ -29,6 +29,8 @@ pub struct TypeRules {
     pub matcher: Matcher,
     /// Fields by whose value other records find it.
     pub found_by: Vec<usize>,
+    /// For each of these, the field pseudo-entity that edges name.
+    pub found_under: Vec<EntityId>,
     /// Whether lookups take values from it.
     pub looked_up: bool,
 }
@@ -102,7 +104,12 @@ impl Conversion {
         for (rule, wanted) in self.lookups.iter().zip(&mapped.lookups) {
             if let Some(wanted) = wanted {
                 let (kind, entity) = (rule.kind, rule.entity);
-                edges.push(EdgeTarget { kind, entity, target: wanted.clone() });
+                // By field, the form in which the target is found again when it changes.
+                let target = match &rule.by_field {
+                    Some(_) => field_form(wanted),
+                    None => wanted.clone(),
+                };
+                edges.push(EdgeTarget { kind, entity, target });
             }
         }
         edges.sort_unstable();
@@ -128,6 +135,16 @@ impl TypeRules {
             field_key(&self.layout.shard_type, &self.layout.names()[field], &value.to_plain())
         };
         self.found_by.iter().filter_map(key).collect()
+    }
+
+    /// The field values by which records with this image are found, as lookups by field state them.
+    pub fn found_as(&self, image: &[Cell]) -> Vec<(EntityId, CompactString)> {
+        let target = |(&field, &entity): (&usize, &EntityId)| {
+            let value = image[field].as_ref().filter(|value| !value.is_null())?;
+            let form = field_form(&value.to_plain());
+            (!form.is_empty()).then_some((entity, form))
+        };
+        self.found_by.iter().zip(&self.found_under).filter_map(target).collect()
     }
 }
 

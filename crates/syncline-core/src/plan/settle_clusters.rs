@@ -181,10 +181,32 @@ impl Writer {
         let members: Vec<Member> = links.iter().map(|&link| member(planner, link)).collect();
         let data = golden(planner, &members);
         let shard = self.write_shard(planner, &members, old, data);
+        self.unsettle(planner, links, old, &shard);
         for (position, member) in members.iter().enumerate() {
             self.write_link(planner, member, &shard, old.is_none() && position == 0);
         }
         Some(shard.id)
+    }
+
+    /// Lists the records of whose shard others may take values that changed.
+    fn unsettle(
+        &mut self,
+        planner: &Planner<'_>,
+        links: &[LinkId],
+        old: Option<ShardId>,
+        shard: &ShardRow,
+    ) {
+        let (entity, _) = planner.record(links[0]);
+        if !planner.type_of(entity).looked_up {
+            return;
+        }
+        let before = old.map(|id| &planner.view.shards[&id]);
+        let is_other = before.is_none_or(|before| before.data != shard.data);
+        let changed = links.iter().filter(|&&link| {
+            let moved = planner.old_shard(link) != Some(shard.id);
+            is_other || moved || planner.touched(link).is_some()
+        });
+        self.planned.plan.unsettled.extend(changed);
     }
 
     /// Inserts or updates the shard of a cluster, and returns it as it will be.
@@ -364,10 +386,10 @@ impl Writer {
                 .extend(new.iter().filter(|k| !old.contains(k)).map(|&k| (k, touched.id)));
             plan.keys_removed
                 .extend(old.iter().filter(|k| !new.contains(k)).map(|&k| (k, touched.id)));
-            if rules.looked_up {
-                plan.unsettled.push(touched.id);
-            }
         }
+        plan.unsettled.extend(&planner.view.dependents);
+        plan.unsettled.sort_unstable();
+        plan.unsettled.dedup();
         for keys in [&mut plan.keys_added, &mut plan.keys_removed] {
             keys.sort_unstable();
             keys.dedup();
@@ -384,6 +406,10 @@ impl Writer {
         let fates = std::mem::take(&mut planner.fates);
         for (fate, counts) in fates.into_iter().zip(&planner.counts) {
             let (outcome, link) = match fate {
+                // Later versions of a record that may not make a shard fare as the first one.
+                Fate::Known(_, Some(id)) if self.dropped.contains(&id) => {
+                    (Outcome::Filtered, Some(id))
+                }
                 Fate::Known(outcome, link) => (outcome, link),
                 Fate::Touched(index) => {
                     let id = planner.touched[index].id;
@@ -395,6 +421,8 @@ impl Writer {
             self.planned.links.push(link.filter(|id| !self.dropped.contains(id)));
             self.planned.outcomes.push(outcome);
         }
+        let revived = planner.revived.iter().filter(|id| !self.dropped.contains(id));
+        self.planned.counters.revived = revived.count() as u64;
         self.planned
     }
 }

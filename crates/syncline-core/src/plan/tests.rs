@@ -146,7 +146,14 @@ fn rules(yaml_matching: &str) -> Rules {
     let types = types.map(|((name, shard_type), id)| {
         let layout = Arc::new(Layout::new(name, &shard_type));
         let matcher = Matcher::compile(&layout, &shard_type, &ConfigPath::root()).unwrap();
-        TypeRules { id: TypeId(id), layout, matcher, found_by: Vec::new(), looked_up: false }
+        TypeRules {
+            id: TypeId(id),
+            layout,
+            matcher,
+            found_by: Vec::new(),
+            found_under: Vec::new(),
+            looked_up: false,
+        }
     });
     let entity = |connection: &str, shard_type| EntityRules {
         connection: connection.to_owned(),

@@ -19,6 +19,8 @@ impl Execution<'_> {
         committed?;
         Ok(match end {
             _ if self.cancelled => End::Cancelled,
+            // Asked to stop while it waited to try again.
+            Err(_) if self.options.cancel.is_cancelled() => End::Cancelled,
             Ok(end) => End::Read(end),
             Err(error) => End::Failed(error),
         })
@@ -71,10 +73,8 @@ impl Execution<'_> {
         self.counters.add(&batch.counters);
         self.cursor = work.page.cursor.clone();
         self.high_water = self.high_water.max(work.high_water);
-        if self.full {
-            for link in batch.seen {
-                self.see(link);
-            }
+        for link in batch.seen {
+            self.see(link);
         }
         if let Some(progress) = work.page.progress {
             self.advance("saving", 30.0 + 60.0 * progress.clamp(0.0, 1.0));

@@ -36,11 +36,13 @@ struct Verdict {
     hint: Option<String>,
     /// Where the next read begins; `None` leaves it where it was.
     cursor: Option<Cursor>,
+    /// Whether the source was read to its end without a gap.
+    whole: bool,
 }
 
 impl Verdict {
     fn new(status: &'static str, error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { status, error: Some(error.into()), hint: Some(hint.into()), cursor: None }
+        Self { status, error: Some(error.into()), hint: Some(hint.into()), ..Self::default() }
     }
 }
 
@@ -60,6 +62,10 @@ pub(super) async fn finish(
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
+    if !verdict.whole {
+        // Records below the high water may not have been read.
+        execution.high_water = None;
+    }
     let status = verdict.status;
     if status != "failed" && status != "cancelled" {
         execution.advance("complete", 100.0);
@@ -131,12 +137,18 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ));
     }
     let end = outcome.read.unwrap_or_default();
+    let whole = end.complete && !execution.replay;
     let cursor = (!execution.replay && (end.complete || !execution.full)).then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(
             "partial",
             format!("{missing} of {live} records are missing at the source; none was deleted here"),
             "look at the source; if it is right, run again with `--allow-deletes`",
+        ),
+        _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
+            "failed",
+            "no record could be read",
+            "`syncline dead-letters list` shows why",
         ),
         Missing::Gaps(reason) => Verdict::new(
             "partial",
@@ -149,11 +161,6 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
                 .unwrap_or_else(|| "the source was not read to its end".to_owned()),
             "run again when the source is whole",
         ),
-        _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
-            "failed",
-            "no record could be read",
-            "`syncline dead-letters list` shows why",
-        ),
         _ if results.failed > 0 => Verdict::new(
             "partial",
             format!("{} records could not be read", results.failed),
@@ -161,7 +168,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ => Verdict { status: "success", ..Verdict::default() },
     };
-    Ok(Verdict { cursor, ..verdict })
+    Ok(Verdict { cursor, whole, ..verdict })
 }
 
 /// What does not add up: an execution whose sums are wrong cannot end in success.

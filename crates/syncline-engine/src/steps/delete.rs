@@ -58,6 +58,10 @@ pub(super) async fn missing(
     for chunk in gone.chunks(usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000)) {
         while !delete(execution, chunk).await? {}
         settle::run(execution).await?;
+        if execution.cancelled || execution.options.cancel.is_cancelled() {
+            execution.cancelled = true;
+            break;
+        }
     }
     Ok(Missing::Deleted)
 }
@@ -91,7 +95,7 @@ async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool,
         .iter()
         .map(|link| deletion(link.entity, link.external_id.clone(), None, true))
         .collect();
-    let planned = plan_items(execution.world, execution.moment, items).await?;
+    let planned = plan_items(execution.world, execution.moment, &[], items).await?;
     let deleted = planned.outcomes.iter().filter(|o| **o == Outcome::Tombstoned).count() as u64;
     let counters = Counters {
         // These records were not fetched, so they are not in the sum.
@@ -111,7 +115,10 @@ async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool,
         ..planned.plan
     };
     match execution.world.store.commit(plan).await {
-        Ok(_) => Ok(true),
+        Ok(committed) => {
+            execution.cancelled |= committed.cancel_requested;
+            Ok(true)
+        }
         Err(StoreError::Stale) => {
             execution.counters = before;
             Ok(false)

@@ -8,7 +8,7 @@ use crate::execution::EngineError;
 use crate::retry::retry_delay;
 use futures_util::future::join;
 use std::sync::Arc;
-use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest, registry};
+use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
 use syncline_core::record::Page;
 use tokio::sync::mpsc;
@@ -42,7 +42,7 @@ impl<'a> Execution<'a> {
         let connection = &self.world.config.connections[&self.task.connection];
         let source = match self.options.pages.take() {
             Some(pages) => Source::Pages(pages),
-            None => Source::Adapter(registry::open(connection, &self.world.base)?),
+            None => Source::Adapter((self.world.open_adapter)(connection, &self.world.base)?),
         };
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);

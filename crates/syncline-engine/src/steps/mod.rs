@@ -42,6 +42,7 @@ pub(crate) struct Execution<'a> {
     live_before: Option<u64>,
     counters: Counters,
     cursor: Cursor,
+    /// A bit for each link that was met, by row number.
     seen: Vec<u8>,
     high_water: Option<i64>,
     phase: &'static str,
@@ -78,6 +79,9 @@ impl Execution<'_> {
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;
+        if self.cancelled {
+            return Ok(complete::Outcome::of(End::Cancelled));
+        }
         Ok(complete::Outcome { read: Some(end), missing, ..complete::Outcome::default() })
     }
 
@@ -111,7 +115,7 @@ impl Execution<'_> {
             percent: self.percent,
             at: self.clock.now(),
             high_water: self.high_water,
-            seen: self.seen.clone(),
+            seen: if self.full { self.seen.clone() } else { Vec::new() },
         }
     }
 

@@ -27,9 +27,10 @@ pub(super) struct Batch {
 pub(super) async fn plan_items(
     world: &World,
     moment: Moment,
+    seen: &[u8],
     items: Vec<Item>,
 ) -> Result<Planned, EngineError> {
-    let mut planner = Planner::new(&world.rules, moment, items);
+    let mut planner = Planner::new(&world.rules, moment, items).having_seen(seen);
     loop {
         let need = planner.need()?;
         if need.is_empty() {
@@ -51,7 +52,7 @@ impl Execution<'_> {
         let page = &work.page;
         let mut batch = Batch::default();
         let (items, origins, passed_over) = self.assemble(page, converted, &mut batch);
-        batch.planned = plan_items(self.world, self.moment, items).await?;
+        batch.planned = plan_items(self.world, self.moment, &self.seen, items).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {

@@ -16,7 +16,7 @@ use syncline_store::StoreError;
 /// How many changed records are followed up in one batch.
 const BATCH: usize = 500;
 
-/// How often values may travel on within one batch: two types whose fields look each other up could go on for
+/// How often values may travel on after one batch: two types whose fields look each other up could go on for
 /// ever; what is left then waits for the next batch.
 const ROUNDS_MAX: usize = 16;
 
@@ -25,11 +25,13 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
         return Ok(());
     }
     for _ in 0..ROUNDS_MAX {
-        let changed = execution.world.store.unsettled(BATCH).await?;
+        let changed = execution.world.store.unsettled(usize::MAX).await?;
         if changed.is_empty() {
             break;
         }
-        while !round(execution, &changed).await? {}
+        for chunk in changed.chunks(BATCH) {
+            while !round(execution, chunk).await? {}
+        }
     }
     Ok(())
 }
@@ -38,11 +40,12 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
 async fn round(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<bool, EngineError> {
     let dependents = dependents(execution, changed).await?;
     let items = items(execution, dependents).await?;
-    let planned = plan_items(execution.world, execution.moment, items).await?;
+    let planned = plan_items(execution.world, execution.moment, &[], items).await?;
     let mut counters = planned.counters;
     (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
     let before = execution.counters;
     execution.counters.add(&counters);
+    execution.wrote |= !planned.plan.changes_nothing();
     let plan = Plan {
         execution: execution.begun.execution,
         settled: changed.to_vec(),
@@ -62,7 +65,7 @@ async fn round(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<bool
     }
 }
 
-/// The records that look up one of the changed ones.
+/// The changed records, whose own looked-up values may be elsewhere now, and those that look one of them up.
 async fn dependents(
     execution: &Execution<'_>,
     changed: &[LinkId],
@@ -73,14 +76,24 @@ async fn dependents(
     let shards: FxHashMap<ShardId, ShardRow> =
         found.shards.into_iter().map(|shard| (shard.id, shard)).collect();
     let mut targets: BTreeSet<(EntityId, CompactString)> = BTreeSet::new();
+    let mut links: BTreeSet<LinkId> = BTreeSet::new();
     for link in &found.links {
+        if has_lookups(execution, link) {
+            links.insert(link.id);
+        }
         targets.insert((link.entity, link.external_id.clone()));
         targets.extend(field_targets(execution, link, shards.get(&link.shard))?);
     }
     let need = Need { dependents: targets.into_iter().collect(), ..Need::default() };
     let found = world.store.read(need).await?;
-    let links: BTreeSet<LinkId> = found.dependents.into_iter().map(|(_, link)| link).collect();
+    links.extend(found.dependents.into_iter().map(|(_, link)| link));
     Ok(links.into_iter().collect())
+}
+
+fn has_lookups(execution: &Execution<'_>, link: &LinkRow) -> bool {
+    let rules = execution.world.rules.entities.get(&link.entity);
+    let conversion = rules.and_then(|rules| rules.conversion.as_ref());
+    conversion.is_some_and(|conversion| !conversion.lookups.is_empty())
 }
 
 /// The field values by which a record is found.
@@ -102,19 +115,7 @@ fn field_targets(
         .layout
         .read_json(json)
         .map_err(|source| PlanError::Image { external_id: link.external_id.to_string(), source })?;
-    let mut targets = Vec::new();
-    for &field in &shard_type.found_by {
-        let name = &shard_type.layout.names()[field];
-        let pseudo = execution.world.entities.iter().find(|(_, known)| {
-            known.connection.is_empty()
-                && known.entity == *name
-                && known.shard_type == shard_type.layout.shard_type
-        });
-        if let (Some((&id, _)), Some(value)) = (pseudo, &image[field]) {
-            targets.push((id, CompactString::new(value.to_plain())));
-        }
-    }
-    Ok(targets)
+    Ok(shard_type.found_as(&image))
 }
 
 /// What the dependents say, with their looked-up values to be found anew.

@@ -1,0 +1,145 @@
+//! A process that dies at any batch border leaves nothing that another one cannot take up.
+
+use crate::bench::{Bench, listening};
+use std::sync::Arc;
+use std::time::Duration;
+use syncline_engine::{Event, Options, Report, execute};
+use syncline_store::Store;
+use syncline_store::execution::Worker;
+
+const CONFIG: &str = r"
+connections:
+  crm:
+    adapter: file
+    entities:
+      person: { path: people.jsonl, key: id, modified: at }
+shard_types:
+  person:
+    fields: { name: text, mail: text, boss: text }
+    matching: { rules: [{ name: mail, compare: [{ field: mail }] }] }
+  firm: { fields: { name: text } }
+conversion_schemas:
+  person:
+    shard_type: person
+    fields:
+      name: { from: name, required: true }
+      mail: mail
+      boss: { lookup: { shard_type: person, from: boss, return: name } }
+    relationships: { under: { shard_type: person, from: boss } }
+    derived: [{ shard_type: firm, key: '{{ firm }}', fields: { name: firm } }]
+    target: { delete_if_removed: true }
+sync_tasks:
+  people: { connection: crm, entity: person, conversion_schema: person, mode: full, batch: { size: 3 } }
+";
+
+fn lines(from: u32, version: u32) -> Vec<String> {
+    let line = |n: u32| match n % 7 {
+        5 => format!(r#"{{"id":"{n}","firm":"f"}}"#),
+        _ => format!(
+            r#"{{"id":"{n}","name":"N{n}.{version}","mail":"m{}","boss":"{}","firm":"f{}"}}"#,
+            n % 6,
+            (n + 3) % 20,
+            n % 4
+        ),
+    };
+    (from..20).map(line).collect()
+}
+
+fn write(bench: &Bench, lines: &[String]) {
+    bench.write("people.jsonl", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+fn dead() -> Worker {
+    let worker = Worker::current();
+    Worker { started: worker.started + 1, ..worker }
+}
+
+/// Runs until `batches` are committed, then dies, with or without having made them durable.
+async fn die_after(bench: &Bench, batches: usize, settled: bool) {
+    let store = Arc::new(bench.store());
+    let world = Arc::new(bench.world_on(store.clone()).await);
+    let (mut options, heard) = listening(Options { worker: dead(), ..Options::default() });
+    let ear = options.on_event.take().unwrap();
+    let (dying, died) = tokio::sync::oneshot::channel();
+    let dying = std::sync::Mutex::new(Some(dying));
+    let count = heard.clone();
+    options.on_event = Some(Arc::new(move |event: &Event| {
+        ear(event);
+        let done = count
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|event| matches!(event, Event::BatchProcessed { .. }))
+            .count();
+        if done == batches
+            && let Some(dying) = dying.lock().unwrap().take()
+        {
+            let _ = dying.send(());
+        }
+    }));
+    tokio::select! {
+        biased;
+        _ = died => {}
+        report = execute(&world, "people", &bench.clock, options) => { report.unwrap(); }
+    }
+    if settled {
+        store.settle().await.unwrap();
+    }
+}
+
+async fn prepared(incremental: bool) -> Bench {
+    let mut bench = Bench::new(CONFIG);
+    if incremental {
+        bench.reconfigure("mode: full", "mode: incremental");
+    }
+    write(&bench, &lines(0, 1));
+    assert_eq!(bench.ok("people").await.fetched, 20);
+    write(&bench, &lines(3, 2));
+    bench
+}
+
+async fn take_up(bench: &Bench) -> Report {
+    let report =
+        bench.run_with("people", Options { worker: Worker::current(), ..Options::default() }).await;
+    assert_eq!(report.status, "success", "{report:?}");
+    report
+}
+
+#[tokio::test]
+async fn taken_up_at_any_batch_border_it_ends_the_same() {
+    for incremental in [false, true] {
+        let whole = prepared(incremental).await;
+        let expected = take_up(&whole).await;
+        assert_eq!(expected.results.deleted, if incremental { 0 } else { 3 });
+        for settled in [false, true] {
+            for batches in 1..=6 {
+                let bench = prepared(incremental).await;
+                die_after(&bench, batches, settled).await;
+                let report = take_up(&bench).await;
+                let when = format!("after {batches}, settled {settled}, incremental {incremental}");
+                assert!(report.resumed, "{when}");
+                assert_eq!(report.results, expected.results, "{when}");
+                assert_eq!(bench.state(), whole.state(), "{when}");
+                assert_eq!(take_up(&bench).await.unchanged, true, "{when}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_alive_is_not_disturbed() {
+    let bench = prepared(false).await;
+    let store = Arc::new(bench.store());
+    let world = Arc::new(bench.world_on(store.clone()).await);
+    let alive = Options { worker: Worker::current(), ..Options::default() };
+    let begun = tokio::time::timeout(
+        Duration::ZERO,
+        execute(&world, "people", &bench.clock, alive.clone()),
+    );
+    drop(begun.await);
+    store.settle().await.unwrap();
+    if bench.number("SELECT count(*) FROM lease") == 1 {
+        let second = execute(&world, "people", &bench.clock, alive).await;
+        assert!(second.unwrap_err().to_string().contains("is running already"));
+    }
+}
