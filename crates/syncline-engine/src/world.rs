@@ -2,6 +2,7 @@
 
 use crate::execution::EngineError;
 use rustc_hash::FxHashMap;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, registry};
@@ -79,10 +80,9 @@ impl World {
             .iter()
             .filter_map(|(task, name)| Some((task.clone(), ids.entities[of_task(name)?])))
             .collect();
-        let json = serde_json::to_string(&config).unwrap_or_default();
         Ok(Self {
             rules: program.bind(&names, &ids, &known),
-            fingerprint: format!("{:032x}", xxhash_rust::xxh3::xxh3_128(json.as_bytes())),
+            fingerprint: fingerprint(&config),
             entities: known.into_iter().map(|(name, id)| (id, name)).collect(),
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
@@ -94,6 +94,24 @@ impl World {
             secrets,
             tasks,
         })
+    }
+
+    /// Names what a task's records are made with: their mapping, and their match rules. Equal texts mean that
+    /// what is stored of unchanged records stands.
+    pub(crate) fn task_fingerprints(&self, task: &str) -> (String, String) {
+        let config = &self.config;
+        let Some(task) = config.sync_tasks.get(task) else { return Default::default() };
+        let schema = config.conversion_schemas.get(&task.conversion_schema);
+        let connection = config.connections.get(&task.connection);
+        let entity = connection.and_then(|connection| connection.entities.get(&task.entity));
+        let derived = schema.iter().flat_map(|schema| &schema.derived).map(|d| &d.shard_type);
+        let types = schema.iter().map(|schema| &schema.shard_type).chain(derived);
+        let types: Vec<_> =
+            types.filter_map(|name| Some((name, config.shard_types.get(name)?))).collect();
+        let fields: Vec<_> = types.iter().map(|(name, of)| (name, &of.fields)).collect();
+        let rules: Vec<_> =
+            types.iter().map(|(name, of)| (name, &of.identity, &of.matching)).collect();
+        (fingerprint(&(schema, entity, fields)), fingerprint(&rules))
     }
 
     /// The text without any secret of the configuration.
@@ -112,4 +130,10 @@ impl World {
             _ => Err(EngineError::UnknownTask(name.to_owned())),
         }
     }
+}
+
+/// Names a part of a configuration by what it says.
+fn fingerprint(part: &impl Serialize) -> String {
+    let json = serde_json::to_string(part).unwrap_or_default();
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(json.as_bytes()))
 }

@@ -68,7 +68,7 @@ impl Adapter for FileAdapter {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             resumes: !self.entities.values().any(|settings| settings.is_stdin()),
-            lists_all: true,
+            lists_all: !self.entities.values().any(|settings| settings.is_stdin()),
             reading_costs_calls: false,
         }
     }

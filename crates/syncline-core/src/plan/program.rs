@@ -25,6 +25,7 @@ struct TaskProgram {
     entity: EntityName,
     schema: String,
     target: TargetFlags,
+    is_timed: bool,
     converter: Converter,
 }
 
@@ -171,6 +172,7 @@ impl Program {
                 system: self.systems.get(&name.connection).copied().unwrap_or(0),
                 shard_type: binding.types[&name.shard_type],
                 target: task.target,
+                is_timed: task.is_timed,
                 conversion,
             };
             for spec in task.converter.derived() {
@@ -192,6 +194,7 @@ impl Program {
                 system: 0,
                 shard_type,
                 target: TargetFlags::default(),
+                is_timed: false,
                 conversion: None,
             });
         }
@@ -274,6 +277,7 @@ fn compile_task(
         },
         schema: task.conversion_schema.clone(),
         target: schema.target,
+        is_timed: entity.modified.is_some(),
         converter,
     })
 }

@@ -49,6 +49,8 @@ pub struct EntityRules {
     pub shard_type: usize,
     /// What may happen to shards.
     pub target: TargetFlags,
+    /// Whether its records say when they changed.
+    pub is_timed: bool,
     /// What its records go through; `None` for derived entities.
     pub conversion: Option<Conversion>,
 }
@@ -77,6 +79,14 @@ pub struct LookupRule {
     pub shard_type: usize,
     /// Index of the field that is taken.
     pub returns: usize,
+}
+
+impl EntityRules {
+    /// When a record counts as changed, in microseconds since 1970: when its system says, or when it was seen to
+    /// be other than before. Where records say when they changed, one that does not is older than all others.
+    pub fn stamp(&self, modified: Option<i64>, observed: i64) -> i64 {
+        modified.unwrap_or(if self.is_timed { 0 } else { observed })
+    }
 }
 
 impl LookupRule {

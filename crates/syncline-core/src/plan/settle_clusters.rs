@@ -283,7 +283,7 @@ impl Writer {
             image,
             hash: touched.hash,
             modified: touched.modified,
-            observed: planner.moment.started,
+            observed: touched.observed,
             execution: planner.moment.execution,
             contributor: touched.contributor.clone(),
             deleted: touched.deleted,
@@ -465,19 +465,20 @@ fn count(counters: &mut Counters, outcome: &Outcome, counts: bool) {
 }
 
 fn member(planner: &mut Planner<'_>, link: LinkId) -> Member {
-    let target = planner.entity(planner.record(link).0).target;
+    let rules = planner.entity(planner.record(link).0);
+    let target = rules.target;
     if let Some(touched) = planner.touched(link) {
         return Member {
             id: link,
             image: touched.image.clone(),
             json: touched.json.clone(),
-            stamp: touched.modified.unwrap_or(planner.moment.started),
+            stamp: rules.stamp(touched.modified, touched.observed),
             stands: !(touched.deleted && target.delete_if_removed),
         };
     }
     let row = &planner.view.links[&link];
     let (stamp, stands) =
-        (row.modified.unwrap_or(row.observed), !(row.deleted && target.delete_if_removed));
+        (rules.stamp(row.modified, row.observed), !(row.deleted && target.delete_if_removed));
     let json = planner.stored_json(link).unwrap_or_else(|_| Arc::from("{}"));
     let image = planner.stored_image(link).unwrap_or_default();
     Member { id: link, image, json, stamp, stands }

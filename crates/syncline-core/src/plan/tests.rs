@@ -87,6 +87,7 @@ impl Shelf {
             execution: super::rows::ExecutionId(execution),
             started: execution * 1_000_000,
             seed: 7,
+            is_replay: false,
         };
         let mut planner = Planner::new(rules, moment, items);
         loop {
@@ -162,6 +163,7 @@ fn rules(yaml_matching: &str) -> Rules {
         system: 0,
         shard_type,
         target: Target::default(),
+        is_timed: true,
         conversion: None,
     };
     let entities =

@@ -51,11 +51,16 @@ impl Execution<'_> {
             metric: self.counters.fetched + work.page.len() as u64,
         });
         let standing = (self.counters, self.high_water);
+        let mut done = Vec::new();
         loop {
-            let batch = self.plan(work).await?;
+            let mut batch = self.plan(work).await?;
             let counters = batch.counters;
+            done.extend(self.letters.met(&mut batch));
             match self.commit_batch(work, batch).await {
                 Ok(()) => {
+                    if !done.is_empty() {
+                        self.world.store.replayed(done, self.begun.execution).await?;
+                    }
                     self.report(work, counters.created, counters.failed);
                     return Ok(());
                 }

@@ -1,6 +1,7 @@
 //! The last step: the ledger is checked, the execution ends, the cursor stands.
 
 use super::delete::Missing;
+use super::standing::Standing;
 use super::{End, Execution};
 use crate::event::Event;
 use crate::execution::{EngineError, Report};
@@ -54,11 +55,7 @@ pub(super) async fn finish(
     let verdict = match outcome {
         // Whoever took over ends the execution; this process has no say any more.
         Err(EngineError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
-        Err(error) => Verdict::new(
-            "failed",
-            error.to_string(),
-            "what was committed before stands; `syncline run` goes on from there",
-        ),
+        Err(error) => Verdict::new("failed", error.to_string(), hint(&error)),
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
@@ -79,7 +76,7 @@ pub(super) async fn finish(
             status: status.to_owned(),
             checkpoint: execution.checkpoint(),
             error: error.clone(),
-            cursor: verdict.cursor,
+            cursor: verdict.cursor.map(|at| Standing::keep(execution.world, &execution.name, at)),
             now,
         })
         .await?;
@@ -116,7 +113,11 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         let verdict = Verdict::new(
             "cancelled",
             format!("stopped after {} records, at a batch border", results.fetched),
-            "`syncline run` goes on from there",
+            if execution.full {
+                "what was committed stands; `syncline run` reads from the start"
+            } else {
+                "`syncline run` goes on from there"
+            },
         );
         return Ok(Verdict { cursor, ..verdict });
     }
@@ -169,6 +170,16 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         _ => Verdict { status: "success", ..Verdict::default() },
     };
     Ok(Verdict { cursor, whole, ..verdict })
+}
+
+/// What to do about an execution that broke.
+fn hint(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::MatchingChanged(_) => {
+            "put the rules back, or fill a new store under the new ones: `--store FILE`"
+        }
+        _ => "what was committed before stands; `syncline run` goes on from there",
+    }
 }
 
 /// What does not add up: an execution whose sums are wrong cannot end in success.

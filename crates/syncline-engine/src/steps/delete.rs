@@ -37,7 +37,7 @@ pub(super) async fn missing(
     execution: &mut Execution<'_>,
     end: &ReadEnd,
 ) -> Result<Missing, EngineError> {
-    if !execution.full || execution.replay {
+    if !execution.full || execution.replay || !execution.lists_all {
         return Ok(Missing::NotAsked);
     }
     if !end.complete {

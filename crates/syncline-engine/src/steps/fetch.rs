@@ -44,6 +44,10 @@ impl<'a> Execution<'a> {
             Some(pages) => Source::Pages(pages),
             None => Source::Adapter((self.world.open_adapter)(connection, &self.world.base)?),
         };
+        self.lists_all = match &source {
+            Source::Adapter(adapter) => adapter.capabilities().lists_all,
+            Source::Pages(_) => false,
+        };
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);
         let (world, entity) = (self.world.clone(), self.entity);
@@ -71,10 +75,10 @@ impl<'a> Execution<'a> {
                 Some(checkpoint.cursor.clone())
             }
             (_, true) => None,
-            (_, false) => self.begun.cursor.clone(),
+            (_, false) => self.standing.cursor.clone(),
         };
         let look_back = i64::try_from(self.task.look_back_s.saturating_mul(1_000_000));
-        let since = self.begun.high_water.filter(|_| !self.full);
+        let since = self.standing.high_water.filter(|_| !self.full);
         let changed_since = self.task.cursor_field.as_ref().zip(since).map(|(field, mark)| {
             let at_least = mark.saturating_sub(look_back.unwrap_or(i64::MAX));
             ChangedSince { field: field.clone(), at_least }

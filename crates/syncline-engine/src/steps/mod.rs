@@ -4,8 +4,10 @@ mod commit;
 mod complete;
 mod delete;
 mod fetch;
+mod letters;
 mod plan;
 mod settle;
+mod standing;
 mod transform;
 mod trigger;
 
@@ -39,6 +41,11 @@ pub(crate) struct Execution<'a> {
     full: bool,
     /// Whether records were handed in, instead of read.
     replay: bool,
+    /// Whether a complete read names every record there is.
+    lists_all: bool,
+    standing: standing::Standing,
+    /// Dead letters that were on the task's list before.
+    letters: letters::Letters,
     live_before: Option<u64>,
     counters: Counters,
     cursor: Cursor,
@@ -76,9 +83,13 @@ pub(crate) async fn run(
 
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
+        self.standing = standing::Standing::of(self.world, &self.name, &self.begun)?;
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;
+        if end.complete && !self.replay && (self.full || end.restarted) {
+            self.close_lines().await?;
+        }
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }

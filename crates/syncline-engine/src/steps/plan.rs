@@ -21,6 +21,8 @@ pub(super) struct Batch {
     pub(super) dead_letters: Vec<DeadLetter>,
     /// Links of records that are at the source, whatever became of them here.
     pub(super) seen: Vec<LinkId>,
+    /// The external ids of its records, of those that were refused too.
+    pub(super) external_ids: Vec<CompactString>,
 }
 
 /// Asks the store for what the items need, round by round, and makes the plan.
@@ -101,6 +103,7 @@ impl Execution<'_> {
         batch.counters.failed = page.rejected.len() as u64;
         for (index, record) in converted.into_iter().enumerate() {
             let Converted { external_id, modified, outcome, .. } = record;
+            batch.external_ids.push(external_id.clone());
             match (outcome, &rules.conversion) {
                 (Conversion::Mapped(mapped), Some(conversion)) => {
                     let id = external_id.clone();

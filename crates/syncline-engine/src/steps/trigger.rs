@@ -1,6 +1,8 @@
 //! The first step: takes the task's lease, and finds out where to begin.
 
 use super::Execution;
+use super::letters::Letters;
+use super::standing::Standing;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::{EngineError, Options};
@@ -42,6 +44,7 @@ pub(super) async fn begin<'a>(
         Some(_) => None,
         None => Some(world.store.live_links(entity).await?),
     };
+    let letters = Letters::open(world, task_name).await?;
     let resumed = begun.resumed.clone().unwrap_or_default();
     let execution = Execution {
         world,
@@ -53,11 +56,15 @@ pub(super) async fn begin<'a>(
             execution: begun.execution,
             started: begun.started,
             seed: options.seed ^ begun.execution.0.cast_unsigned(),
+            is_replay: options.pages.is_some(),
         },
         taken_up: now,
         taken_up_at: resumed.counters.fetched,
         full,
         replay: options.pages.is_some(),
+        lists_all: false,
+        standing: Standing::default(),
+        letters,
         live_before,
         counters: resumed.counters,
         cursor: resumed.cursor,

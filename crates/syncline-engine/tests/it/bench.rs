@@ -77,7 +77,9 @@ impl Bench {
         let loaded = load(vec![file], &|_| Err("no reference".into()), &["file"])
             .unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let program = Program::compile(&loaded.config).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        World::open(loaded.config, program, self.dir.path(), store).await.unwrap()
+        World::open(loaded.config, program, self.dir.path(), store, loaded.secrets.clone())
+            .await
+            .unwrap()
     }
 
     /// Runs a task in what might be a process of its own, and checks that its ledger adds up.

@@ -122,7 +122,7 @@ fn survivors(
             let name = &names[index];
             Source {
                 image: &images[index],
-                stamp: link.modified.unwrap_or(link.observed),
+                stamp: rules.map_or(link.observed, |r| r.stamp(link.modified, link.observed)),
                 priority: rules.map_or(0, |rules| rules.priority),
                 name: (&name.connection, &name.entity, &link.external_id),
             }

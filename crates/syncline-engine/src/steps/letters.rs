@@ -1,0 +1,85 @@
+//! Dead letters of earlier runs leave the list when their record comes again, whatever becomes of it then.
+
+use super::Execution;
+use super::plan::Batch;
+use crate::execution::EngineError;
+use crate::world::World;
+use rustc_hash::FxHashMap;
+use syncline_core::plan::writes::DeadLetter;
+use syncline_store::query::DeadLetterFilter;
+
+/// How many letters of a task are looked at: more than that are left for a person.
+const LETTERS_MAX: usize = 100_000;
+
+/// The letters that were on a task's list when an execution began.
+#[derive(Default)]
+pub(super) struct Letters(FxHashMap<Subject, Vec<(i64, DeadLetter)>>);
+
+/// What a letter is about: a record, or a line that is none.
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Record(String),
+    Line(String, u64),
+}
+
+impl Subject {
+    fn of(letter: &DeadLetter) -> Self {
+        match &letter.external_id {
+            Some(external_id) => Self::Record(external_id.clone()),
+            None => Self::Line(letter.source.clone(), letter.line),
+        }
+    }
+}
+
+impl Letters {
+    /// The open letters of a task.
+    pub(super) async fn open(world: &World, task: &str) -> Result<Self, EngineError> {
+        let filter = DeadLetterFilter {
+            task: Some(task.to_owned()),
+            limit: LETTERS_MAX,
+            ..DeadLetterFilter::default()
+        };
+        let mut letters = Self::default();
+        for row in world.store.dead_letters(filter).await? {
+            letters.0.entry(Subject::of(&row.letter)).or_default().push((row.id, row.letter));
+        }
+        Ok(letters)
+    }
+
+    /// Takes out the letters of the records and lines that a batch brought again, and returns those that have
+    /// had their day. A letter that says what is on the list already is taken out of the batch instead.
+    pub(super) fn met(&mut self, batch: &mut Batch) -> Vec<i64> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let mut done = Vec::new();
+        batch.dead_letters.retain(|letter| {
+            let old = self.0.remove(&Subject::of(letter)).unwrap_or_default();
+            let same = |old: &DeadLetter| {
+                (&old.problem, &old.payload, old.line)
+                    == (&letter.problem, &letter.payload, letter.line)
+            };
+            let standing = old.iter().find(|(_, old)| same(old)).map(|(id, _)| *id);
+            done.extend(old.iter().map(|(id, _)| *id).filter(|id| Some(*id) != standing));
+            standing.is_none()
+        });
+        for external_id in &batch.external_ids {
+            let old = self.0.remove(&Subject::Record(external_id.to_string()));
+            done.extend(old.into_iter().flatten().map(|(id, _)| id));
+        }
+        done
+    }
+}
+
+impl Execution<'_> {
+    /// After a read of everything: what could not be read before, and did not come again, is not there.
+    pub(super) async fn close_lines(&mut self) -> Result<(), EngineError> {
+        let left = std::mem::take(&mut self.letters.0).into_iter();
+        let lines = left.filter(|(subject, _)| matches!(subject, Subject::Line(..)));
+        let ids: Vec<i64> = lines.flat_map(|(_, old)| old).map(|(id, _)| id).collect();
+        if !ids.is_empty() {
+            self.world.store.replayed(ids, self.begun.execution).await?;
+        }
+        Ok(())
+    }
+}
