@@ -76,6 +76,8 @@ pub(crate) async fn run(
 
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
+        // What a process that died had left to do comes first, as it would have.
+        settle::run(self).await?;
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;

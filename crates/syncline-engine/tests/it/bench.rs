@@ -64,7 +64,6 @@ impl Bench {
         writeln!(file, "{line}").unwrap();
     }
 
-
     pub(crate) fn database(&self) -> Connection {
         Connection::open(self.dir.path().join("syncline.db")).unwrap()
     }
