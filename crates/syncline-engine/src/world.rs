@@ -4,16 +4,21 @@ use crate::execution::EngineError;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use syncline_adapters::{Adapter, AdapterError, registry};
-use syncline_core::config::model::{Config, Connection, SyncTask};
+use syncline_core::config::model::{Config, SyncTask};
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
 use syncline_core::plan::rules::Rules;
 use syncline_store::{Catalog, Store};
 
 /// Opens the adapter of a connection; relative paths start from the folder.
-pub type OpenAdapter =
-    Arc<dyn Fn(&Connection, &Path) -> Result<Arc<dyn Adapter>, AdapterError> + Send + Sync>;
+pub type OpenAdapter = Arc<
+    dyn Fn(
+            &syncline_core::config::model::Connection,
+            &Path,
+        ) -> Result<Arc<dyn syncline_adapters::Adapter>, syncline_adapters::AdapterError>
+        + Send
+        + Sync,
+>;
 
 /// A configuration, compiled and bound to the row numbers of a store.
 pub struct World {
@@ -21,6 +26,9 @@ pub struct World {
     pub config: Config,
     /// The folder that relative paths start from.
     pub base: PathBuf,
+    /// How connections are opened: [`syncline_adapters::registry::open`], unless somebody puts another
+    /// way here.
+    pub open_adapter: OpenAdapter,
     /// Where shards are kept.
     pub store: Arc<dyn Store>,
     /// The compiled rules.
@@ -35,8 +43,6 @@ pub struct World {
     pub shard_types: FxHashMap<TypeId, String>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
-    /// How connections are opened: [`registry::open`], unless somebody puts another way here.
-    pub open_adapter: OpenAdapter,
     tasks: FxHashMap<String, EntityId>,
 }
 
@@ -84,7 +90,7 @@ impl World {
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
             base: base.to_owned(),
-            open_adapter: Arc::new(registry::open),
+            open_adapter: Arc::new(syncline_adapters::registry::open),
             config,
             store,
             tenant,

@@ -52,8 +52,13 @@ impl Execution<'_> {
         let page = &work.page;
         let mut batch = Batch::default();
         let (items, origins, passed_over) = self.assemble(page, converted, &mut batch);
-        batch.planned = plan_items(self.world, self.moment, &self.seen, items).await?;
-        for (outcome, origin) in batch.planned.outcomes.iter().zip(origins) {
+        batch.planned = plan_items(self.world, self.moment, &self.met, items).await?;
+        for ((outcome, link), origin) in
+            batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
+        {
+            if origin.is_some() {
+                batch.seen.extend(link);
+            }
             if let (Outcome::Invalid(error), Some((index, external_id))) = (outcome, origin) {
                 let errors = std::slice::from_ref(error);
                 let letter = self.refused(page, index, external_id, errors);
@@ -61,11 +66,11 @@ impl Execution<'_> {
             }
         }
         batch.counters.add(&batch.planned.counters);
-        batch.seen.extend(batch.planned.links.iter().flatten());
         if self.full && !passed_over.is_empty() {
             let need = Need { records: passed_over, ..Need::default() };
             let found = self.world.store.read(need).await?;
-            batch.seen.extend(found.links.into_iter().map(|link| link.id));
+            let live = found.links.into_iter().filter(|link| !link.deleted);
+            batch.seen.extend(live.map(|link| link.id));
         }
         Ok(batch)
     }
