@@ -1,11 +1,13 @@
 //! The one place where conversion, matching and survivorship meet: a batch and a view become a plan.
 
 mod blocks;
+mod lookup;
 pub mod planner;
 pub mod program;
 pub mod rows;
 pub mod rules;
 mod settle_clusters;
+mod touch;
 pub mod view;
 pub mod writes;
 

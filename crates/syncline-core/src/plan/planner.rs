@@ -6,14 +6,13 @@
 use super::rows::{
     EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
-use super::rules::{Content, EntityRules, Item, LookupRule, Rules, TypeRules};
+use super::rules::{EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
-use super::{blocks::Pairs, settle_clusters};
+use super::{blocks::Pairs, lookup::wanted, settle_clusters};
 use crate::convert::FieldError;
 use crate::matching::BlockKey;
 use crate::shard::Image;
-use crate::value::Value;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -98,9 +97,9 @@ pub struct Planner<'a> {
     /// Links of deleted records that are there again.
     pub(super) revived: Vec<LinkId>,
     /// Bits of the links that this execution met in earlier batches, by row number, lowest bit first.
-    seen: &'a [u8],
+    pub(super) seen: &'a [u8],
     /// Links that it met in this batch.
-    met: FxHashSet<LinkId>,
+    pub(super) met: FxHashSet<LinkId>,
     stage: Stage,
 }
 
@@ -320,60 +319,6 @@ impl<'a> Planner<'a> {
         need
     }
 
-    fn need_lookups(&mut self) -> Need {
-        let mut need = Need::default();
-        for item in &self.items {
-            for (rule, wanted) in wanted(self.rules, item) {
-                match rule.key(wanted) {
-                    Some(key) => {
-                        need.links.extend(self.view.members.get(&key).into_iter().flatten())
-                    }
-                    None => {
-                        need.links.extend(self.view.by_record.get(&(rule.entity, wanted.clone())))
-                    }
-                }
-            }
-        }
-        need.links.sort_unstable();
-        need.links.dedup();
-        need
-    }
-
-    /// The value that a lookup finds: of the live record first in order of entity and external id.
-    fn look_up(
-        &self,
-        rule: &LookupRule,
-        wanted: &CompactString,
-    ) -> Result<Option<Value>, PlanError> {
-        let found = match rule.key(wanted) {
-            Some(key) => self
-                .view
-                .members
-                .get(&key)
-                .into_iter()
-                .flatten()
-                .filter_map(|id| self.view.links.get(id))
-                .filter(|link| !link.deleted)
-                .min_by_key(|link| (link.entity, &link.external_id)),
-            None => self
-                .view
-                .by_record
-                .get(&(rule.entity, wanted.clone()))
-                .and_then(|id| self.view.links.get(id))
-                .filter(|link| !link.deleted),
-        };
-        let Some((link, shard)) = found.and_then(|l| Some((l, self.view.shards.get(&l.shard)?)))
-        else {
-            return Ok(None);
-        };
-        let layout = &self.rules.types[rule.shard_type].layout;
-        let mut image = layout.read_json(&shard.data).map_err(|source| PlanError::Image {
-            external_id: link.external_id.to_string(),
-            source,
-        })?;
-        Ok(image[rule.returns].take())
-    }
-
     fn touch_all(&mut self) -> Result<Need, PlanError> {
         let mut items = std::mem::take(&mut self.items);
         let refused = self.resolve_all(&mut items)?;
@@ -394,230 +339,6 @@ impl<'a> Planner<'a> {
         sort_keys(&mut need.keys);
         need.keys.retain(|key| !self.view.asked.contains(key));
         Ok(need)
-    }
-
-    /// Fills in what the items look up; tells for each whether it is refused. What is derived of a refused
-    /// record is refused with it.
-    fn resolve_all(&self, items: &mut [Item]) -> Result<Vec<Option<FieldError>>, PlanError> {
-        let mut refused = vec![None; items.len()];
-        for index in 0..items.len() {
-            let Some(error) = self.resolve_lookups(&mut items[index])? else { continue };
-            let of_record =
-                |item: &&Item| item.contributor.as_ref() == Some(&items[index].external_id);
-            let derived = items[..index].iter().rev().take_while(of_record).count();
-            refused[index - derived..=index].fill(Some(error));
-        }
-        Ok(refused)
-    }
-
-    fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
-        let Some(conversion) = &self.entity(item.entity).conversion else { return Ok(None) };
-        let Content::Image { image, lookups, .. } = &mut item.content else { return Ok(None) };
-        for (index, rule) in conversion.lookups.iter().enumerate() {
-            let found = match lookups.get(index) {
-                Some(Some(wanted)) => self.look_up(rule, wanted)?,
-                _ => None,
-            };
-            if let Err(error) = conversion.converter.finish_lookup(index, found.as_ref(), image) {
-                return Ok(Some(error));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Holds an item against what is known of its record, and marks the link where something changed.
-    fn touch(&mut self, item: Item) -> Fate {
-        let record = (item.entity, item.external_id.clone());
-        let known = self.view.by_record.get(&record).copied();
-        let target = self.entity(item.entity).target;
-        let Content::Image { image, edges, .. } = item.content else {
-            return self.touch_deleted(known, item.modified);
-        };
-        let json = self.type_of(item.entity).layout.to_json(&image);
-        let hash = image_hash(&json, &edges);
-        let said = Said { image: Arc::new(image), json: json.into(), hash, edges };
-        let Some(id) = known else {
-            let id = LinkId(self.view.next_link);
-            self.view.next_link += 1;
-            self.view.by_record.insert(record, id);
-            return self.add_touched(
-                id,
-                true,
-                item.entity,
-                item.external_id,
-                item.modified,
-                item.contributor,
-                said,
-            );
-        };
-        let now = self.state(id);
-        self.met.insert(id);
-        let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment.started);
-        if now.hash == hash && !now.deleted {
-            let is_news = now.contributor != item.contributor || item.modified > now.modified;
-            if later && is_news && (item.contributor.is_some() || target.update_if_exists) {
-                return self.restamp(
-                    id,
-                    &item.external_id,
-                    item.entity,
-                    item.modified,
-                    item.contributor,
-                    said,
-                );
-            }
-            return Fate::Known(Outcome::Unchanged, Some(id));
-        }
-        if !later {
-            return Fate::Known(Outcome::Unchanged, Some(id));
-        }
-        if !target.update_if_exists {
-            return Fate::Known(Outcome::Filtered, Some(id));
-        }
-        if now.deleted && item.counts {
-            self.revived.push(id);
-        }
-        self.add_touched(
-            id,
-            false,
-            item.entity,
-            item.external_id,
-            item.modified,
-            item.contributor,
-            said,
-        )
-    }
-
-    fn touch_deleted(&mut self, known: Option<LinkId>, modified: Option<i64>) -> Fate {
-        let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
-        let now = self.state(id);
-        self.met.insert(id);
-        if now.deleted || !now.accepts(modified, None, self.moment.started) {
-            return Fate::Known(Outcome::Unchanged, Some(id));
-        }
-        let modified = modified.or(now.modified);
-        if let Some(&index) = self.touched_of.get(&id) {
-            (self.touched[index].deleted, self.touched[index].modified) = (true, modified);
-            return Fate::Known(Outcome::Tombstoned, Some(id));
-        }
-        let row = &self.view.links[&id];
-        // The image of a deleted record is not said again: it is taken from the store in the next round.
-        let touched = Touched {
-            id,
-            is_new: false,
-            entity: row.entity,
-            external_id: row.external_id.clone(),
-            modified,
-            contributor: row.contributor.clone(),
-            deleted: true,
-            image: Arc::default(),
-            json: Arc::from(""),
-            hash: row.hash,
-            edges: None,
-            keys: Vec::new(),
-            keys_old: Vec::new(),
-            said: false,
-        };
-        Fate::Touched(self.push_touched(touched))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "an item taken apart, and its link")]
-    fn add_touched(
-        &mut self,
-        id: LinkId,
-        is_new: bool,
-        entity: EntityId,
-        external_id: CompactString,
-        modified: Option<i64>,
-        contributor: Option<CompactString>,
-        said: Said,
-    ) -> Fate {
-        let mut keys = Vec::new();
-        self.type_of(entity).matcher.keys(&said.image, &mut keys);
-        if let Some(&index) = self.touched_of.get(&id) {
-            let touched = &mut self.touched[index];
-            (touched.modified, touched.contributor) = (modified, contributor);
-            (touched.image, touched.json, touched.hash) = (said.image, said.json, said.hash);
-            (touched.edges, touched.keys) = (Some(said.edges), keys);
-            touched.deleted = false;
-            return Fate::Known(Outcome::Updated, Some(id));
-        }
-        let touched = Touched {
-            id,
-            is_new,
-            entity,
-            external_id,
-            modified,
-            contributor,
-            deleted: false,
-            image: said.image,
-            json: said.json,
-            hash: said.hash,
-            edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
-            keys,
-            keys_old: Vec::new(),
-            said: true,
-        };
-        Fate::Touched(self.push_touched(touched))
-    }
-
-    fn push_touched(&mut self, touched: Touched) -> usize {
-        self.restamped.remove(&touched.id);
-        self.touched_of.insert(touched.id, self.touched.len());
-        self.touched.push(touched);
-        self.touched.len() - 1
-    }
-
-    /// A record says the same at a later time; a shared derived record, on the word of another contributor.
-    fn restamp(
-        &mut self,
-        id: LinkId,
-        external_id: &CompactString,
-        entity: EntityId,
-        modified: Option<i64>,
-        contributor: Option<CompactString>,
-        said: Said,
-    ) -> Fate {
-        if let Some(&index) = self.touched_of.get(&id) {
-            let touched = &mut self.touched[index];
-            (touched.modified, touched.contributor) = (modified, contributor);
-            return Fate::Known(Outcome::Unchanged, Some(id));
-        }
-        if !self.type_of(entity).matcher.is_empty() {
-            // Stamps take part in survivorship, so the cluster is looked at again.
-            self.add_touched(id, false, entity, external_id.clone(), modified, contributor, said);
-            return Fate::Known(Outcome::Unchanged, Some(id));
-        }
-        let row = self.restamped.entry(id).or_insert_with(|| self.view.links[&id].clone());
-        (row.modified, row.contributor) = (modified, contributor);
-        Fate::Known(Outcome::Unchanged, Some(id))
-    }
-
-    fn state(&self, id: LinkId) -> State {
-        if let Some(&index) = self.touched_of.get(&id) {
-            let touched = &self.touched[index];
-            return State {
-                hash: touched.hash,
-                deleted: touched.deleted,
-                modified: touched.modified,
-                contributor: touched.contributor.clone(),
-                observed: self.moment.started,
-            };
-        }
-        let row = self.restamped.get(&id).unwrap_or_else(|| &self.view.links[&id]);
-        State {
-            hash: row.hash,
-            deleted: row.deleted,
-            modified: row.modified,
-            contributor: row.contributor.clone(),
-            observed: if self.has_met(id) { self.moment.started } else { row.observed },
-        }
-    }
-
-    /// Whether this execution has met the record before.
-    fn has_met(&self, id: LinkId) -> bool {
-        let bit = usize::try_from(id.0).unwrap_or(usize::MAX);
-        let is_seen = self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0);
-        is_seen || self.met.contains(&id)
     }
 
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
@@ -672,72 +393,7 @@ impl Stage {
     }
 }
 
-struct Said {
-    image: Arc<Image>,
-    json: Arc<str>,
-    hash: u128,
-    edges: Vec<EdgeTarget>,
-}
-
-/// What is known of a record at some point of the batch.
-struct State {
-    hash: u128,
-    deleted: bool,
-    modified: Option<i64>,
-    contributor: Option<CompactString>,
-    observed: i64,
-}
-
-impl State {
-    /// Whether what `contributor` said at `modified` stands against what is known.
-    ///
-    /// Of several contributors the latest one stands, then the first in order of external id. Of several
-    /// versions of one record in one execution the latest one stands, then the one read last.
-    fn accepts(
-        &self,
-        modified: Option<i64>,
-        contributor: Option<&CompactString>,
-        now: i64,
-    ) -> bool {
-        match (&self.contributor, contributor) {
-            (Some(known), Some(new)) if known != new => {
-                (modified, std::cmp::Reverse(new)) > (self.modified, std::cmp::Reverse(known))
-            }
-            _ => !(self.observed == now && modified.is_some() && modified < self.modified),
-        }
-    }
-}
-
-fn wanted<'r, 'i>(
-    rules: &'r Rules,
-    item: &'i Item,
-) -> impl Iterator<Item = (&'r LookupRule, &'i CompactString)> {
-    let lookups = match &item.content {
-        Content::Image { lookups, .. } => lookups.as_slice(),
-        Content::Deleted => &[],
-    };
-    let conversion = rules.entities[&item.entity].conversion.as_ref();
-    let known = conversion.map_or(&[][..], |conversion| conversion.lookups.as_slice());
-    known.iter().zip(lookups).filter_map(|(rule, wanted)| Some((rule, wanted.as_ref()?)))
-}
-
 fn sort_keys(keys: &mut Vec<u64>) {
     keys.sort_unstable();
     keys.dedup();
-}
-
-/// Names what a record says: its fields and where it points.
-fn image_hash(json: &str, edges: &[EdgeTarget]) -> u128 {
-    if edges.is_empty() {
-        return xxhash_rust::xxh3::xxh3_128(json.as_bytes());
-    }
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(json.as_bytes());
-    for edge in edges {
-        hasher.update(&edge.kind.0.to_le_bytes());
-        hasher.update(&edge.entity.0.to_le_bytes());
-        hasher.update(edge.target.as_bytes());
-        hasher.update(&[0]);
-    }
-    hasher.digest128()
 }

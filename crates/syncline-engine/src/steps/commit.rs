@@ -84,6 +84,9 @@ impl Execution<'_> {
             for link in batch.seen {
                 self.see(link);
             }
+            for link in batch.gone {
+                self.unsee(link);
+            }
         }
         if let Some(progress) = work.page.progress {
             self.advance("saving", 30.0 + 60.0 * progress.clamp(0.0, 1.0));

@@ -102,6 +102,14 @@ impl Execution<'_> {
         mark(&mut self.seen, link);
     }
 
+    /// Takes back that a link was seen: the same read said later that its record is gone.
+    fn unsee(&mut self, link: LinkId) {
+        let bit = usize::try_from(link.0).unwrap_or(usize::MAX);
+        if let Some(byte) = self.seen.get_mut(bit / 8) {
+            *byte &= !(1 << (bit % 8));
+        }
+    }
+
     fn has_seen(&self, link: LinkId) -> bool {
         let Ok(bit) = usize::try_from(link.0) else { return false };
         self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)

@@ -5,6 +5,7 @@ use super::transform::{Work, convert};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 use syncline_core::convert::{Converted, FieldError, Outcome as Conversion};
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId};
@@ -21,6 +22,8 @@ pub(super) struct Batch {
     pub(super) dead_letters: Vec<DeadLetter>,
     /// Links of records that are at the source, whatever became of them here.
     pub(super) seen: Vec<LinkId>,
+    /// Of these: said to be gone later in the batch.
+    pub(super) gone: FxHashSet<LinkId>,
 }
 
 /// Asks the store for what the items need, round by round, and makes the plan.
@@ -65,6 +68,7 @@ impl Execution<'_> {
                 batch.dead_letters.push(letter);
             }
         }
+        batch.gone = gone(&batch.planned);
         batch.counters.add(&batch.planned.counters);
         if self.full && !passed_over.is_empty() {
             let need = Need { records: passed_over, ..Need::default() };
@@ -150,6 +154,23 @@ impl Execution<'_> {
             payload: record_json(page.shape.names(), &record.cells),
         }
     }
+}
+
+/// The links that the batch leaves deleted: of each record, the last word counts.
+fn gone(planned: &Planned) -> FxHashSet<LinkId> {
+    let mut gone = FxHashSet::default();
+    for (outcome, link) in planned.outcomes.iter().zip(&planned.links) {
+        match (outcome, link) {
+            (Outcome::Tombstoned, Some(link)) => {
+                gone.insert(*link);
+            }
+            (Outcome::Created | Outcome::Merged | Outcome::Updated, Some(link)) => {
+                gone.remove(link);
+            }
+            _ => {}
+        }
+    }
+    gone
 }
 
 /// Says that a record is gone.

@@ -1,0 +1,110 @@
+//! Values that records take from other shards.
+
+use super::planner::{PlanError, Planner};
+use super::rules::{Content, Item, LookupRule, Rules};
+use super::view::Need;
+use crate::convert::FieldError;
+use crate::value::Value;
+use compact_str::CompactString;
+
+impl Planner<'_> {
+    pub(super) fn need_lookups(&mut self) -> Need {
+        let mut need = Need::default();
+        for item in &self.items {
+            for (rule, wanted) in wanted(self.rules, item) {
+                match rule.key(wanted) {
+                    Some(key) => {
+                        need.links.extend(self.view.members.get(&key).into_iter().flatten())
+                    }
+                    None => {
+                        need.links.extend(self.view.by_record.get(&(rule.entity, wanted.clone())))
+                    }
+                }
+            }
+        }
+        need.links.sort_unstable();
+        need.links.dedup();
+        need
+    }
+
+    /// The value that a lookup finds: of the live record first in order of entity and external id.
+    fn look_up(
+        &self,
+        rule: &LookupRule,
+        wanted: &CompactString,
+    ) -> Result<Option<Value>, PlanError> {
+        let found = match rule.key(wanted) {
+            Some(key) => self
+                .view
+                .members
+                .get(&key)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| self.view.links.get(id))
+                .filter(|link| !link.deleted)
+                .min_by_key(|link| (link.entity, &link.external_id)),
+            None => self
+                .view
+                .by_record
+                .get(&(rule.entity, wanted.clone()))
+                .and_then(|id| self.view.links.get(id))
+                .filter(|link| !link.deleted),
+        };
+        let Some((link, shard)) = found.and_then(|l| Some((l, self.view.shards.get(&l.shard)?)))
+        else {
+            return Ok(None);
+        };
+        let layout = &self.rules.types[rule.shard_type].layout;
+        let mut image = layout.read_json(&shard.data).map_err(|source| PlanError::Image {
+            external_id: link.external_id.to_string(),
+            source,
+        })?;
+        Ok(image[rule.returns].take())
+    }
+
+    /// Fills in what the items look up; tells for each whether it is refused. What is derived of a refused
+    /// record is refused with it.
+    pub(super) fn resolve_all(
+        &self,
+        items: &mut [Item],
+    ) -> Result<Vec<Option<FieldError>>, PlanError> {
+        let mut refused = vec![None; items.len()];
+        for index in 0..items.len() {
+            let Some(error) = self.resolve_lookups(&mut items[index])? else { continue };
+            let of_record =
+                |item: &&Item| item.contributor.as_ref() == Some(&items[index].external_id);
+            let derived = items[..index].iter().rev().take_while(of_record).count();
+            refused[index - derived..=index].fill(Some(error));
+        }
+        Ok(refused)
+    }
+
+    fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
+        let Some(conversion) = &self.entity(item.entity).conversion else { return Ok(None) };
+        let Content::Image { image, lookups, .. } = &mut item.content else { return Ok(None) };
+        for (index, rule) in conversion.lookups.iter().enumerate() {
+            let found = match lookups.get(index) {
+                Some(Some(wanted)) => self.look_up(rule, wanted)?,
+                _ => None,
+            };
+            if let Err(error) = conversion.converter.finish_lookup(index, found.as_ref(), image) {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What an item looks up, with the rule of each.
+pub(super) fn wanted<'r, 'i>(
+    rules: &'r Rules,
+    item: &'i Item,
+) -> impl Iterator<Item = (&'r LookupRule, &'i CompactString)> {
+    let lookups = match &item.content {
+        Content::Image { lookups, .. } => lookups.as_slice(),
+        Content::Deleted => &[],
+    };
+    let conversion = rules.entities[&item.entity].conversion.as_ref();
+    let known = conversion.map_or(&[][..], |conversion| conversion.lookups.as_slice());
+    known.iter().zip(lookups).filter_map(|(rule, wanted)| Some((rule, wanted.as_ref()?)))
+}

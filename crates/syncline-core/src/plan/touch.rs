@@ -1,0 +1,259 @@
+//! What each item says, held against what is known of its record.
+
+use super::planner::{Fate, Outcome, Planner, Touched};
+use super::rows::{EdgeTarget, EntityId, LinkId};
+use super::rules::{Content, Item};
+use crate::shard::Image;
+use compact_str::CompactString;
+use std::sync::Arc;
+
+impl Planner<'_> {
+    /// Holds an item against what is known of its record, and marks the link where something changed.
+    pub(super) fn touch(&mut self, item: Item) -> Fate {
+        let record = (item.entity, item.external_id.clone());
+        let known = self.view.by_record.get(&record).copied();
+        let target = self.entity(item.entity).target;
+        let Content::Image { image, edges, .. } = item.content else {
+            return self.touch_deleted(known, item.modified);
+        };
+        let json = self.type_of(item.entity).layout.to_json(&image);
+        let hash = image_hash(&json, &edges);
+        let said = Said { image: Arc::new(image), json: json.into(), hash, edges };
+        let Some(id) = known else {
+            let id = LinkId(self.view.next_link);
+            self.view.next_link += 1;
+            self.view.by_record.insert(record, id);
+            return self.add_touched(
+                id,
+                true,
+                item.entity,
+                item.external_id,
+                item.modified,
+                item.contributor,
+                said,
+            );
+        };
+        let now = self.state(id);
+        self.met.insert(id);
+        let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment.started);
+        if now.hash == hash && !now.deleted {
+            let is_news = now.contributor != item.contributor || item.modified > now.modified;
+            if later && is_news && (item.contributor.is_some() || target.update_if_exists) {
+                return self.restamp(
+                    id,
+                    &item.external_id,
+                    item.entity,
+                    item.modified,
+                    item.contributor,
+                    said,
+                );
+            }
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        // A deleted record stays so on the word of an older version: it is not among those that are there.
+        let there = (!now.deleted).then_some(id);
+        if !later {
+            return Fate::Known(Outcome::Unchanged, there);
+        }
+        if !target.update_if_exists {
+            return Fate::Known(Outcome::Filtered, there);
+        }
+        if now.deleted && item.counts {
+            self.revived.push(id);
+        }
+        self.add_touched(
+            id,
+            false,
+            item.entity,
+            item.external_id,
+            item.modified,
+            item.contributor,
+            said,
+        )
+    }
+
+    fn touch_deleted(&mut self, known: Option<LinkId>, modified: Option<i64>) -> Fate {
+        let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
+        let now = self.state(id);
+        self.met.insert(id);
+        if now.deleted || !now.accepts(modified, None, self.moment.started) {
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        let modified = modified.or(now.modified);
+        if let Some(&index) = self.touched_of.get(&id) {
+            (self.touched[index].deleted, self.touched[index].modified) = (true, modified);
+            return Fate::Known(Outcome::Tombstoned, Some(id));
+        }
+        let row = &self.view.links[&id];
+        // The image of a deleted record is not said again: it is taken from the store in the next round.
+        let touched = Touched {
+            id,
+            is_new: false,
+            entity: row.entity,
+            external_id: row.external_id.clone(),
+            modified,
+            contributor: row.contributor.clone(),
+            deleted: true,
+            image: Arc::default(),
+            json: Arc::from(""),
+            hash: row.hash,
+            edges: None,
+            keys: Vec::new(),
+            keys_old: Vec::new(),
+            said: false,
+        };
+        Fate::Touched(self.push_touched(touched))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an item taken apart, and its link")]
+    fn add_touched(
+        &mut self,
+        id: LinkId,
+        is_new: bool,
+        entity: EntityId,
+        external_id: CompactString,
+        modified: Option<i64>,
+        contributor: Option<CompactString>,
+        said: Said,
+    ) -> Fate {
+        let mut keys = Vec::new();
+        self.type_of(entity).matcher.keys(&said.image, &mut keys);
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &mut self.touched[index];
+            (touched.modified, touched.contributor) = (modified, contributor);
+            (touched.image, touched.json, touched.hash) = (said.image, said.json, said.hash);
+            (touched.edges, touched.keys) = (Some(said.edges), keys);
+            touched.deleted = false;
+            return Fate::Known(Outcome::Updated, Some(id));
+        }
+        let touched = Touched {
+            id,
+            is_new,
+            entity,
+            external_id,
+            modified,
+            contributor,
+            deleted: false,
+            image: said.image,
+            json: said.json,
+            hash: said.hash,
+            edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
+            keys,
+            keys_old: Vec::new(),
+            said: true,
+        };
+        Fate::Touched(self.push_touched(touched))
+    }
+
+    fn push_touched(&mut self, touched: Touched) -> usize {
+        self.restamped.remove(&touched.id);
+        self.touched_of.insert(touched.id, self.touched.len());
+        self.touched.push(touched);
+        self.touched.len() - 1
+    }
+
+    /// A record says the same at a later time; a shared derived record, on the word of another contributor.
+    fn restamp(
+        &mut self,
+        id: LinkId,
+        external_id: &CompactString,
+        entity: EntityId,
+        modified: Option<i64>,
+        contributor: Option<CompactString>,
+        said: Said,
+    ) -> Fate {
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &mut self.touched[index];
+            (touched.modified, touched.contributor) = (modified, contributor);
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        if !self.type_of(entity).matcher.is_empty() {
+            // Stamps take part in survivorship, so the cluster is looked at again.
+            self.add_touched(id, false, entity, external_id.clone(), modified, contributor, said);
+            return Fate::Known(Outcome::Unchanged, Some(id));
+        }
+        let row = self.restamped.entry(id).or_insert_with(|| self.view.links[&id].clone());
+        (row.modified, row.contributor) = (modified, contributor);
+        Fate::Known(Outcome::Unchanged, Some(id))
+    }
+
+    fn state(&self, id: LinkId) -> State {
+        if let Some(&index) = self.touched_of.get(&id) {
+            let touched = &self.touched[index];
+            return State {
+                hash: touched.hash,
+                deleted: touched.deleted,
+                modified: touched.modified,
+                contributor: touched.contributor.clone(),
+                observed: self.moment.started,
+            };
+        }
+        let row = self.restamped.get(&id).unwrap_or_else(|| &self.view.links[&id]);
+        State {
+            hash: row.hash,
+            deleted: row.deleted,
+            modified: row.modified,
+            contributor: row.contributor.clone(),
+            observed: if self.has_met(id) { self.moment.started } else { row.observed },
+        }
+    }
+
+    /// Whether this execution has met the record before.
+    fn has_met(&self, id: LinkId) -> bool {
+        let bit = usize::try_from(id.0).unwrap_or(usize::MAX);
+        let is_seen = self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0);
+        is_seen || self.met.contains(&id)
+    }
+}
+
+struct Said {
+    image: Arc<Image>,
+    json: Arc<str>,
+    hash: u128,
+    edges: Vec<EdgeTarget>,
+}
+
+/// What is known of a record at some point of the batch.
+struct State {
+    hash: u128,
+    deleted: bool,
+    modified: Option<i64>,
+    contributor: Option<CompactString>,
+    observed: i64,
+}
+
+impl State {
+    /// Whether what `contributor` said at `modified` stands against what is known.
+    ///
+    /// Of several contributors the latest one stands, then the first in order of external id. Of several
+    /// versions of one record in one execution the latest one stands, then the one read last.
+    fn accepts(
+        &self,
+        modified: Option<i64>,
+        contributor: Option<&CompactString>,
+        now: i64,
+    ) -> bool {
+        match (&self.contributor, contributor) {
+            (Some(known), Some(new)) if known != new => {
+                (modified, std::cmp::Reverse(new)) > (self.modified, std::cmp::Reverse(known))
+            }
+            _ => !(self.observed == now && modified.is_some() && modified < self.modified),
+        }
+    }
+}
+
+/// Names what a record says: its fields and where it points.
+fn image_hash(json: &str, edges: &[EdgeTarget]) -> u128 {
+    if edges.is_empty() {
+        return xxhash_rust::xxh3::xxh3_128(json.as_bytes());
+    }
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(json.as_bytes());
+    for edge in edges {
+        hasher.update(&edge.kind.0.to_le_bytes());
+        hasher.update(&edge.entity.0.to_le_bytes());
+        hasher.update(edge.target.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.digest128()
+}
