@@ -23,6 +23,8 @@ pub struct World {
     pub config: Config,
     /// The folder that relative paths start from.
     pub base: PathBuf,
+    /// How connections are opened: [`registry::open`], unless somebody puts another way here.
+    pub open_adapter: OpenAdapter,
     /// Where shards are kept.
     pub store: Arc<dyn Store>,
     /// The compiled rules.
@@ -38,8 +40,6 @@ pub struct World {
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
     secrets: Secrets,
-    /// How connections are opened: [`registry::open`], unless somebody puts another way here.
-    pub open_adapter: OpenAdapter,
     tasks: FxHashMap<String, EntityId>,
 }
 

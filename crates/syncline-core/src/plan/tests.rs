@@ -238,13 +238,6 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-fn said_of(item: &Item) -> Option<&Vec<Option<Value>>> {
-    match &item.content {
-        Content::Image { image, .. } => Some(image),
-        Content::Deleted => None,
-    }
-}
-
 /// Runs items in batches of the given sizes, in turn.
 fn run_all(rules: &Rules, mut items: Vec<Item>, sizes: &[usize]) -> (Shelf, Counters) {
     let (mut shelf, mut counters) = (Shelf::default(), Counters::default());
@@ -307,14 +300,10 @@ proptest! {
         prop_assert!(again.outcomes.iter().all(|o| *o == Outcome::Unchanged));
         shelf.run(&rules, 3, contacts(&after, 100));
         shelf.check(&rules);
-        // A record that is saved again as it was keeps the time of its last real change.
-        let mut fresh: BTreeMap<CompactString, Item> = BTreeMap::new();
-        for item in contacts(&before, 0).into_iter().chain(contacts(&after, 100)) {
-            let same = fresh.get(&item.external_id).is_some_and(|old| said_of(old) == said_of(&item));
-            if !same {
-                fresh.insert(item.external_id.clone(), item);
-            }
-        }
+        // What a record says counts from the last time that it said so.
+        let all = contacts(&before, 0).into_iter().chain(contacts(&after, 100));
+        let fresh: BTreeMap<CompactString, Item> =
+            all.map(|item| (item.external_id.clone(), item)).collect();
         let fresh = fresh.into_values().collect();
         let (expected, _) = run_all(&rules, fresh, &[1000]);
         prop_assert_eq!(shelf.outcome(), expected.outcome());

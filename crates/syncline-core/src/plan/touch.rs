@@ -86,11 +86,13 @@ impl Planner<'_> {
             }
             return Fate::Known(Outcome::Unchanged, Some(id));
         }
+        // A deleted record stays so on the word of an older version: it is not among those that are there.
+        let there = (!now.deleted).then_some(id);
         if !later {
-            return Fate::Known(Outcome::Unchanged, Some(id));
+            return Fate::Known(Outcome::Unchanged, there);
         }
         if !target.update_if_exists {
-            return Fate::Known(Outcome::Filtered, Some(id));
+            return Fate::Known(Outcome::Filtered, there);
         }
         if now.deleted && item.counts {
             self.revived.push(id);

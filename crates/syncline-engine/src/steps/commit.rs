@@ -1,8 +1,9 @@
 //! The fifth step: plans are applied, one batch after the other.
 
+use super::fetch::Fetching;
 use super::plan::Batch;
 use super::transform::Work;
-use super::{End, Execution, settle};
+use super::{End, Execution, mark, settle};
 use crate::event::Event;
 use crate::execution::EngineError;
 use futures_util::future::join;
@@ -14,9 +15,11 @@ impl Execution<'_> {
     /// Reads to the end of the source, and commits batch by batch.
     pub(super) async fn read_and_commit(&mut self) -> Result<End, EngineError> {
         self.advance("fetching", 10.0);
-        let (pump, work) = self.fetch()?;
+        let Fetching { pump, work, transforming } = self.fetch()?;
         let (end, committed) = join(pump.run(), self.commit_all(work)).await;
         committed?;
+        // Otherwise half a source would pass for a whole one.
+        transforming.await.map_err(|_| EngineError::Broken("transforming"))?;
         Ok(match end {
             _ if self.cancelled => End::Cancelled,
             // Asked to stop while it waited to try again.
@@ -51,6 +54,7 @@ impl Execution<'_> {
             metric: self.counters.fetched + work.page.len() as u64,
         });
         let standing = (self.counters, self.high_water);
+        let seen = self.seen.clone();
         let mut done = Vec::new();
         loop {
             let mut batch = self.plan(work).await?;
@@ -65,7 +69,10 @@ impl Execution<'_> {
                     return Ok(());
                 }
                 // Another process wrote in between: what was read is read again.
-                Err(StoreError::Stale) => (self.counters, self.high_water) = standing,
+                Err(StoreError::Stale) => {
+                    (self.counters, self.high_water) = standing;
+                    self.seen.clone_from(&seen);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -78,8 +85,13 @@ impl Execution<'_> {
         self.counters.add(&batch.counters);
         self.cursor = work.page.cursor.clone();
         self.high_water = self.high_water.max(work.high_water);
-        for link in batch.seen {
-            self.see(link);
+        if self.full {
+            for link in batch.seen {
+                self.see(link);
+            }
+            for link in batch.gone {
+                self.unsee(link);
+            }
         }
         if let Some(progress) = work.page.progress {
             self.advance("saving", 30.0 + 60.0 * progress.clamp(0.0, 1.0));
@@ -89,6 +101,9 @@ impl Execution<'_> {
         self.wrote |= !plan.changes_nothing();
         plan.checkpoint = Some(self.checkpoint());
         let committed = self.world.store.commit(plan).await?;
+        for &link in batch.planned.links.iter().flatten() {
+            mark(&mut self.met, link);
+        }
         self.cancelled |= committed.cancel_requested;
         Ok(())
     }

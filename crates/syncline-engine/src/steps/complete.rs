@@ -59,13 +59,13 @@ pub(super) async fn finish(
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
-    if !verdict.whole {
-        // Records below the high water may not have been read.
-        execution.high_water = None;
-    }
     let status = verdict.status;
     if status != "failed" && status != "cancelled" {
         execution.advance("complete", 100.0);
+    }
+    if !verdict.whole {
+        // Records below the high water may not have been read.
+        execution.high_water = None;
     }
     let now = execution.clock.now();
     execution

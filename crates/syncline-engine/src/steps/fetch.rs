@@ -12,6 +12,7 @@ use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadReques
 use syncline_core::config::model::Retry;
 use syncline_core::record::Page;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Pages that may wait before each step: enough to keep all steps busy, few enough to bound memory.
@@ -31,6 +32,13 @@ pub(super) struct Pump<'a> {
     pages: mpsc::Sender<Page>,
 }
 
+/// A read on its way through the transforming step.
+pub(super) struct Fetching<'a> {
+    pub(super) pump: Pump<'a>,
+    pub(super) work: mpsc::Receiver<Work>,
+    pub(super) transforming: JoinHandle<()>,
+}
+
 enum Source {
     Adapter(Arc<dyn Adapter>),
     Pages(Vec<Page>),
@@ -38,7 +46,7 @@ enum Source {
 
 impl<'a> Execution<'a> {
     /// Opens the adapter, and starts the transforming of whatever it will send.
-    pub(super) fn fetch(&mut self) -> Result<(Pump<'a>, mpsc::Receiver<Work>), EngineError> {
+    pub(super) fn fetch(&mut self) -> Result<Fetching<'a>, EngineError> {
         let connection = &self.world.config.connections[&self.task.connection];
         let source = match self.options.pages.take() {
             Some(pages) => Source::Pages(pages),
@@ -52,7 +60,7 @@ impl<'a> Execution<'a> {
         let (sender, work) = mpsc::channel(PAGES_WAITING);
         let (world, entity) = (self.world.clone(), self.entity);
         let cursor_field = self.task.cursor_field.clone();
-        tokio::task::spawn_blocking(move || {
+        let transforming = tokio::task::spawn_blocking(move || {
             transform(&world, entity, cursor_field.as_deref(), receiver, &sender);
         });
         let pump = Pump {
@@ -66,7 +74,7 @@ impl<'a> Execution<'a> {
             request: self.request(),
             pages,
         };
-        Ok((pump, work))
+        Ok(Fetching { pump, work, transforming })
     }
 
     fn request(&self) -> ReadRequest {

@@ -49,8 +49,9 @@ pub(crate) struct Execution<'a> {
     live_before: Option<u64>,
     counters: Counters,
     cursor: Cursor,
-    /// A bit for each link that was met, by row number.
     seen: Vec<u8>,
+    /// A bit for each link that this process met in the execution, deleted or derived ones included.
+    met: Vec<u8>,
     high_water: Option<i64>,
     phase: &'static str,
     percent: f64,
@@ -81,9 +82,20 @@ pub(crate) async fn run(
     complete::finish(execution, outcome).await
 }
 
+/// Sets a link's bit.
+fn mark(bits: &mut Vec<u8>, link: LinkId) {
+    let Ok(bit) = usize::try_from(link.0) else { return };
+    if bits.len() <= bit / 8 {
+        bits.resize(bit / 8 + 1, 0);
+    }
+    bits[bit / 8] |= 1 << (bit % 8);
+}
+
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
         self.standing = standing::Standing::of(self.world, &self.name, &self.begun)?;
+        // What a process that died had left to do comes first, as it would have.
+        settle::run(self).await?;
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;
@@ -98,11 +110,15 @@ impl Execution<'_> {
 
     /// Marks a link as seen by this read.
     fn see(&mut self, link: LinkId) {
-        let Ok(bit) = usize::try_from(link.0) else { return };
-        if self.seen.len() <= bit / 8 {
-            self.seen.resize(bit / 8 + 1, 0);
+        mark(&mut self.seen, link);
+    }
+
+    /// Takes back that a link was seen: the same read said later that its record is gone.
+    fn unsee(&mut self, link: LinkId) {
+        let bit = usize::try_from(link.0).unwrap_or(usize::MAX);
+        if let Some(byte) = self.seen.get_mut(bit / 8) {
+            *byte &= !(1 << (bit % 8));
         }
-        self.seen[bit / 8] |= 1 << (bit % 8);
     }
 
     fn has_seen(&self, link: LinkId) -> bool {
@@ -126,7 +142,7 @@ impl Execution<'_> {
             percent: self.percent,
             at: self.clock.now(),
             high_water: self.high_water,
-            seen: if self.full { self.seen.clone() } else { Vec::new() },
+            seen: self.seen.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ use super::transform::{Work, convert};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 use syncline_core::convert::{Converted, FieldError, Outcome as Conversion};
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId};
@@ -23,6 +24,8 @@ pub(super) struct Batch {
     pub(super) seen: Vec<LinkId>,
     /// The external ids of its records, of those that were refused too.
     pub(super) external_ids: Vec<CompactString>,
+    /// Of these: said to be gone later in the batch.
+    pub(super) gone: FxHashSet<LinkId>,
 }
 
 /// Asks the store for what the items need, round by round, and makes the plan.
@@ -54,7 +57,7 @@ impl Execution<'_> {
         let page = &work.page;
         let mut batch = Batch::default();
         let (items, origins, passed_over) = self.assemble(page, converted, &mut batch);
-        batch.planned = plan_items(self.world, self.moment, &self.seen, items).await?;
+        batch.planned = plan_items(self.world, self.moment, &self.met, items).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {
@@ -67,6 +70,7 @@ impl Execution<'_> {
                 batch.dead_letters.push(letter);
             }
         }
+        batch.gone = gone(&batch.planned);
         batch.counters.add(&batch.planned.counters);
         if self.full && !passed_over.is_empty() {
             let need = Need { records: passed_over, ..Need::default() };
@@ -153,6 +157,23 @@ impl Execution<'_> {
             payload: record_json(page.shape.names(), &record.cells),
         }
     }
+}
+
+/// The links that the batch leaves deleted: of each record, the last word counts.
+fn gone(planned: &Planned) -> FxHashSet<LinkId> {
+    let mut gone = FxHashSet::default();
+    for (outcome, link) in planned.outcomes.iter().zip(&planned.links) {
+        match (outcome, link) {
+            (Outcome::Tombstoned, Some(link)) => {
+                gone.insert(*link);
+            }
+            (Outcome::Created | Outcome::Merged | Outcome::Updated, Some(link)) => {
+                gone.remove(link);
+            }
+            _ => {}
+        }
+    }
+    gone
 }
 
 /// Says that a record is gone.

@@ -68,6 +68,7 @@ pub(super) async fn begin<'a>(
         live_before,
         counters: resumed.counters,
         cursor: resumed.cursor,
+        met: resumed.seen.clone(),
         seen: resumed.seen,
         high_water: resumed.high_water.max(begun.high_water),
         phase: "initializing",

@@ -12,15 +12,25 @@ use syncline_engine::{Clock, Event, Options, Report, World, execute};
 use syncline_store::Store;
 use syncline_store::sqlite::{Options as StoreOptions, SqliteStore};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 /// A clock that stands still until somebody waits.
 pub(crate) struct ManualClock {
     now: AtomicI64,
     pub(crate) waits: Mutex<Vec<Duration>>,
+    /// Rung when the clock was looked at so many times.
+    pub(crate) alarm: Mutex<Option<(u32, oneshot::Sender<()>)>>,
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> i64 {
+        let mut alarm = self.alarm.lock().unwrap();
+        if let Some((looks, _)) = alarm.as_mut() {
+            *looks -= 1;
+            if *looks == 0 {
+                alarm.take().unwrap().1.send(()).unwrap();
+            }
+        }
         // A microsecond passes with each look, so that no two things happen at once.
         self.now.fetch_add(1, Ordering::Relaxed)
     }
@@ -30,6 +40,13 @@ impl Clock for ManualClock {
         let us = i64::try_from(duration.as_micros()).unwrap();
         self.now.fetch_add(us, Ordering::Relaxed);
         Box::pin(std::future::ready(()))
+    }
+}
+
+impl ManualClock {
+    /// Lets a second pass.
+    pub(crate) fn pass(&self) {
+        self.now.fetch_add(1_000_000, Ordering::Relaxed);
     }
 }
 
@@ -43,7 +60,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(config: &str) -> Self {
         let now = AtomicI64::new(1_764_000_000_000_000);
-        let clock = ManualClock { now, waits: Mutex::default() };
+        let clock = ManualClock { now, waits: Mutex::default(), alarm: Mutex::default() };
         Self { dir: TempDir::new().unwrap(), config: config.to_owned(), clock }
     }
 
@@ -87,7 +104,7 @@ impl Bench {
         let store = Arc::new(self.store());
         let world = Arc::new(self.world_on(store.clone()).await);
         let report = execute(&world, task, &self.clock, options).await.unwrap();
-        self.clock.now.fetch_add(1_000_000, Ordering::Relaxed);
+        self.clock.pass();
         store.settle().await.unwrap();
         assert!(report.results.balance(), "{report:?}");
         let links: i64 = self.number("SELECT count(*) FROM link WHERE NOT deleted");
@@ -184,7 +201,7 @@ impl Bench {
 pub(crate) fn listening(options: Options) -> (Options, Arc<Mutex<Vec<Event>>>) {
     let heard: Arc<Mutex<Vec<Event>>> = Arc::default();
     let ear = heard.clone();
-    let on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>> =
+    let on_event: Option<syncline_engine::event::Listener> =
         Some(Arc::new(move |event: &Event| ear.lock().unwrap().push(event.clone())));
     (Options { on_event, ..options }, heard)
 }

@@ -1,9 +1,9 @@
 //! A process that dies at any batch border leaves nothing that another one cannot take up.
 
-use crate::bench::{Bench, listening};
+use crate::bench::Bench;
 use std::sync::Arc;
 use std::time::Duration;
-use syncline_engine::{Event, Options, Report, execute};
+use syncline_engine::{Options, Report, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 
@@ -54,37 +54,25 @@ fn dead() -> Worker {
     Worker { started: worker.started + 1, ..worker }
 }
 
-/// Runs until `batches` are committed, then dies, with or without having made them durable.
-async fn die_after(bench: &Bench, batches: usize, settled: bool) {
+/// Runs until the clock was looked at so many times (once at least for each commit), then dies, with or
+/// without having made its commits durable. `false` where the run was over before.
+async fn die_after(bench: &Bench, looks: u32, settled: bool) -> bool {
     let store = Arc::new(bench.store());
     let world = Arc::new(bench.world_on(store.clone()).await);
-    let (mut options, heard) = listening(Options { worker: dead(), ..Options::default() });
-    let ear = options.on_event.take().unwrap();
     let (dying, died) = tokio::sync::oneshot::channel();
-    let dying = std::sync::Mutex::new(Some(dying));
-    let count = heard.clone();
-    options.on_event = Some(Arc::new(move |event: &Event| {
-        ear(event);
-        let done = count
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|event| matches!(event, Event::BatchProcessed { .. }))
-            .count();
-        if done == batches
-            && let Some(dying) = dying.lock().unwrap().take()
-        {
-            let _ = dying.send(());
-        }
-    }));
-    tokio::select! {
+    *bench.clock.alarm.lock().unwrap() = Some((looks, dying));
+    let options = Options { worker: dead(), ..Options::default() };
+    let is_dead = tokio::select! {
         biased;
-        _ = died => {}
-        report = execute(&world, "people", &bench.clock, options) => { report.unwrap(); }
-    }
+        _ = died => true,
+        report = execute(&world, "people", &bench.clock, options) => { report.unwrap(); false }
+    };
+    bench.clock.alarm.lock().unwrap().take();
+    bench.clock.pass();
     if settled {
         store.settle().await.unwrap();
     }
+    is_dead
 }
 
 async fn prepared(incremental: bool) -> Bench {
@@ -111,18 +99,28 @@ async fn taken_up_at_any_batch_border_it_ends_the_same() {
         let whole = prepared(incremental).await;
         let expected = take_up(&whole).await;
         assert_eq!(expected.results.deleted, if incremental { 0 } else { 3 });
-        for settled in [false, true] {
-            for batches in 1..=6 {
-                let bench = prepared(incremental).await;
-                die_after(&bench, batches, settled).await;
-                let report = take_up(&bench).await;
-                let when = format!("after {batches}, settled {settled}, incremental {incremental}");
+        let mut deaths = 0;
+        for looks in (2..200).step_by(if incremental { 5 } else { 2 }) {
+            let settled = looks % 4 == 0;
+            let bench = prepared(incremental).await;
+            if !die_after(&bench, looks, settled).await {
+                break;
+            }
+            let is_over = bench.number("SELECT count(*) FROM lease") == 0;
+            let report = take_up(&bench).await;
+            let when = format!("after {looks}, settled {settled}, incremental {incremental}");
+            if !is_over {
+                deaths += 1;
                 assert!(report.resumed, "{when}");
                 assert_eq!(report.results, expected.results, "{when}");
-                assert_eq!(bench.state(), whole.state(), "{when}");
-                assert_eq!(take_up(&bench).await.unchanged, true, "{when}");
             }
+            assert_eq!(bench.state(), whole.state(), "{when}");
+            let again = take_up(&bench).await.results;
+            let changes = (again.updated, again.shards_updated, again.deleted);
+            assert_eq!(changes, (0, 0, 0), "{when}");
+            assert_eq!(bench.state(), whole.state(), "{when}, and again");
         }
+        assert!(deaths >= 5, "there was something to die of");
     }
 }
 

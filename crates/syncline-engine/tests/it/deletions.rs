@@ -101,6 +101,27 @@ async fn filtered_and_refused_records_still_count_as_there() {
 }
 
 #[tokio::test]
+async fn one_that_says_it_is_gone_does_not_stand_in_for_one_that_is_missing() {
+    for size in [1, 1000] {
+        let mut bench = Bench::new(CONFIG);
+        bench.reconfigure("size: 3", &format!("size: {size}"));
+        write(&bench, &people(0..3));
+        bench.ok("people").await;
+        bench.write(
+            "people.jsonl",
+            &[
+                r#"{"id":"0","name":"N0","at":"2025-01-01T00:00:00Z"}"#,
+                r#"{"id":"0","gone":true,"at":"2025-01-02T00:00:00Z"}"#,
+                r#"{"id":"1","name":"N1"}"#,
+            ],
+        );
+        let counters = bench.ok("people").await;
+        assert_eq!((counters.tombstoned, counters.deleted), (1, 1), "by {size}");
+        assert_eq!(bench.data("person"), [r#"{"name":"N1"}"#], "by {size}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_says_it_is_gone_is_gone_whatever_the_order() {
     let there = r#"{"id":"1","name":"A","at":"2025-01-01T00:00:00Z"}"#;
     let gone = r#"{"id":"1","name":"A","gone":true,"at":"2025-01-02T00:00:00Z"}"#;
