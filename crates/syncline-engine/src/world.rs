@@ -111,7 +111,8 @@ impl World {
         let fields: Vec<_> = types.iter().map(|(name, of)| (name, &of.fields)).collect();
         let rules: Vec<_> =
             types.iter().map(|(name, of)| (name, &of.identity, &of.matching)).collect();
-        (fingerprint(&(schema, entity, fields)), fingerprint(&rules))
+        let rank = connection.map(|connection| (connection.priority, connection.duplicate_free));
+        (fingerprint(&(schema, entity, fields)), fingerprint(&(rules, rank)))
     }
 
     /// The text without any secret of the configuration.
