@@ -59,7 +59,7 @@ impl OverlayStore {
         let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
         found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
         found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
-        found.epoch = found.epoch.wrapping_mul(1 << 32).wrapping_add(own.epoch);
+        found.epoch = super::epoch(found.epoch, &own);
         missing.into_iter().collect()
     }
 
