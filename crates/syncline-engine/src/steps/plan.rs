@@ -24,7 +24,7 @@ pub(super) struct Batch {
     pub(super) seen: Vec<LinkId>,
     /// The external ids of its records, of those that were refused too.
     pub(super) external_ids: Vec<CompactString>,
-    /// Of these: said to be gone later in the batch.
+    /// Of the links seen: said to be gone later in the batch.
     pub(super) gone: FxHashSet<LinkId>,
 }
 
