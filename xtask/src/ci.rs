@@ -49,7 +49,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 9] = [
+const STEPS: [fn(&Tools) -> Step; 10] = [
     |_| cargo("format", &["fmt", "--all", "--", "--check"]),
     |_| own("tidy", &["tidy"]),
     |_| {
@@ -82,6 +82,13 @@ const STEPS: [fn(&Tools) -> Step; 9] = [
         let features = ["--features", "cloud,columnar", "--", "-D", "warnings"];
         let lint = ["clippy", "--package", "syncline", "--all-targets"];
         cargo("lints of optional parts", &[&lint[..], &features[..]].concat())
+    },
+    |tools| {
+        let runner: &[&str] = if tools.have("nextest") { &["nextest", "run"] } else { &["test"] };
+        let parts = ["-p", "syncline", "-p", "syncline-adapters", "--features"];
+        let features = ["syncline/cloud,syncline/columnar", "--test", "it"];
+        let step = cargo("tests of optional parts", &[runner, &parts, &features].concat());
+        Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
 ];

@@ -20,9 +20,11 @@ const FORBIDDEN: [(&str, &str); 5] = [
 ];
 
 /// Text that would make the pure crate impure.
-const IMPURE: [&str; 11] = [
+const IMPURE: [&str; 13] = [
     "std::fs",
-    "std::net",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "ToSocketAddrs",
     "std::process",
     "SystemTime::now",
     "Instant::now",
