@@ -74,7 +74,7 @@ pub enum Command {
     Shards(commands::shards::Args),
     /// Tells which record, run, mapping and rule gave a shard its values
     Why(commands::why::Args),
-    /// Lists pairs of records that wait for a person to decide
+    /// Lists fields on which records of one shard disagree, and pairs that wait for a person
     Conflicts(commands::conflicts::Args),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),

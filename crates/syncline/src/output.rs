@@ -8,6 +8,12 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use syncline_core::config::Secrets;
 
+/// How wide a line may be where nothing tells how wide it can be.
+pub(crate) const WIDTH_USUAL: usize = 80;
+
+/// The blanks between two columns of a table.
+pub(crate) const GAP: usize = 2;
+
 /// A colour, by what it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -105,6 +111,12 @@ impl Output {
     pub fn table(&self, headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), Error> {
         let width = io::stdout().is_terminal().then(console_width).flatten();
         self.line(render(headings, rows, width, |text| self.paint(Tone::Bold, text)))
+    }
+
+    /// How many characters a line may have: the terminal's width, or 80 where standard output is none.
+    pub fn width(&self) -> usize {
+        let terminal = io::stdout().is_terminal().then(console_width).flatten();
+        terminal.map_or(WIDTH_USUAL, usize::from)
     }
 
     /// `text` in a colour, where standard output has colours.
@@ -248,6 +260,7 @@ fn render(
         .collect();
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
+    let gap = u16::try_from(GAP).unwrap_or(u16::MAX);
     match width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -261,14 +274,67 @@ fn render(
     for row in &rows {
         table.add_row(row.iter().map(String::as_str).zip(&alignments).map(cell));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    // No blanks behind the last column: they would be taken from its cells.
+    for column in table.column_iter_mut().take(headings.len().saturating_sub(1)) {
+        column.set_padding((0, gap));
+    }
+    if let Some(last) = table.column_iter_mut().last() {
+        last.set_padding((0, 0));
     }
     let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     if let Some(first) = lines.first_mut() {
         *first = heading(first);
     }
     lines.join("\n")
+}
+
+/// The columns of a table that fit into `room` characters, given how wide each would like to be: the widths of the
+/// first ones. The last is narrower than it would like where that leaves enough to read; the first is always there.
+pub fn fit(wanted: &[usize], room: usize) -> Vec<usize> {
+    const WIDTH_MIN: usize = 12;
+    let mut left = room;
+    let mut widths = Vec::with_capacity(wanted.len());
+    for &width in wanted {
+        let given =
+            if widths.is_empty() { width.min(left.max(WIDTH_MIN)) } else { width.min(left) };
+        if given < width && given < WIDTH_MIN {
+            break;
+        }
+        widths.push(given);
+        left = left.saturating_sub(given + GAP);
+    }
+    widths
+}
+
+/// Groups of parts after a lead, as in `store: 2 contacts, 3 links`: in one line where `width` characters hold
+/// it, otherwise with a line or more for each group, all set under the first.
+pub fn paragraph(lead: &str, groups: &[Vec<String>], width: usize) -> String {
+    let whole = format!("{lead}{}", groups.concat().join(", "));
+    if whole.chars().count() <= width {
+        return whole;
+    }
+    let indent = lead.chars().count();
+    let mut lines: Vec<String> = Vec::new();
+    for group in groups {
+        let mut line = String::new();
+        for (index, part) in group.iter().enumerate() {
+            // A comma stands behind every part but the last of its group.
+            let comma = usize::from(index + 1 < group.len());
+            let long = indent + line.chars().count() + 1 + part.chars().count() + comma > width;
+            if long && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(part);
+            line.push_str(if comma == 1 { "," } else { "" });
+        }
+        if !line.is_empty() {
+            lines.push(line);
+        }
+    }
+    format!("{lead}{}", lines.join(&format!("\n{:indent$}", "")))
 }
 
 /// A count with its thousands apart: `12,345`.
@@ -354,9 +420,44 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_left_out_where_they_do_not_fit() {
+        let cases: [(&[usize], usize, &[usize]); 7] = [
+            (&[10, 10], 22, &[10, 10]),
+            (&[10, 10], 21, &[10]),
+            (&[10, 30], 26, &[10, 14]),
+            (&[10, 30, 5], 40, &[10, 28]),
+            (&[10, 13, 1], 24, &[10, 12]),
+            (&[40], 5, &[12]),
+            (&[], 5, &[]),
+        ];
+        for (wanted, room, expected) in cases {
+            assert_eq!(fit(wanted, room), expected, "{wanted:?} in {room}");
+        }
+    }
+
+    #[test]
+    fn a_paragraph_keeps_within_its_width_and_its_groups_apart() {
+        let groups = [vec!["1 a".to_owned(), "22 b".to_owned()], vec!["3 links".to_owned()]];
+        let whole = "store: 1 a, 22 b, 3 links";
+        assert_eq!(paragraph("store: ", &groups, whole.len()), whole);
+        let apart = "store: 1 a, 22 b\n       3 links";
+        assert_eq!(paragraph("store: ", &groups, whole.len() - 1), apart);
+        assert_eq!(paragraph("store: ", &groups, 16), apart);
+        assert_eq!(paragraph("store: ", &groups, 15), "store: 1 a,\n       22 b\n       3 links");
+        assert_eq!(paragraph("store: ", &groups, 1), "store: 1 a,\n       22 b\n       3 links");
+    }
+
+    #[test]
     fn a_table_sets_numbers_right_and_has_no_blanks_at_line_ends() {
         let rows = vec![vec!["a".into(), "1,000".into()], vec!["long".into(), "2".into()]];
         let text = render(&["task", "fetched"], rows, None, str::to_owned);
         assert_eq!(text, "task  fetched\na       1,000\nlong        2");
+    }
+
+    #[test]
+    fn a_table_as_wide_as_the_terminal_is_not_wrapped() {
+        let rows = vec![vec!["a".into(), "12345678".into()]];
+        let text = render(&["task", "id"], rows, Some(14), str::to_owned);
+        assert_eq!(text, "task        id\na     12345678");
     }
 }

@@ -1,7 +1,7 @@
 //! The report at the end of a run: every fetched record accounted for.
 
 use crate::error::{Error, Exit};
-use crate::output::{Output, Tone, count, counted, duration, error_json};
+use crate::output::{Output, Tone, WIDTH_USUAL, count, counted, duration, error_json, paragraph};
 use serde_json::{Map, Value, json};
 use syncline_core::plan::writes::Counters;
 use syncline_engine::{Clock, Report, SystemClock};
@@ -33,7 +33,7 @@ pub(crate) async fn print(
     }
     print_tasks(out, outcomes, duration_ms)?;
     let holds = holdings(store).await?;
-    out.line(out.advise(&format!("store: {}", holds.text)))?;
+    out.line(holds.text(out))?;
     if holds.dead_letters > 0 {
         let letters = counted(holds.dead_letters, "dead letter");
         out.line(out.advise(&format!("{letters}: `syncline dead-letters list` shows them")))?;
@@ -130,12 +130,21 @@ fn parts(sum: &Counters) -> Vec<String> {
 
 /// What a store holds.
 pub(crate) struct Holdings {
-    /// For people.
-    pub(crate) text: String,
+    /// For people: the shards of each type, then what hangs on them.
+    parts: [Vec<String>; 2],
     /// Dead letters that were not replayed.
     pub(crate) dead_letters: u64,
     /// For programs.
     pub(crate) json: Value,
+}
+
+impl Holdings {
+    /// What the store holds, in lines of at most 80 characters.
+    pub(crate) fn text(&self, out: &Output) -> String {
+        let parts = self.parts.each_ref();
+        let parts = parts.map(|group| group.iter().map(|part| out.advise(part)).collect());
+        paragraph("store: ", &parts, WIDTH_USUAL)
+    }
 }
 
 /// Counts what a store holds.
@@ -149,12 +158,12 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
     let mut by_type: Vec<(String, u64)> =
         counts.shards.iter().map(|(id, number)| (name(*id), *number)).collect();
     by_type.sort();
-    let mut texts: Vec<String> =
+    let mut shards: Vec<String> =
         by_type.iter().map(|(name, number)| format!("{} {name}", count(*number))).collect();
-    if texts.is_empty() {
-        texts.push("no shards".to_owned());
+    if shards.is_empty() {
+        shards.push("no shards".to_owned());
     }
-    texts.push(counted(counts.links, "link"));
+    let mut texts = vec![counted(counts.links, "link")];
     if counts.edges_linked > 0 {
         texts.push(format!("{} linked", counted(counts.edges_linked, "edge")));
     }
@@ -165,7 +174,7 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
         texts.push(format!("{} to decide (`syncline conflicts`)", counted(counts.reviews, "pair")));
     }
     Ok(Holdings {
-        text: texts.join(", "),
+        parts: [shards, texts],
         dead_letters: counts.dead_letters,
         json: json!({
             "shards": by_type.into_iter().collect::<std::collections::BTreeMap<_, _>>(),

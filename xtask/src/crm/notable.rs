@@ -74,7 +74,7 @@ fn customer(
 }
 
 fn subscriber(email: &str, full_name: &str) -> Subscriber {
-    Subscriber::Row {
+    Subscriber {
         email: email.to_owned(),
         full_name: full_name.to_owned(),
         subscribed: true,

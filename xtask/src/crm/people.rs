@@ -378,7 +378,7 @@ impl Maker<'_> {
 
     fn signed_up(&mut self, email: String, full_name: String) -> Subscriber {
         let (year, month, day) = day(self.rng);
-        Subscriber::Row {
+        Subscriber {
             email,
             full_name,
             subscribed: self.rng.chance(0.88),
@@ -411,19 +411,18 @@ impl Maker<'_> {
         for _ in 0..REPEATED_SIGN_UPS {
             let mut again = self.rng.pick(&exports.subscribers).clone();
             again.note = "";
-            if let Subscriber::Row { email, subscribed, signup_date, .. } = &mut again.content {
-                let (_, month, day) = day(self.rng);
-                *signup_date = format!("2025-{month:02}-{day:02}");
-                *subscribed = self.rng.chance(0.5);
-                if self.rng.chance(0.4) {
-                    *email = email.to_uppercase();
-                }
+            let Subscriber { email, subscribed, signup_date, .. } = &mut again.content;
+            let (_, month, day) = day(self.rng);
+            *signup_date = format!("2025-{month:02}-{day:02}");
+            *subscribed = self.rng.chance(0.5);
+            if self.rng.chance(0.4) {
+                *email = email.to_uppercase();
             }
             exports.subscribers.push(again);
         }
     }
 
-    /// Rows about no person, and lines that are no rows.
+    /// Rows about nobody that another system knows.
     fn odd_subscribers(&mut self, exports: &mut Exports) {
         for number in 0..14 {
             let host = exports.accounts[(number * 13 + 2) % exports.accounts.len()].host();
@@ -436,12 +435,18 @@ impl Maker<'_> {
             let row = Row { person: None, note: "a subscriber with an invalid e-mail", content };
             exports.subscribers.push(row);
         }
-        for line in [
-            "lena.fuchs@post.example,Lena Fuchs,yes",
-            "office@kanzlei-graf.example,Graf, Partner & Co,yes,2024-03-18,trade fair,VIP",
+        for (email, full_name, signup_date, source) in [
+            ("lena.fuchs@post.example", "Lena Fuchs", "2024-06-11", "website"),
+            ("office@kanzlei-graf.example", "Graf, Partner & Co", "2024-03-18", "trade fair"),
         ] {
-            let content = Subscriber::Malformed(line);
-            exports.subscribers.push(Row { person: None, note: "a malformed line", content });
+            let content = Subscriber {
+                email: email.to_owned(),
+                full_name: full_name.to_owned(),
+                subscribed: true,
+                signup_date: signup_date.to_owned(),
+                source,
+            };
+            exports.subscribers.push(Row { person: None, note: "", content });
         }
     }
 }

@@ -4,7 +4,7 @@ use super::why::{record_text, shown};
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::explain::{self, Explanation, Found, explain};
-use crate::output::{Tone, counted, shorten};
+use crate::output::{GAP, Output, Tone, counted, fit, shorten};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use syncline_core::plan::rows::{KindId, LinkId, ShardId, ShardRow, TypeId};
@@ -144,17 +144,12 @@ async fn list_shards(args: ListArgs, app: &App) -> Result<(), Error> {
     if listed.is_empty() {
         return app.out.line("no shards");
     }
-    let columns = columns(world, shard_type);
-    let mut headings = vec!["id"];
-    if shard_type.is_none() {
-        headings.push("type");
+    let is_whole = print_list(&listed, shard_type.is_none(), &fields(world, shard_type), &app.out)?;
+    if !is_whole {
+        app.out.note(
+            app.out.advise("more fields: `syncline shards show ID`, or `--json` for all shards"),
+        );
     }
-    headings.extend(columns.iter().map(String::as_str));
-    if columns.is_empty() {
-        headings.push("fields");
-    }
-    let rows = listed.iter().map(|shard| row(shard, shard_type.is_none(), &columns)).collect();
-    app.out.table(&headings, rows)?;
     if has_more {
         let shown = counted(listed.len() as u64, "shard");
         app.out.note(format!(
@@ -194,31 +189,67 @@ fn type_name(world: &World, id: TypeId) -> String {
     world.shard_types.get(&id).cloned().unwrap_or_default()
 }
 
-/// The first fields of the type, for columns; none where shards of all types are listed.
-fn columns(world: &World, shard_type: Option<TypeId>) -> Vec<String> {
+/// The fields of the type; none where shards of all types are listed.
+fn fields(world: &World, shard_type: Option<TypeId>) -> Vec<String> {
     let rules = world.rules.types.iter().find(|rules| Some(rules.id) == shard_type);
     let names = rules.map_or(&[][..], |rules| rules.layout.names());
-    names.iter().take(6).map(ToString::to_string).collect()
+    names.iter().map(ToString::to_string).collect()
 }
 
-fn row(shard: &Listed, with_type: bool, columns: &[String]) -> Vec<String> {
-    let mut row = vec![shard.id.clone()];
-    if with_type {
-        row.push(shard.shard_type.clone());
+/// Prints shards as a table of what fits in a line: a column for each field, or all filled fields in one column
+/// where no `fields` are given. Tells whether none had to be cut or left out.
+fn print_list(
+    listed: &[Listed],
+    with_type: bool,
+    fields: &[String],
+    out: &Output,
+) -> Result<bool, Error> {
+    let mut headings = if with_type { vec!["id", "type"] } else { vec!["id"] };
+    let lead = |shard: &Listed| {
+        let mut row = vec![shard.id.clone()];
+        row.extend(with_type.then(|| shard.shard_type.clone()));
+        row
+    };
+    let mut rows: Vec<Vec<String>> = listed.iter().map(lead).collect();
+    let taken: usize = widths(&headings, &rows).into_iter().map(|width| width + GAP).sum();
+    let room = out.width().saturating_sub(taken);
+    let names: Vec<&str> = match fields {
+        [] => vec!["fields"],
+        fields => fields.iter().map(String::as_str).collect(),
+    };
+    let cells: Vec<Vec<String>> = listed.iter().map(|shard| cells(shard, fields)).collect();
+    let wanted = widths(&names, &cells);
+    let given = fit(&wanted, room);
+    headings.extend(&names[..given.len()]);
+    for (row, cells) in rows.iter_mut().zip(&cells) {
+        row.extend(cells.iter().zip(&given).map(|(cell, width)| shorten(cell, *width)));
     }
-    let Value::Map(fields) = &shard.data else { return row };
-    if columns.is_empty() {
-        let filled = fields.iter().filter(|(_, value)| !value.is_blank());
+    out.table(&headings, rows)?;
+    Ok(given == wanted)
+}
+
+/// How wide the columns of a table are.
+fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.max().unwrap_or(0).max(headings[column].chars().count())
+    };
+    (0..headings.len()).map(width).collect()
+}
+
+/// The values of `fields`, or all that are filled in one cell where none are given.
+fn cells(shard: &Listed, fields: &[String]) -> Vec<String> {
+    let Value::Map(data) = &shard.data else { return Vec::new() };
+    if fields.is_empty() {
+        let filled = data.iter().filter(|(_, value)| !value.is_blank());
         let parts: Vec<String> = filled
             .map(|(name, value)| format!("{name}={}", shorten(&value.to_plain(), 30)))
             .collect();
-        row.push(shorten(&parts.join(" "), 100));
+        return vec![shorten(&parts.join(" "), 100)];
     }
-    for column in columns {
-        let value = fields.iter().find(|(name, _)| name == column).map(|(_, value)| value);
-        row.push(value.map_or_else(String::new, |value| shorten(&value.to_plain(), 40)));
-    }
-    row
+    let value = |field: &String| data.iter().find(|(name, _)| name == field);
+    let cell = |field| value(field).map_or_else(String::new, |(_, v)| shorten(&v.to_plain(), 40));
+    fields.iter().map(cell).collect()
 }
 
 /// A shard with all that hangs on it.
@@ -383,15 +414,12 @@ fn print(shown_shard: &Shown, app: &App) -> Result<(), Error> {
             continue;
         }
         heading(title)?;
-        for edge in edges {
-            let end = match (&edge.name, &edge.shard) {
-                (Some(name), Some(shard)) => format!("{name} ({shard})"),
-                _ => {
-                    let Edge { connection, entity, external_id, .. } = edge;
-                    format!("waits for {connection}/{entity} {external_id}")
-                }
+        for (edge, records) in stated(edges, arrow) {
+            let by = match records {
+                1 => String::new(),
+                _ => format!(", stated by {records} records"),
             };
-            out.line(format!("  {} {arrow} {end}", edge.relationship))?;
+            out.line(format!("  {edge}{by}"))?;
         }
     }
     if !shown_shard.merged.is_empty() {
@@ -405,4 +433,24 @@ fn print(shown_shard: &Shown, app: &App) -> Result<(), Error> {
     }
     out.note("\n`syncline why SHARD FIELD` tells where a value comes from");
     Ok(())
+}
+
+/// Edges for people: each one once, with how many records state it.
+fn stated(edges: &[Edge], arrow: &str) -> Vec<(String, usize)> {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for edge in edges {
+        let end = match (&edge.name, &edge.shard) {
+            (Some(name), Some(shard)) => format!("{name} ({shard})"),
+            _ => {
+                let Edge { connection, entity, external_id, .. } = edge;
+                format!("waits for {connection}/{entity} {external_id}")
+            }
+        };
+        let text = format!("{} {arrow} {end}", edge.relationship);
+        match lines.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, records)) => *records += 1,
+            None => lines.push((text, 1)),
+        }
+    }
+    lines
 }

@@ -55,7 +55,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     print_tasks(&app.out, &tasks)?;
-    app.out.line(app.out.advise(&format!("\nstore: {}", holds.text)))?;
+    app.out.line(format!("\n{}", holds.text(&app.out)))?;
     if holds.dead_letters > 0 {
         let letters = counted(holds.dead_letters, "dead letter");
         let advice = format!("{letters}: `syncline dead-letters list` shows them");

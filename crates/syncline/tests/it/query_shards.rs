@@ -170,6 +170,43 @@ fn a_shard_is_shown_with_all_that_hangs_on_it() {
 }
 
 #[test]
+fn an_edge_that_two_records_state_is_shown_once() {
+    let project = project_of(CONFIG);
+    let twin = format!("{CONTACTS}3,Ann@x.org,Ann,Lee,Bonn,2,2025-01-02T00:00:00Z\n");
+    project.write("contacts.csv", &twin);
+    assert_eq!(project.run(&["run"]).code, Some(0));
+    let (ann, bo) = (shard_of(&project, "1"), shard_of(&project, "2"));
+    for (id, told) in [(&ann, "  boss → person "), (&bo, "  boss ← person ")] {
+        let shown = printed(&project, &["shards", "show", id]);
+        let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with(told)).collect();
+        assert!(matches!(lines[..], [line] if line.ends_with(", stated by 2 records")), "{shown}");
+    }
+    // Programs get every statement.
+    let edges = json(&project, &["shards", "show", &ann])["edges_out"].clone();
+    assert_eq!(edges.as_array().unwrap().len(), 2, "{edges}");
+}
+
+#[test]
+fn a_list_of_shards_keeps_within_80_columns() {
+    let long = CONTACTS.replace("Bo,Ng", &format!("Bo,{}", "N".repeat(60)));
+    let project = Project::new(&[
+        ("syncline.yaml", CONFIG),
+        ("contacts.csv", &long),
+        ("customers.csv", CUSTOMERS),
+    ]);
+    assert_eq!(project.run(&["run"]).code, Some(0));
+    for args in [&["shards", "list", "person"][..], &["shards"]] {
+        let ran = project.run(args);
+        ran.expect(0, &["more fields: `syncline shards show ID`"]);
+        let widest = ran.out.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{widest}: {}", ran.out);
+        assert!(ran.out.contains('…'), "{}", ran.out);
+    }
+    let all = project.run(&["shards", "list", "person", "--where", "name~Lee"]);
+    assert!(all.out.contains("Ulm") && !all.err.contains("more fields"), "{all:?}");
+}
+
+#[test]
 fn why_tells_record_run_mapping_and_rule() {
     let project = project_of(CONFIG);
     let ann = shard_of(&project, "1");
