@@ -3,7 +3,7 @@
 use super::fetch::Fetching;
 use super::plan::Batch;
 use super::transform::Work;
-use super::{End, Execution, mark, settle};
+use super::{End, Execution, PLANS_MAX, mark, settle};
 use crate::event::Event;
 use crate::execution::EngineError;
 use futures_util::future::join;
@@ -56,7 +56,7 @@ impl Execution<'_> {
         let standing = (self.counters, self.high_water);
         let seen = self.seen.clone();
         let mut done = Vec::new();
-        loop {
+        for _ in 0..PLANS_MAX {
             let mut batch = self.plan(work).await?;
             let counters = batch.counters;
             done.extend(self.letters.met(&mut batch));
@@ -76,6 +76,7 @@ impl Execution<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        Err(StoreError::Stale.into())
     }
 
     async fn commit_batch(&mut self, work: &Work, batch: Batch) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! The sixth step, after a complete full read: what did not come is gone, unless that is too much at once.
 
 use super::plan::{deletion, plan_items};
-use super::{Execution, settle};
+use super::{Execution, PLANS_MAX, settle};
 use crate::execution::EngineError;
 use syncline_adapters::ReadEnd;
 use syncline_core::config::model::Fuse;
@@ -56,7 +56,7 @@ pub(super) async fn missing(
         return Ok(Missing::Fused { missing, live });
     }
     for chunk in gone.chunks(usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000)) {
-        while !delete(execution, chunk).await? {}
+        delete_chunk(execution, chunk).await?;
         settle::run(execution).await?;
         if execution.cancelled || execution.options.cancel.is_cancelled() {
             execution.cancelled = true;
@@ -90,6 +90,16 @@ async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), Engine
     }
 }
 
+async fn delete_chunk(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<(), EngineError> {
+    for _ in 0..PLANS_MAX {
+        if delete(execution, gone).await? {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Stale.into())
+}
+
+/// Deletes some records; `false` when another process wrote in between.
 async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool, EngineError> {
     let items = gone
         .iter()

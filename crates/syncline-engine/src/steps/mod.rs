@@ -60,6 +60,9 @@ pub(crate) struct Execution<'a> {
     cancelled: bool,
 }
 
+/// How often a batch is planned anew because another process wrote in between, before the execution gives up.
+const PLANS_MAX: usize = 100;
+
 /// How the reading and planning of an execution ended.
 enum End {
     /// The source was read as far as it goes.

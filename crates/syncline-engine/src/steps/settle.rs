@@ -1,7 +1,7 @@
 //! After each batch: records whose looked-up values changed are looked at again.
 
-use super::Execution;
 use super::plan::plan_items;
+use super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::FxHashMap;
@@ -30,10 +30,19 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
             break;
         }
         for chunk in changed.chunks(BATCH) {
-            while !round(execution, chunk).await? {}
+            follow_up(execution, chunk).await?;
         }
     }
     Ok(())
+}
+
+async fn follow_up(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<(), EngineError> {
+    for _ in 0..PLANS_MAX {
+        if round(execution, changed).await? {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Stale.into())
 }
 
 /// Follows up some changed records; `false` when another process wrote in between.
