@@ -157,8 +157,10 @@ impl Pump<'_> {
             });
         }
         tokio::select! {
-            () = self.clock.sleep(delay) => Ok(()),
+            // A stop that was asked for comes first, whatever the clock says: chance decides nothing here.
+            biased;
             () = self.cancel.cancelled() => Err(error),
+            () = self.clock.sleep(delay) => Ok(()),
         }
     }
 
