@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::execution::EngineError;
 use futures_util::future::join;
 use std::time::Duration;
+use syncline_core::plan::writes::{Counters, Plan};
 use syncline_store::StoreError;
 use tokio::sync::mpsc;
 
@@ -107,6 +108,30 @@ impl Execution<'_> {
         }
         self.cancelled |= committed.cancel_requested;
         Ok(())
+    }
+
+    /// Commits a plan that no page stands behind: deletions, and values that travel on. `false`, and nothing
+    /// counted, when another process wrote in between.
+    pub(super) async fn commit_beside(
+        &mut self,
+        counters: &Counters,
+        mut plan: Plan,
+    ) -> Result<bool, EngineError> {
+        let before = self.counters;
+        self.counters.add(counters);
+        plan.execution = self.begun.execution;
+        plan.checkpoint = Some(self.checkpoint());
+        match self.world.store.commit(plan).await {
+            Ok(committed) => {
+                self.cancelled |= committed.cancel_requested;
+                Ok(true)
+            }
+            Err(StoreError::Stale) => {
+                self.counters = before;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn report(&mut self, work: &Work, created: u64, failed: u64) {

@@ -7,7 +7,7 @@ use syncline_adapters::ReadEnd;
 use syncline_core::config::model::Fuse;
 use syncline_core::plan::planner::Outcome;
 use syncline_core::plan::rows::{LinkId, LinkRow};
-use syncline_core::plan::writes::{Counters, Plan};
+use syncline_core::plan::writes::Counters;
 use syncline_store::StoreError;
 
 /// How many links are looked through at a time.
@@ -116,25 +116,8 @@ async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool,
         deleted,
         ..planned.counters
     };
-    let before = execution.counters;
-    execution.counters.add(&counters);
     execution.wrote = true;
-    let plan = Plan {
-        execution: execution.begun.execution,
-        checkpoint: Some(execution.checkpoint()),
-        ..planned.plan
-    };
-    match execution.world.store.commit(plan).await {
-        Ok(committed) => {
-            execution.cancelled |= committed.cancel_requested;
-            Ok(true)
-        }
-        Err(StoreError::Stale) => {
-            execution.counters = before;
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    execution.commit_beside(&counters, planned.plan).await
 }
 
 #[cfg(test)]

@@ -52,26 +52,9 @@ async fn round(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<bool
     let planned = plan_items(execution.world, execution.moment, &[], items).await?;
     let mut counters = planned.counters;
     (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
-    let before = execution.counters;
-    execution.counters.add(&counters);
     execution.wrote |= !planned.plan.changes_nothing();
-    let plan = Plan {
-        execution: execution.begun.execution,
-        settled: changed.to_vec(),
-        checkpoint: Some(execution.checkpoint()),
-        ..planned.plan
-    };
-    match execution.world.store.commit(plan).await {
-        Ok(committed) => {
-            execution.cancelled |= committed.cancel_requested;
-            Ok(true)
-        }
-        Err(StoreError::Stale) => {
-            execution.counters = before;
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let plan = Plan { settled: changed.to_vec(), ..planned.plan };
+    execution.commit_beside(&counters, plan).await
 }
 
 /// The changed records, whose own looked-up values may be elsewhere now, and those that look one of them up.
