@@ -160,12 +160,16 @@ fn remove_pairs(
 
 /// A pair that is no longer found the same needs nobody's decision either.
 fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
+    // Not `OR REPLACE`: that may change more than one row, and so journals every page that it touches.
     static INSERT: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO match_edge", 4));
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_edge", 4));
     let removed = &plan.match_edges_removed;
     let pairs = || removed.iter().map(|(a, b)| (a.0.min(b.0), a.0.max(b.0)));
+    let first_new = plan.links_new.first().map_or(i64::MAX, |link| link.id.0);
+    let set = plan.match_edges_set.iter().map(|edge| (edge.a.0, edge.b.0));
+    let set_anew = set.filter(|(a, b)| *a.max(b) < first_new);
     let remove = "DELETE FROM match_edge WHERE a = ?1 AND b = ?2";
-    remove_pairs(conn, remove, pairs().flat_map(|(a, b)| [(a, b), (b, a)]))?;
+    remove_pairs(conn, remove, pairs().chain(set_anew).flat_map(|(a, b)| [(a, b), (b, a)]))?;
     remove_pairs(conn, "DELETE FROM review WHERE a = ?1 AND b = ?2", pairs())?;
     let mut rows: Vec<(i64, i64, &MatchEdge)> = plan
         .match_edges_set
