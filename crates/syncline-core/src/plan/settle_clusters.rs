@@ -533,13 +533,18 @@ fn assign(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<Option<ShardId
     assigned
 }
 
-/// A UUIDv7 for a shard: the execution's start, and bits that its seed and the row number decide.
+/// A UUIDv7 for a shard: the execution's start, the row number as a counter of 26 bits, and 48 bits that the
+/// execution's seed decides. The counter lets new shards go to the end of the index on them.
 ///
-/// Source: RFC 9562, section 5.7.
+/// Source: RFC 9562, sections 5.7 and 6.2 (method 1).
 fn uuid_v7(started_us: i64, seed: u64, shard: ShardId) -> u128 {
     let ms = u64::try_from(started_us / 1000).unwrap_or(0);
-    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(&shard.0.to_le_bytes(), seed).to_le_bytes();
-    let mut random = [0; 10];
-    random.copy_from_slice(&bits[..10]);
-    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().as_u128()
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&shard.0.to_le_bytes(), seed).to_le_bytes();
+    let count = shard.0.cast_unsigned() & 0x3ff_ffff;
+    let mut bits = [0; 10];
+    bits[..2].copy_from_slice(&((count >> 14) as u16).to_be_bytes());
+    // The two highest of the second part are the variant's.
+    bits[2..4].copy_from_slice(&((count & 0x3fff) as u16).to_be_bytes());
+    bits[4..].copy_from_slice(&hash[..6]);
+    uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid().as_u128()
 }

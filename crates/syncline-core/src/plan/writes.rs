@@ -25,7 +25,7 @@ pub struct Plan {
     pub keys_added: Vec<(u64, LinkId)>,
     /// Match keys that links lost, sorted.
     pub keys_removed: Vec<(u64, LinkId)>,
-    /// Match edges that are new or scored anew.
+    /// Match edges that are new or scored anew, each pair once.
     pub match_edges_set: Vec<MatchEdge>,
     /// Match edges that are gone.
     pub match_edges_removed: Vec<(LinkId, LinkId)>,

@@ -24,8 +24,8 @@ impl Db {
                 return Err(self.lose_group(&error));
             }
             self.epoch += 1;
-            if let Some(filter) = &mut self.key_filter {
-                filter.add(plan.keys_added.iter().map(|(key, _)| *key));
+            if let Some(memory) = &mut self.memory {
+                memory.note(&plan);
             }
         }
         self.note_commit(plan.execution, plan.checkpoint.take());

@@ -1,6 +1,6 @@
 //! The connection and the transaction that commits share.
 
-use super::filter::KeyFilter;
+use super::memory::Memory;
 use super::trouble::trouble;
 use super::{Options, schema};
 use crate::StoreError;
@@ -26,8 +26,8 @@ pub(super) struct Db {
     /// SQLite's own count of what other connections committed.
     data_version: i64,
     pub(super) running: FxHashMap<ExecutionId, Running>,
-    /// Which match keys there can be, where that is known: see [`KeyFilter`].
-    pub(super) key_filter: Option<KeyFilter>,
+    /// While executions run, and nobody else has written since they began.
+    pub(super) memory: Option<Memory>,
 }
 
 /// The open transaction.
@@ -78,7 +78,7 @@ impl Db {
             epoch: 1,
             data_version,
             running,
-            key_filter: None,
+            memory: None,
         })
     }
 
@@ -134,7 +134,8 @@ impl Db {
         }
         self.data_version = version;
         self.epoch += 1;
-        self.key_filter = None;
+        // What was known may be wrong; what is learned from here on holds again.
+        self.memory = self.memory.take().map(|_| Memory::default());
         let sql = "SELECT token, cancel FROM lease WHERE task = ?1 AND execution = ?2";
         let mut lease = self.conn.prepare_cached(sql)?;
         for (id, running) in &mut self.running {
@@ -215,6 +216,9 @@ impl Db {
         self.roll_back();
         self.group = None;
         self.epoch += 1;
+        if let Some(memory) = &mut self.memory {
+            memory.forget_rows();
+        }
         let error = self.trouble("write", error);
         for running in self.running.values_mut().filter(|running| running.in_group) {
             running.in_group = false;

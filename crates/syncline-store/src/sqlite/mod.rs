@@ -13,8 +13,8 @@ mod apply;
 mod ask;
 mod db;
 mod edges;
-mod filter;
 mod insert;
+mod memory;
 mod read;
 mod rows;
 mod runs;
@@ -75,7 +75,7 @@ impl Default for Options {
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
             cache_kib: 96 * 1024,
-            wal_pages: 25_000,
+            wal_pages: 65_536,
             pages_max: None,
         }
     }

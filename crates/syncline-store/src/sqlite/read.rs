@@ -1,6 +1,7 @@
 //! What a plan reads.
 
 use super::db::Db;
+use super::memory::Memory;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
 use crate::StoreError;
 use compact_str::CompactString;
@@ -24,14 +25,12 @@ impl Db {
                 return Err(self.lose_group(&error));
             }
         }
-        // What the filter says holds only while nobody else can write.
-        let filter = if self.running.is_empty() { None } else { self.key_filter.take() };
-        let keys: Vec<u64> = match &filter {
-            Some(filter) => need.keys.iter().copied().filter(|&key| filter.may_hold(key)).collect(),
-            None => need.keys.clone(),
-        };
-        let found = self.read_together(|conn| look_up(conn, need, &keys));
-        self.key_filter = filter;
+        // What is remembered holds only while nobody else can write.
+        let mut memory = if self.running.is_empty() { None } else { self.memory.take() };
+        let found = self.read_together(|conn| look_up(conn, need, memory.as_mut()));
+        if memory.is_some() {
+            self.memory = memory;
+        }
         let mut found = found?;
         self.note_read();
         found.epoch = self.epoch;
@@ -39,26 +38,54 @@ impl Db {
     }
 }
 
-fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
+fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> Result<Found> {
     let mut found = Found {
         next_link: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM link")?,
         next_shard: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM shard")?,
         ..Found::default()
     };
-    links_of_records(conn, &need.records, &mut found.links)?;
-    found.members = members(conn, keys, need.members_max)?;
+    match memory.as_deref_mut() {
+        Some(memory) => records_by_memory(conn, &need.records, memory, &mut found.links)?,
+        None => links_of_records(conn, &need.records, &mut found.links)?,
+    }
+    let is_key = |&&key: &&u64| memory.as_ref().is_none_or(|memory| memory.may_have_key(key));
+    let keys: Vec<u64> = need.keys.iter().filter(is_key).copied().collect();
+    found.members = members(conn, &keys, need.members_max)?;
     found.dependents = dependents(conn, &need.dependents)?;
     let first_own = found.links.len();
     if !need.links.is_empty() {
         found.links.extend(links(conn, need.links.iter().copied())?);
         let shards = found.links[first_own..].iter().map(|link| link.shard);
         found.shards = shards_by_row(conn, shards)?;
-        found.edges = match_edges(conn, &need.links)?;
+        let is_edged = |&&link: &&LinkId| memory.as_ref().is_none_or(|m| m.may_have_edge(link));
+        let edged: Vec<LinkId> = need.links.iter().filter(is_edged).copied().collect();
+        found.edges = match_edges(conn, &edged)?;
     }
     found.links.extend(links(conn, found.dependents.iter().map(|(_, link)| *link))?);
     found.links.sort_unstable_by_key(|link| link.id);
     found.links.dedup_by_key(|link| link.id);
     Ok(found)
+}
+
+/// Adds the links of `records` to `out`, looking up those only of which it is not known how they are.
+fn records_by_memory(
+    conn: &Connection,
+    records: &[(EntityId, CompactString)],
+    memory: &mut Memory,
+    out: &mut Vec<LinkRow>,
+) -> Result<()> {
+    let mut unknown = Vec::new();
+    for (entity, external_id) in records {
+        if let Some(link) = memory.shared(*entity, external_id) {
+            out.push(link.clone());
+        } else if memory.may_have_record(*entity, external_id) {
+            unknown.push((*entity, external_id.clone()));
+        }
+    }
+    let first = out.len();
+    links_of_records(conn, &unknown, out)?;
+    out[first..].iter().filter(|link| link.contributor.is_some()).for_each(|l| memory.share(l));
+    Ok(())
 }
 
 fn next(conn: &Connection, sql: &str) -> Result<i64> {

@@ -1,7 +1,7 @@
 //! Executions, leases and the statistics of tasks.
 
 use super::db::{Db, Running, Standing, write_checkpoint};
-use super::filter::KeyFilter;
+use super::memory::Memory;
 use super::rows;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats, Worker};
 use crate::lease::INTERRUPTED;
@@ -58,7 +58,7 @@ impl Db {
             in_group: false,
         };
         if self.running.is_empty() {
-            self.key_filter = KeyFilter::of_empty_table(&self.conn);
+            self.memory = Some(Memory::begin(&self.conn));
         }
         self.running.insert(begun.execution, running);
         Ok(begun)
@@ -94,7 +94,7 @@ impl Db {
             self.running.remove(&finish.execution);
         }
         if self.running.is_empty() {
-            self.key_filter = None;
+            self.memory = None;
         }
         done.and(written)
     }
