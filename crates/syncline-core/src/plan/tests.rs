@@ -187,6 +187,7 @@ fn item(entity: EntityId, id: &str, modified: i64, cells: [Option<&str>; 3]) -> 
             lookups: Vec::new(),
             edges: Vec::new(),
         },
+        digest: None,
     }
 }
 
@@ -202,6 +203,7 @@ fn company(key: &str, contributor: &str, modified: i64, name: &str) -> Item {
             lookups: Vec::new(),
             edges: Vec::new(),
         },
+        digest: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The second step: pages come from the adapter, or from what was handed in; failed reads are tried again.
 
 use super::Execution;
-use super::transform::{Work, transform};
+use super::transform::Work;
 use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::execution::EngineError;
@@ -58,10 +58,10 @@ impl<'a> Execution<'a> {
         };
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);
-        let (world, entity) = (self.world.clone(), self.entity);
+        let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
         let transforming = tokio::task::spawn_blocking(move || {
-            transform(&world, entity, cursor_field.as_deref(), receiver, &sender);
+            transformer.run(cursor_field.as_deref(), receiver, &sender);
         });
         let pump = Pump {
             task: self.name.clone(),

@@ -70,16 +70,7 @@ impl Db {
                 .map_err(|e| trouble(&path, "open", &e))?;
         }
         let running = FxHashMap::default();
-        Ok(Self {
-            conn,
-            path,
-            options,
-            group: None,
-            epoch: 1,
-            data_version,
-            running,
-            memory: None,
-        })
+        Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running, memory: None })
     }
 
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
