@@ -108,7 +108,12 @@ pub fn main() -> ExitCode {
     let app = App::new(&cli.globals);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(cli.command, &app)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli.command, &app));
+            // A read that still waits for its source, such as a pipe, must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Error::Output(error)),
     };
     let exit = outcome.unwrap_or_else(|error| match &error {
