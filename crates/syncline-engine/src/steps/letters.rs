@@ -111,3 +111,32 @@ impl Execution<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(line: u64, problem: &str) -> DeadLetter {
+        let external_id = Some("7".to_owned());
+        DeadLetter { line, problem: problem.to_owned(), external_id, ..DeadLetter::default() }
+    }
+
+    #[test]
+    fn a_letter_on_the_list_stays_the_only_one_when_its_batch_comes_again() {
+        let mut letters = Letters::default();
+        let old = vec![(1, letter(3, "no")), (2, letter(3, "other"))];
+        letters.0.insert(Subject::of(&old[0].1), old);
+        for _ in 0..2 {
+            // The first plan went stale: nothing of it stands.
+            let dead_letters = vec![letter(3, "no"), letter(4, "no")];
+            let mut batch = Batch { dead_letters, ..Batch::default() };
+            let met = letters.meet(&mut batch);
+            assert_eq!((batch.dead_letters, met.done), (vec![letter(4, "no")], vec![2]));
+        }
+        let mut batch = Batch { external_ids: vec!["7".into()], ..Batch::default() };
+        let met = letters.meet(&mut batch);
+        assert_eq!(met.done, [1, 2]);
+        letters.forget(&met.subjects);
+        assert!(letters.meet(&mut batch).done.is_empty());
+    }
+}

@@ -153,7 +153,8 @@ impl Execution<'_> {
             line: record.line,
             external_id: (!external_id.is_empty()).then(|| external_id.to_string()),
             phase: "transforming".to_owned(),
-            problem: problems.join("\n"),
+            // A rule's own text, such as the values of an `enum`, may come from a secret.
+            problem: self.world.scrub(&problems.join("\n")),
             payload: record_json(page.shape.names(), &record.cells),
         }
     }
