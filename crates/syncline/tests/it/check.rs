@@ -44,6 +44,25 @@ fn expressions_are_looked_at_whatever_else_is_wrong() {
 }
 
 #[test]
+fn what_is_wrong_beside_a_wrong_item_of_a_list_has_its_own_place() {
+    let list = "[trimm, { regex_replace: { pattern: \"(\" } }, lowercas, { parse_date: \"%!\" }]";
+    let broken = CONTACTS.replace("[trim, lowercase]", list);
+    let project = Project::new(&[("syncline.yaml", &broken)]);
+    let ran = project.run(&["check", "--json"]);
+    let told = ran.json();
+    let line = broken.lines().position(|line| line.contains("trimm")).unwrap();
+    let text: Vec<char> = broken.lines().nth(line).unwrap().chars().collect();
+    let marked = |one: &serde_json::Value| {
+        let number = |key: &str| usize::try_from(one[key].as_u64().unwrap()).unwrap();
+        assert_eq!(number("line"), line + 1, "{one}");
+        let start = number("column") - 1;
+        text[start..start + number("length")].iter().collect::<String>()
+    };
+    let marked: Vec<_> = told["diagnostics"].as_array().unwrap().iter().map(marked).collect();
+    assert_eq!(marked, ["trimm", "\"(\"", "lowercas", "\"%!\""]);
+}
+
+#[test]
 fn a_schema_that_no_task_uses_is_looked_at_too() {
     let unused = "conversion_schemas:\n  spare: { shard_type: person, fields: { name: { template: \"{{ a\" } } }";
     let project =
