@@ -92,6 +92,10 @@ pub trait Store: Send + Sync {
     /// Asks the running execution of `task` to stop. `false` when none runs.
     fn cancel<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 
+    /// Whether somebody asked the running execution of `task` to stop, for when nothing is committed that
+    /// would tell. `false` when none runs.
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+
     /// Executions, newest first; of one task or all.
     fn executions<'a>(
         &'a self,

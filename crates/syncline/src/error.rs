@@ -175,8 +175,8 @@ impl Error {
         match self {
             Self::Config(_) => "mend these places, then `syncline check`".into(),
             Self::NoConfig(_) => {
-                "give a folder with a `syncline.yaml`, or start one from a sample \
-                 file: `syncline init SAMPLE`"
+                "give a folder with a `syncline.yaml` (a task is named with `--task`), or start \
+                 one from a sample file: `syncline init SAMPLE`"
                     .into()
             }
             Self::NoStore(_) => {

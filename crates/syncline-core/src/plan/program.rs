@@ -2,7 +2,9 @@
 
 use super::rows::{EntityId, EntityName, KindId, TypeId};
 use super::rules::{Conversion, EntityRules, LookupRule, Rules, TypeRules};
-use crate::config::model::{Config, SyncTask, Target as TargetFlags};
+use crate::config::model::{
+    Config, ConversionSchema, Entity, OneOrMany, SyncTask, Target as TargetFlags,
+};
 use crate::convert::{Converter, Names, Target};
 use crate::matching::Matcher;
 use crate::problem::{ConfigPath, Problem};
@@ -83,6 +85,14 @@ impl Program {
                 }
                 Err(found) => problems.extend(found),
             }
+        }
+        // Of a schema that no sound task uses, what is wrong with it is told all the same.
+        let is_used = |name: &str| tasks.iter().any(|task| task.schema == name);
+        for (name, schema) in config.conversion_schemas.iter().filter(|(name, _)| !is_used(name)) {
+            let found = compile_unused(schema, &layouts, &tenant, name).err().unwrap_or_default();
+            let new = found.into_iter().filter(|found| !problems.contains(found));
+            let new: Vec<_> = new.collect();
+            problems.extend(new);
         }
         problems.dedup();
         if !problems.is_empty() {
@@ -280,6 +290,19 @@ fn compile_task(
         is_timed: entity.modified.is_some(),
         converter,
     })
+}
+
+/// Compiles a schema for the problems in it, as if some entity used it.
+fn compile_unused(
+    schema: &ConversionSchema,
+    layouts: &BTreeMap<String, Arc<Layout>>,
+    tenant: &str,
+    name: &str,
+) -> Result<Converter, Vec<Problem>> {
+    let entity = Entity { key: OneOrMany::One("id".to_owned()), ..Entity::default() };
+    let names = Names { tenant, connection: "", entity: &schema.shard_type, task: "" };
+    let path = ConfigPath::root().key("conversion_schemas").key(name);
+    Converter::compile(schema, &entity, layouts, &names, &path)
 }
 
 /// Two tasks may not make the same shards of the same records in different ways.

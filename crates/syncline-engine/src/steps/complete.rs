@@ -112,7 +112,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         let cursor = stopped.filter(|cursor| !cursor.is_null());
         let verdict = Verdict::new(
             "cancelled",
-            format!("stopped after {} records, at a batch border", results.fetched),
+            format!("stopped after {}, at a batch border", records(results.fetched)),
             if execution.full {
                 "what was committed stands; `syncline run` reads from the start"
             } else {
@@ -164,7 +164,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ if results.failed > 0 => Verdict::new(
             "partial",
-            format!("{} records could not be read", results.failed),
+            format!("{} could not be read", records(results.failed)),
             "`syncline dead-letters list` shows which, and why",
         ),
         _ => Verdict { status: "success", ..Verdict::default() },
@@ -172,11 +172,19 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     Ok(Verdict { cursor, whole, ..verdict })
 }
 
+/// So many records, for people.
+pub(super) fn records(number: u64) -> String {
+    format!("{number} record{}", if number == 1 { "" } else { "s" })
+}
+
 /// What to do about an execution that broke.
 fn hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::MatchingChanged(_) => {
             "put the rules back, or fill a new store under the new ones: `--store FILE`"
+        }
+        EngineError::Adapter(error) if !error.is_transient() => {
+            "mend the connection's settings, then `syncline check`"
         }
         _ => "what was committed before stands; `syncline run` goes on from there",
     }

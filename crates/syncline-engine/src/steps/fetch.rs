@@ -102,8 +102,17 @@ impl<'a> Execution<'a> {
 }
 
 impl Pump<'_> {
-    /// Sends every page to the transforming step, until the source ends or nobody receives any more.
-    pub(super) async fn run(self) -> Result<ReadEnd, AdapterError> {
+    /// Sends every page to the transforming step, until the source ends, or nobody commits any more: then a
+    /// read that waits for its source is given up.
+    pub(super) async fn run(self, over: &CancellationToken) -> Result<ReadEnd, AdapterError> {
+        tokio::select! {
+            biased;
+            end = self.read() => end,
+            () = over.cancelled() => Ok(ReadEnd::default()),
+        }
+    }
+
+    async fn read(&self) -> Result<ReadEnd, AdapterError> {
         let adapter = match &self.source {
             Source::Adapter(adapter) => adapter.clone(),
             Source::Pages(pages) => return Ok(self.hand_over(pages).await),

@@ -61,7 +61,8 @@ impl Execution<'_> {
             }
             if let (Outcome::Invalid(error), Some((index, external_id))) = (outcome, origin) {
                 let errors = std::slice::from_ref(error);
-                let letter = refused(&self.name, &work.page, index, external_id, errors);
+                let letter =
+                    refused(self.world, &self.name, &work.page, index, external_id, errors);
                 batch.dead_letters.push(letter);
             }
         }

@@ -126,7 +126,8 @@ impl Transformer {
             Conversion::Invalid(errors) => {
                 said.counters.skipped += 1;
                 said.counters.invalid += 1;
-                let letter = refused(&self.task, page, index, external_id.clone(), &errors);
+                let letter =
+                    refused(&self.world, &self.task, page, index, external_id.clone(), &errors);
                 said.dead_letters.push(letter);
                 said.passed_over.push((self.entity, external_id));
             }
@@ -136,6 +137,7 @@ impl Transformer {
 
 /// The dead letter of a record whose values were refused.
 pub(super) fn refused(
+    world: &World,
     task: &str,
     page: &Page,
     index: usize,
@@ -151,7 +153,8 @@ pub(super) fn refused(
         line: record.line,
         external_id: (!external_id.is_empty()).then(|| external_id.to_string()),
         phase: "transforming".to_owned(),
-        problem: problems.join("\n"),
+        // A rule's own text, such as the values of an `enum`, may come from a secret.
+        problem: world.scrub(&problems.join("\n")),
         payload: record_json(page.shape.names(), &record.cells),
     }
 }

@@ -248,6 +248,10 @@ impl Store for OverlayStore {
         Box::pin(async move { Ok(self.own().cancel(task)) })
     }
 
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.own().cancel_requested(task)) })
+    }
+
     fn executions<'a>(
         &'a self,
         task: Option<&'a str>,

@@ -202,6 +202,11 @@ impl Store for SqliteStore {
         self.ask(move |db| db.cancel(&task))
     }
 
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
+        let task = task.to_owned();
+        self.query(move |conn| runs::cancel_requested(conn, &task))
+    }
+
     fn executions<'a>(
         &'a self,
         task: Option<&'a str>,

@@ -112,6 +112,12 @@ impl Db {
     }
 }
 
+/// Whether the lease of a task bears the request to stop.
+pub(super) fn cancel_requested(conn: &Connection, task: &str) -> Result<bool> {
+    let mut statement = conn.prepare_cached("SELECT cancel FROM lease WHERE task = ?1")?;
+    Ok(statement.query_row([task], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
 fn find_lease(conn: &Connection, task: &str) -> Result<Option<Lease>> {
     let sql = "SELECT execution, token, worker, since, heartbeat FROM lease WHERE task = ?1";
     conn.query_row(sql, [task], |row| {

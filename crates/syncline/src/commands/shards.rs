@@ -139,7 +139,7 @@ async fn list_shards(args: ListArgs, app: &App) -> Result<(), Error> {
     shards.truncate(args.limit);
     let listed: Vec<Listed> = shards.iter().map(|shard| listed(world, shard)).collect();
     if app.out.json {
-        return app.out.json(&listed);
+        return app.out.json(&serde_json::json!({ "shards": listed, "more": has_more }));
     }
     if listed.is_empty() {
         return app.out.line("no shards");
