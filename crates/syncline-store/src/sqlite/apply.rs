@@ -2,6 +2,7 @@
 
 use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
+use super::key_log;
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, params};
 use std::sync::LazyLock;
@@ -29,6 +30,7 @@ impl Db {
             }
         }
         self.note_commit(plan.execution, plan.checkpoint.take());
+        self.move_keys_if_many()?;
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
         Ok(Committed { cancel_requested })
@@ -53,7 +55,7 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
         "DELETE FROM match_key WHERE key = ?1 AND link = ?2",
         signed(&plan.keys_removed),
     )?;
-    insert_keys(conn, &plan.keys_added)?;
+    key_log::append(conn, &plan.keys_removed, &plan.keys_added)?;
     write_match_edges(conn, plan)?;
     write_edges(conn, plan)?;
     insert_merges(conn, &plan.merges, plan.execution)?;
@@ -137,11 +139,12 @@ fn signed(keys: &[(u64, LinkId)]) -> Vec<(i64, i64)> {
     keys
 }
 
-fn insert_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
+/// Inserts keys, in the order of the table.
+pub(super) fn insert_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
     static INSERT: LazyLock<Insert> =
         LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_key", 2));
-    INSERT.run(conn, &signed(keys), |&(key, link), columns| {
-        columns.put(key)?.put(link)?;
+    INSERT.run(conn, keys, |&(key, link), columns| {
+        columns.put(key.cast_signed())?.put(link.0)?;
         Ok(())
     })
 }

@@ -1,5 +1,6 @@
 //! The connection and the transaction that commits share.
 
+use super::key_log::{self, KeyLog};
 use super::memory::Memory;
 use super::trouble::trouble;
 use super::{Options, schema};
@@ -126,7 +127,9 @@ impl Db {
         self.data_version = version;
         self.epoch += 1;
         // What was known may be wrong; what is learned from here on holds again.
-        self.memory = self.memory.take().map(|_| Memory::default());
+        if self.memory.take().is_some() {
+            self.memory = Some(Memory::of_log(&self.conn)?);
+        }
         let sql = "SELECT token, cancel FROM lease WHERE task = ?1 AND execution = ?2";
         let mut lease = self.conn.prepare_cached(sql)?;
         for (id, running) in &mut self.running {
@@ -200,6 +203,34 @@ impl Db {
         Ok(())
     }
 
+    /// Moves the log of match keys into their table if it has grown long.
+    pub(super) fn move_keys_if_many(&mut self) -> Result<(), StoreError> {
+        let keys_max = self.options.key_log_max;
+        match &self.memory {
+            Some(memory) if memory.log().len() > keys_max => self.move_keys(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the log of match keys into their table, as part of the group.
+    pub(super) fn move_keys(&mut self) -> Result<(), StoreError> {
+        if self.memory.as_ref().is_some_and(|memory| memory.log().len() == 0) {
+            return Ok(());
+        }
+        self.open_group()?;
+        let moved = match &self.memory {
+            Some(memory) => key_log::move_into_table(&self.conn, memory.log()),
+            None => {
+                KeyLog::read(&self.conn).and_then(|log| key_log::move_into_table(&self.conn, &log))
+            }
+        };
+        moved.map_err(|error| self.lose_group(&error))?;
+        if let Some(memory) = &mut self.memory {
+            memory.note_moved();
+        }
+        Ok(())
+    }
+
     /// Gives up the whole group after a write failed, and every execution with a plan in it: each goes on
     /// from its last durable checkpoint, in a later run. Cheaper than a savepoint for each plan, which
     /// would keep a copy of every page that the plan touches.
@@ -207,9 +238,8 @@ impl Db {
         self.roll_back();
         self.group = None;
         self.epoch += 1;
-        if let Some(memory) = &mut self.memory {
-            memory.forget_rows();
-        }
+        // What cannot be read now is looked up each time.
+        self.memory.take_if(|memory| memory.roll_back(&self.conn).is_err());
         let error = self.trouble("write", error);
         for running in self.running.values_mut().filter(|running| running.in_group) {
             running.in_group = false;

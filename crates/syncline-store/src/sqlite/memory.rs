@@ -1,5 +1,6 @@
 //! What is known of the database without a look: a first load asks for millions of rows that nobody has yet.
 
+use super::key_log::KeyLog;
 use compact_str::CompactString;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
@@ -16,7 +17,10 @@ const SHARED_MAX: usize = 1 << 16;
 /// looked up in vain.
 #[derive(Default)]
 pub(super) struct Memory {
+    /// The keys of the table.
     keys: Option<Filter>,
+    /// The keys of the log.
+    log: KeyLog,
     records: Option<Filter>,
     /// A bit for each link that can have match edges, by row number.
     edged: Option<Vec<u64>>,
@@ -27,24 +31,28 @@ pub(super) struct Memory {
 
 impl Memory {
     /// What is known when an execution begins.
-    pub(super) fn begin(conn: &Connection) -> Self {
+    pub(super) fn begin(conn: &Connection) -> rusqlite::Result<Self> {
         let is_empty = |table: &str| {
             let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM {table})");
             conn.query_row(&sql, [], |row| row.get(0)).is_ok_and(|is_empty: bool| is_empty)
         };
-        Self {
+        Ok(Self {
             keys: is_empty("match_key").then(Filter::default),
             records: is_empty("link").then(Filter::default),
             edged: is_empty("match_edge").then(Vec::new),
-            ..Self::default()
-        }
+            ..Self::of_log(conn)?
+        })
+    }
+
+    /// Nothing is known but the log.
+    pub(super) fn of_log(conn: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self { log: KeyLog::read(conn)?, ..Self::default() })
     }
 
     /// Notes what a plan has written.
     pub(super) fn note(&mut self, plan: &Plan) {
-        if let Some(filter) = &mut self.keys {
-            plan.keys_added.iter().for_each(|(key, _)| filter.add(*key));
-        }
+        plan.keys_removed.iter().for_each(|&(key, link)| self.log.remove(key, link));
+        plan.keys_added.iter().for_each(|&(key, link)| self.log.add(key, link));
         if let Some(filter) = &mut self.records {
             let new = plan.links_new.iter();
             new.for_each(|link| filter.add(record_hash(link.entity, &link.external_id)));
@@ -63,13 +71,32 @@ impl Memory {
         }
     }
 
+    /// The log of keys.
+    pub(super) fn log(&self) -> &KeyLog {
+        &self.log
+    }
+
+    /// Notes that the log's keys are in the table.
+    pub(super) fn note_moved(&mut self) {
+        let log = std::mem::take(&mut self.log);
+        if let Some(filter) = &mut self.keys {
+            log.keys().for_each(|key| filter.add(key));
+        }
+    }
+
     /// Forgets what rows held: some of it was rolled back.
-    pub(super) fn forget_rows(&mut self) {
+    pub(super) fn roll_back(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.forget_shared();
+        self.log = KeyLog::read(conn)?;
+        Ok(())
+    }
+
+    fn forget_shared(&mut self) {
         self.shared.clear();
         self.shared_len = 0;
     }
 
-    /// `false` where no link has the key.
+    /// `false` where the key is not in the table.
     pub(super) fn may_have_key(&self, key: u64) -> bool {
         self.keys.as_ref().is_none_or(|filter| filter.may_hold(key))
     }
@@ -95,7 +122,7 @@ impl Memory {
     /// Remembers the link of a shared record.
     pub(super) fn share(&mut self, link: &LinkRow) {
         if self.shared_len >= SHARED_MAX {
-            self.forget_rows();
+            self.forget_shared();
         }
         let of_entity = self.shared.entry(link.entity).or_default();
         if of_entity.insert(link.external_id.clone(), link.clone()).is_none() {

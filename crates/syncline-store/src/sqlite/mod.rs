@@ -14,6 +14,7 @@ mod ask;
 mod db;
 mod edges;
 mod insert;
+mod key_log;
 mod memory;
 mod read;
 mod rows;
@@ -61,6 +62,9 @@ pub struct Options {
     pub cache_kib: u32,
     /// How long the write-ahead log may grow before its pages are copied into the database, in pages.
     pub wal_pages: u32,
+    /// How many match keys may be kept beside their table before they are moved into it; each takes some 50
+    /// bytes of memory.
+    pub key_log_max: usize,
     /// The most pages that the database may have; `None` leaves it to the disk.
     pub pages_max: Option<u32>,
 }
@@ -74,8 +78,9 @@ impl Default for Options {
             busy_ms: 10_000,
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
-            cache_kib: 96 * 1024,
+            cache_kib: 72 * 1024,
             wal_pages: 65_536,
+            key_log_max: 1 << 19,
             pages_max: None,
         }
     }

@@ -1,6 +1,7 @@
 //! What a plan reads.
 
 use super::db::Db;
+use super::key_log;
 use super::memory::Memory;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
 use crate::StoreError;
@@ -48,9 +49,10 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
         Some(memory) => records_by_memory(conn, &need.records, memory, &mut found.links)?,
         None => links_of_records(conn, &need.records, &mut found.links)?,
     }
-    let is_key = |&&key: &&u64| memory.as_ref().is_none_or(|memory| memory.may_have_key(key));
-    let keys: Vec<u64> = need.keys.iter().filter(is_key).copied().collect();
-    found.members = members(conn, &keys, need.members_max)?;
+    found.members = match memory.as_deref() {
+        Some(memory) => members_by_memory(conn, &need.keys, need.members_max, memory)?,
+        None => members(conn, &need.keys, need.members_max)?,
+    };
     found.dependents = dependents(conn, &need.dependents)?;
     let first_own = found.links.len();
     if !need.links.is_empty() {
@@ -183,6 +185,48 @@ pub(super) fn members(
     keys: &[u64],
     members_max: usize,
 ) -> Result<Vec<(u64, LinkId)>> {
+    let mut out = members_in_table(conn, keys, members_max)?;
+    if !keys.is_empty() {
+        key_log::look_up(conn, keys, &mut out)?;
+    }
+    Ok(first_of_each(out, members_max))
+}
+
+/// The same, by what is known of table and log.
+fn members_by_memory(
+    conn: &Connection,
+    keys: &[u64],
+    members_max: usize,
+    memory: &Memory,
+) -> Result<Vec<(u64, LinkId)>> {
+    let is_in_table = |&&key: &&u64| memory.may_have_key(key);
+    let in_table: Vec<u64> = keys.iter().filter(is_in_table).copied().collect();
+    let mut out = members_in_table(conn, &in_table, members_max)?;
+    for &key in keys {
+        out.extend(memory.log().links(key).map(|link| (key, link)));
+    }
+    Ok(first_of_each(out, members_max))
+}
+
+fn first_of_each(mut members: Vec<(u64, LinkId)>, members_max: usize) -> Vec<(u64, LinkId)> {
+    members.sort_unstable();
+    members.dedup();
+    let (mut last, mut count) = (None, 0);
+    members.retain(|&(key, _)| {
+        if last != Some(key) {
+            (last, count) = (Some(key), 0);
+        }
+        count += 1;
+        count <= members_max
+    });
+    members
+}
+
+fn members_in_table(
+    conn: &Connection,
+    keys: &[u64],
+    members_max: usize,
+) -> Result<Vec<(u64, LinkId)>> {
     let mut out = Vec::new();
     if keys.is_empty() || members_max == 0 {
         return Ok(out);
@@ -196,7 +240,6 @@ pub(super) fn members(
         let rest = keys.iter().skip_while(|&key| *key != Value::Integer(full)).skip(1);
         keys = Rc::new(rest.cloned().collect());
     }
-    out.sort_unstable();
     Ok(out)
 }
 

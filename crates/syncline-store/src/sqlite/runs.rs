@@ -58,7 +58,8 @@ impl Db {
             in_group: false,
         };
         if self.running.is_empty() {
-            self.memory = Some(Memory::begin(&self.conn));
+            // What cannot be read now is looked up each time.
+            self.memory = Memory::begin(&self.conn).ok();
         }
         self.running.insert(begun.execution, running);
         Ok(begun)
@@ -66,7 +67,13 @@ impl Db {
 
     pub(super) fn finish(&mut self, mut finish: Finish) -> std::result::Result<(), StoreError> {
         // If this fails, the execution is broken, and ends as such.
-        let mut done = self.settle();
+        let is_last = self.running.len() == 1;
+        let moved = if is_last && self.running.contains_key(&finish.execution) {
+            self.move_keys()
+        } else {
+            Ok(())
+        };
+        let mut done = moved.and_then(|()| self.settle());
         let Some(running) = self.running.get(&finish.execution) else {
             return Err(StoreError::Fenced);
         };

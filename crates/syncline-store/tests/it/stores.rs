@@ -24,7 +24,8 @@ pub(crate) struct Opened {
 /// Options under which a lock is not waited for long, and groups last until they are settled.
 pub(crate) fn options() -> Options {
     let long = Duration::from_secs(600);
-    Options { busy_ms: 20, group_age: long, idle: long, ..Options::default() }
+    // Small, so that keys are found in the log and in the table.
+    Options { busy_ms: 20, group_age: long, idle: long, key_log_max: 3, ..Options::default() }
 }
 
 pub(crate) fn sqlite(folder: &TempDir) -> SqliteStore {
