@@ -9,7 +9,7 @@ use syncline_adapters::{Adapter, AdapterError, registry};
 use syncline_core::config::Secrets;
 use syncline_core::config::model::{Config, Connection, SyncTask};
 use syncline_core::plan::program::{Program, ProgramIds};
-use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
+use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
 use syncline_store::{Catalog, Store};
 
@@ -37,6 +37,8 @@ pub struct World {
     pub kinds: FxHashMap<KindId, String>,
     /// Every shard type of the store.
     pub shard_types: FxHashMap<TypeId, String>,
+    /// Every match rule of the store, those that the configuration no longer has included.
+    pub match_rules: FxHashMap<RuleId, RuleName>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
     secrets: Secrets,
@@ -68,11 +70,16 @@ impl World {
                 shard_types: names.shard_types.clone(),
                 entities: names.entities.clone(),
                 kinds: names.kinds.clone(),
+                rules: names.rules.clone(),
             })
             .await?;
         let (all, all_ids) = store.catalog().await?;
-        let ids =
-            ProgramIds { shard_types: ids.shard_types, entities: ids.entities, kinds: ids.kinds };
+        let ids = ProgramIds {
+            shard_types: ids.shard_types,
+            entities: ids.entities,
+            kinds: ids.kinds,
+            rules: ids.rules,
+        };
         let known: Vec<(EntityName, EntityId)> =
             all.entities.into_iter().zip(all_ids.entities).collect();
         let of_task = |name: &EntityName| names.entities.iter().position(|known| known == name);
@@ -85,6 +92,7 @@ impl World {
             fingerprint: fingerprint(&config),
             entities: known.into_iter().map(|(name, id)| (id, name)).collect(),
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
+            match_rules: all_ids.rules.into_iter().zip(all.rules).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
             base: base.to_owned(),
             open_adapter: Arc::new(registry::open),
@@ -113,6 +121,11 @@ impl World {
             types.iter().map(|(name, of)| (name, &of.identity, &of.matching)).collect();
         let rank = connection.map(|connection| (connection.priority, connection.duplicate_free));
         (fingerprint(&(schema, entity, fields)), fingerprint(&(rules, rank)))
+    }
+
+    /// The name of a match rule; empty where the store knows none of this number.
+    pub fn rule_name(&self, rule: RuleId) -> &str {
+        self.match_rules.get(&rule).map_or("", |name| &name.rule)
     }
 
     /// The text without any secret of the configuration.

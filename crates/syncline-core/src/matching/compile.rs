@@ -66,7 +66,7 @@ impl Compiler<'_> {
             }
         }
         let parts = comparisons.iter().filter_map(default_part).collect();
-        self.add(Rule::new(IDENTITY, 1.0, comparisons), parts);
+        self.add(Rule::new(IDENTITY, 1.0, 1.0, comparisons), parts);
     }
 
     fn matching(&mut self, matching: &Matching, path: &ConfigPath) {
@@ -93,6 +93,7 @@ impl Compiler<'_> {
     fn rule(&mut self, rule: &MatchRule, earlier: &[MatchRule], path: &ConfigPath) {
         self.rule_name(rule, earlier, &path.key("name"));
         self.unit("threshold", rule.threshold, &path.key("threshold"));
+        self.review(rule, &path.key("review"));
         let compare_path = path.key("compare");
         if rule.compare.is_empty() {
             let message = format!("rule `{}` compares nothing", rule.name);
@@ -123,7 +124,18 @@ impl Compiler<'_> {
                         `block: [postcode]`";
             self.problem(path.clone(), message, help);
         }
-        self.add(Rule::new(&rule.name, rule.threshold, comparisons), parts);
+        let review = rule.review.unwrap_or(rule.threshold);
+        self.add(Rule::new(&rule.name, rule.threshold, review, comparisons), parts);
+    }
+
+    fn review(&mut self, rule: &MatchRule, path: &ConfigPath) {
+        let Some(review) = rule.review else { return };
+        self.unit("review", review, path);
+        if review > rule.threshold && (0.0..=1.0).contains(&rule.threshold) {
+            let message = format!("`review` ({review}) is above `threshold` ({})", rule.threshold);
+            let help = "a person is asked of pairs that score from `review` to below `threshold`";
+            self.problem(path.clone(), message, help);
+        }
     }
 
     fn rule_name(&mut self, rule: &MatchRule, earlier: &[MatchRule], path: &ConfigPath) {

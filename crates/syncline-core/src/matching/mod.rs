@@ -28,7 +28,8 @@ use crate::problem::{ConfigPath, Problem};
 use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use blocking::Recipe;
-use compare::{Rule, Scratch};
+use compare::{Rule, Scratch, TOLERANCE};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What tells a record from every other, whatever the order of arrival: connection, entity, external id.
@@ -62,10 +63,25 @@ pub struct BlockKey {
 /// The best match of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// From 0 to 1, at least the rule's threshold.
+    /// From 0 to 1, at least the rule's threshold, or its review line.
     pub score: f32,
     /// The rule that gave it.
     pub rule: u16,
+    /// What follows from it.
+    pub zone: Zone,
+}
+
+/// What follows from the score of two records. Where there is no match, there is no score either.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Zone {
+    /// Perhaps the same: a person is asked, and nothing is merged meanwhile.
+    Review,
+    /// The same.
+    #[default]
+    Match,
 }
 
 impl Matcher {
@@ -107,8 +123,9 @@ impl Matcher {
 
     /// The best match of `a` and `b` among the rules whose bits are set in `rules` (bit r for rule r).
     ///
-    /// The highest score that reaches its rule's threshold; of equal ones the lowest rule. `None` where no
-    /// rule says that they are the same. Which of the two comes first does not matter.
+    /// The highest score that reaches its rule's threshold, or else the highest that reaches its rule's review
+    /// line; of equal ones the lowest rule. `None` where there is neither. Under `merge: manual` every match
+    /// is for review. Which of the two records comes first does not matter.
     ///
     /// The score of a rule is the mean of its comparisons' similarities by weight, without those that are
     /// skipped because a side is missing; a rule of which nothing is left does not match. A value that
@@ -118,18 +135,30 @@ impl Matcher {
         let mut scratch = Scratch::default();
         let mut best: Option<PairScore> = None;
         for (index, rule) in self.chosen(rules) {
-            let least = best.map_or(0.0, |best| f64::from(best.score));
+            // With less than this, the rule cannot say more than what is known already.
+            let least = match best {
+                None => rule.review,
+                Some(PairScore { zone: Zone::Review, score, .. }) => {
+                    rule.review.max(f64::from(score)).min(rule.threshold)
+                }
+                Some(PairScore { zone: Zone::Match, score, .. }) => {
+                    rule.threshold.max(f64::from(score))
+                }
+            };
             if let Some(score) = rule.score(a, b, least, &mut scratch) {
+                let zone =
+                    if score >= rule.threshold - TOLERANCE { Zone::Match } else { Zone::Review };
                 let score = score as f32;
-                if best.is_none_or(|best| best.score < score) {
-                    best = Some(PairScore { score, rule: index });
+                if best.is_none_or(|best| (best.zone, best.score) < (zone, score)) {
+                    best = Some(PairScore { score, rule: index, zone });
                 }
             }
             if best.is_some_and(|best| best.score >= 1.0) {
                 break;
             }
         }
-        best
+        let asks = self.strategy == MergeStrategy::Manual;
+        best.map(|best| if asks { PairScore { zone: Zone::Review, ..best } } else { best })
     }
 
     /// What each rule of the set `rules` makes of two records, comparison by comparison.
@@ -140,6 +169,11 @@ impl Matcher {
 
     fn chosen(&self, rules: u64) -> impl Iterator<Item = (u16, &Rule)> {
         (0..).zip(&self.rules).filter(move |(index, _)| rules >> index & 1 == 1)
+    }
+
+    /// The names of the rules, in their order.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.name.as_str())
     }
 
     /// The name of a rule; empty where there is no such rule.

@@ -1,5 +1,6 @@
 //! What the store keeps, as rows that plans read and write.
 
+use crate::matching::Zone;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -39,6 +40,10 @@ id! {
 id! {
     /// The name of a relationship.
     KindId
+}
+id! {
+    /// The name of a match rule.
+    RuleId
 }
 id! {
     /// One execution of a task.
@@ -93,7 +98,7 @@ pub struct ShardRow {
     pub merged_into: Option<ShardId>,
 }
 
-/// Two records that a rule found to be the same.
+/// Two records that a rule found to be the same, or perhaps the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatchEdge {
     /// The one; smaller than `b`.
@@ -102,8 +107,19 @@ pub struct MatchEdge {
     pub b: LinkId,
     /// From 0 to 1.
     pub score: f32,
-    /// The rule's index in the shard type's matching.
-    pub rule: u16,
+    /// The rule.
+    pub rule: RuleId,
+    /// What follows from the score.
+    pub zone: Zone,
+}
+
+/// A match rule as the store knows it: it keeps its number when rules are added, or change places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleName {
+    /// The shard type whose records it compares.
+    pub shard_type: String,
+    /// Its name among the rules of that type.
+    pub rule: String,
 }
 
 /// A relationship that a record states: from its own shard to the shard of another record.

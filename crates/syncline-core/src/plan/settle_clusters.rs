@@ -1,9 +1,9 @@
 //! Components of match edges become clusters, clusters become shards, and all that becomes a plan.
 
+use super::blocks::joins;
 use super::planner::{Fate, Outcome, Planned, Planner, Touched};
 use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use super::writes::{Change, Counters, Merge, Plan, Subject};
-use crate::config::model::MergeStrategy;
 use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster};
 use crate::matching::survivorship::{Source, survive};
 use crate::shard::Image;
@@ -14,12 +14,6 @@ use std::sync::Arc;
 /// Makes the plan of a batch whose view is complete.
 pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
     let mut writer = Writer::default();
-    let by_review = planner.rules.types.iter().any(|rules| {
-        rules.matcher.strategy() == MergeStrategy::Manual && !rules.matcher.is_empty()
-    });
-    if by_review {
-        writer.divert_reviews(planner);
-    }
     let components = components(planner);
     let (mut clusters, mut origins) = (Vec::with_capacity(components.len()), Vec::new());
     for (index, component) in components.iter().enumerate() {
@@ -79,14 +73,15 @@ fn components(planner: &Planner<'_>) -> Vec<Component> {
     components
 }
 
-/// Every match edge between affected links as it will be.
+/// Every match edge that joins affected links, as it will be.
 fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
     let pairs = &planner.pairs;
-    let mut edges: Vec<MatchEdge> = pairs.set.values().copied().collect();
+    let mut edges: Vec<MatchEdge> = pairs.set.values().copied().filter(joins).collect();
     for link in &pairs.affected {
         for edge in planner.view.edges.get(link).into_iter().flatten() {
             let ends = (edge.a, edge.b);
-            if edge.a == *link && !pairs.set.contains_key(&ends) && !pairs.removed.contains(&ends) {
+            let is_replaced = pairs.set.contains_key(&ends) || pairs.removed.contains(&ends);
+            if edge.a == *link && !is_replaced && joins(edge) {
                 edges.push(*edge);
             }
         }
@@ -114,7 +109,7 @@ fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>>
 }
 
 impl Planner<'_> {
-    fn record(&self, link: LinkId) -> (super::rows::EntityId, &str) {
+    pub(super) fn record(&self, link: LinkId) -> (super::rows::EntityId, &str) {
         match self.touched_of.get(&link) {
             Some(&index) => (self.touched[index].entity, &self.touched[index].external_id),
             None => (self.view.links[&link].entity, &self.view.links[&link].external_id),
@@ -135,7 +130,6 @@ impl Planner<'_> {
 struct Writer {
     planned: Planned,
     dropped: FxHashSet<LinkId>,
-    reviews: Vec<MatchEdge>,
     outcomes: FxHashMap<LinkId, Outcome>,
 }
 
@@ -149,20 +143,6 @@ struct Member {
 }
 
 impl Writer {
-    /// Where a person decides, a matching pair is listed, and nothing is put together.
-    fn divert_reviews(&mut self, planner: &mut Planner<'_>) {
-        let manual = |link: LinkId| {
-            let (entity, _) = planner.record(link);
-            planner.type_of(entity).matcher.strategy() == MergeStrategy::Manual
-        };
-        let mut pairs: Vec<_> = planner.pairs.set.keys().copied().collect();
-        pairs.retain(|ends| manual(ends.0));
-        for ends in pairs {
-            self.reviews.extend(planner.pairs.set.remove(&ends));
-        }
-        self.reviews.sort_by_key(|edge| (edge.a, edge.b));
-    }
-
     /// Writes a cluster's shard and links; `None` where the target flags forbid a new shard.
     fn write_cluster(
         &mut self,
@@ -350,13 +330,12 @@ impl Writer {
     }
 
     fn write_edges(&mut self, planner: &mut Planner<'_>) {
-        let Self { planned: Planned { plan, .. }, dropped, reviews, .. } = self;
+        let Self { planned: Planned { plan, .. }, dropped, .. } = self;
         let kept = |edge: &&MatchEdge| !dropped.contains(&edge.a) && !dropped.contains(&edge.b);
         plan.match_edges_set = planner.pairs.set.values().filter(kept).copied().collect();
         plan.match_edges_set.sort_by_key(|edge| (edge.a, edge.b));
         plan.match_edges_removed = planner.pairs.removed.iter().copied().collect();
         plan.match_edges_removed.sort_unstable();
-        plan.reviews = std::mem::take(reviews);
         for touched in planner.touched.iter_mut().filter(|t| !dropped.contains(&t.id)) {
             if let Some(edges) = touched.edges.take() {
                 plan.edges.push((touched.id, edges));

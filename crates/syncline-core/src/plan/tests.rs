@@ -1,12 +1,14 @@
 //! Laws of the planner, on a store that is a few maps.
 
 use super::planner::{Moment, Outcome, Planned, Planner};
-use super::rows::{EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
+use super::rows::{
+    EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
+};
 use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use crate::config::model::{ShardType, Target};
-use crate::matching::Matcher;
+use crate::matching::{Matcher, Zone};
 use crate::problem::ConfigPath;
 use crate::shard::Layout;
 use crate::value::Value;
@@ -27,7 +29,6 @@ struct Shelf {
     keys: BTreeSet<(u64, LinkId)>,
     match_edges: BTreeMap<(LinkId, LinkId), MatchEdge>,
     edges: BTreeMap<LinkId, Vec<EdgeTarget>>,
-    reviews: Vec<MatchEdge>,
 }
 
 impl Shelf {
@@ -79,7 +80,6 @@ impl Shelf {
             self.match_edges.insert((edge.a, edge.b), edge);
         }
         self.edges.extend(plan.edges);
-        self.reviews.extend(plan.reviews);
     }
 
     fn run(&mut self, rules: &Rules, execution: i64, items: Vec<Item>) -> Planned {
@@ -150,6 +150,7 @@ fn rules(yaml_matching: &str) -> Rules {
         TypeRules {
             id: TypeId(id),
             layout,
+            rule_ids: (1..=9).map(RuleId).collect(),
             matcher,
             found_by: Vec::new(),
             found_under: Vec::new(),
@@ -345,7 +346,11 @@ fn a_manual_type_lists_pairs_and_merges_nothing() {
     let mut shelf = Shelf::default();
     let cells = [Some("a@x.de"), None, None];
     shelf.run(&rules, 1, vec![item(CRM, "1", 1, cells), item(BILLING, "2", 1, cells)]);
-    assert_eq!((shelf.outcome().len(), shelf.reviews.len()), (2, 1));
+    let zones: Vec<Zone> = shelf.match_edges.values().map(|edge| edge.zone).collect();
+    assert_eq!((shelf.outcome().len(), zones), (2, vec![Zone::Review]));
+    // What speaks for a question goes, and the question with it.
+    shelf.run(&rules, 2, vec![item(CRM, "1", 2, [Some("else@x.de"), None, None])]);
+    assert!(shelf.match_edges.is_empty());
 }
 
 #[test]

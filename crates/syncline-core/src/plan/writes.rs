@@ -34,8 +34,6 @@ pub struct Plan {
     pub edges: Vec<(LinkId, Vec<EdgeTarget>)>,
     /// Merges of shards that were there before.
     pub merges: Vec<Merge>,
-    /// Pairs that a person has to decide on.
-    pub reviews: Vec<MatchEdge>,
     /// What was there before, for undo and history.
     pub changes: Vec<Change>,
     /// Records that failed, with their payload.
@@ -62,7 +60,6 @@ impl Plan {
             && self.match_edges_removed.is_empty()
             && self.edges.is_empty()
             && self.merges.is_empty()
-            && self.reviews.is_empty()
             && self.changes.is_empty()
             && self.dead_letters.is_empty()
             && self.unsettled.is_empty()

@@ -27,7 +27,6 @@ pub(super) struct Own {
     /// All the edges of the links that are here.
     pub(super) edges: BTreeMap<LinkId, BTreeSet<EdgeTarget>>,
     pub(super) pointing: BTreeSet<(EntityId, CompactString, LinkId)>,
-    pub(super) reviews: BTreeMap<(LinkId, LinkId), Option<MatchEdge>>,
     /// Oldest first.
     pub(super) merges: Vec<MergeRow>,
     /// Oldest first.
@@ -85,7 +84,7 @@ impl Own {
             self.keys_removed.remove(&key);
             self.keys.insert(key);
         }
-        self.apply_pairs(&plan.match_edges_removed, plan.match_edges_set, plan.reviews);
+        self.apply_pairs(&plan.match_edges_removed, plan.match_edges_set);
         for (link, targets) in plan.edges {
             self.set_edges(link, targets);
         }
@@ -109,22 +108,12 @@ impl Own {
         self.settle(&plan.settled, plan.unsettled);
     }
 
-    fn apply_pairs(
-        &mut self,
-        removed: &[(LinkId, LinkId)],
-        set: Vec<MatchEdge>,
-        reviews: Vec<MatchEdge>,
-    ) {
+    fn apply_pairs(&mut self, removed: &[(LinkId, LinkId)], set: Vec<MatchEdge>) {
         for &(a, b) in removed {
-            let pair = (a.min(b), a.max(b));
-            self.set_pair(pair, None);
-            self.reviews.insert(pair, None);
+            self.set_pair((a.min(b), a.max(b)), None);
         }
         for edge in set {
             self.set_pair((edge.a, edge.b), Some(edge));
-        }
-        for edge in reviews {
-            self.reviews.insert((edge.a, edge.b), Some(edge));
         }
     }
 

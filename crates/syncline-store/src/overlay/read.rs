@@ -79,7 +79,7 @@ impl OverlayStore {
     }
 
     /// A page of rows: the base's that are not ours, and ours, by row number.
-    async fn page<'a, T, Id: Ord + Copy>(
+    pub(super) async fn page<'a, T, Id: Ord + Copy>(
         &'a self,
         limit: usize,
         mut after: Id,

@@ -274,8 +274,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn reviews(&self, limit: usize) -> Answer<'_, Vec<MatchEdge>> {
-        self.query(move |conn| ask::reviews(conn, limit))
+    fn review_edges(&self, after: (LinkId, LinkId), limit: usize) -> Answer<'_, Vec<MatchEdge>> {
+        self.query(move |conn| ask::review_edges(conn, after, limit))
     }
 
     fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {

@@ -141,7 +141,7 @@ pub(super) fn shards_by_row(
 
 /// Every match edge of each of `links`; one between two of them comes twice.
 pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<MatchEdge>> {
-    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule
+    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule, e.zone
                FROM rarray(?1) r CROSS JOIN match_edge e ON e.a = r.value";
     let ids = array(links.iter().map(|link| link.0));
     let mut edges: Vec<MatchEdge> =

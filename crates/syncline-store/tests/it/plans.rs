@@ -5,7 +5,7 @@ use syncline_core::plan::rows::{LinkId, ShardId};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
 use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
-use syncline_store::{Catalog, StoreError};
+use syncline_store::{Catalog, StoreError, reviews};
 
 fn two_people() -> Plan {
     Plan {
@@ -199,6 +199,36 @@ async fn shards_are_found_by_field_page_and_id() {
 }
 
 #[tokio::test]
+async fn a_pair_waits_while_its_evidence_and_its_records_last() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let links = (1..=5).map(|id| link(id, CRM, &format!("r{id}"), (id + 1) / 2)).collect();
+        let shards_new = (1..=3).map(|id| shard(id, "{}")).collect();
+        let pairs = vec![asked(1, 2, 0.5), asked(1, 3, 0.5), asked(3, 5, 0.75), pair(1, 5, 0.9)];
+        let plan = Plan { links_new: links, shards_new, match_edges_set: pairs, ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let waiting = async || {
+            let pairs = reviews::waiting(store).await.unwrap();
+            let counted = store.counts().await.unwrap().reviews;
+            assert_eq!(counted, pairs.len() as u64, "{}", opened.name);
+            pairs.iter().map(|edge| (edge.a.0, edge.b.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting().await, [(3, 5), (1, 3)], "{}: not in one shard", opened.name);
+        let page = store.review_edges((LinkId(1), LinkId(2)), 1).await.unwrap();
+        assert_eq!(page, [asked(1, 3, 0.5)], "{}", opened.name);
+        let mut gone = link(5, CRM, "r5", 3);
+        gone.deleted = true;
+        let plan = Plan { links_changed: vec![gone], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        assert_eq!(waiting().await, [(1, 3)], "{}: a record is gone", opened.name);
+        let plan = Plan { match_edges_removed: vec![(LinkId(1), LinkId(3))], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        assert!(waiting().await.is_empty(), "{}: the evidence is gone", opened.name);
+    }
+}
+
+#[tokio::test]
 async fn lists_come_back_in_their_order() {
     for opened in all() {
         let store = &*opened.store;
@@ -217,18 +247,14 @@ async fn lists_come_back_in_their_order() {
         };
         let plan = Plan {
             merges: vec![merge(1, 2, Some(pair(1, 2, 0.5))), merge(3, 1, None), merge(7, 8, None)],
-            reviews: vec![pair(4, 5, 0.5), pair(1, 9, 0.25)],
             changes: vec![change(1, "a"), of_link, change(2, "b")],
             dead_letters: vec![letter(4), letter(2)],
             ..Plan::default()
         };
         commit(store, begun.execution, plan).await;
-        let plan = Plan { match_edges_removed: vec![(LinkId(5), LinkId(4))], ..Plan::default() };
-        commit(store, begun.execution, plan).await;
         let merges = store.merges(vec![ShardId(1)]).await.unwrap();
         let found: Vec<_> = merges.iter().map(|m| (m.survivor.0, m.evidence.is_some())).collect();
         assert_eq!(found, [(3, false), (1, true)], "{}", opened.name);
-        assert_eq!(store.reviews(9).await.unwrap(), [pair(1, 9, 0.25)], "{}", opened.name);
         let history = store.history(ShardId(1)).await.unwrap();
         assert_eq!(
             history.iter().map(|h| h.version).collect::<Vec<_>>(),

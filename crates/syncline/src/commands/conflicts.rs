@@ -12,6 +12,7 @@ use syncline_core::plan::view::Need;
 use syncline_core::value::Value;
 use syncline_engine::World;
 use syncline_store::query::ShardFilter;
+use syncline_store::reviews;
 
 /// Shards that are looked at in one go.
 const PAGE: usize = 2000;
@@ -173,8 +174,8 @@ pub async fn find(world: &World, args: &ListArgs) -> Result<Conflicts, Error> {
     }
     conflicts.more_shards = conflicts.shards.len() > args.limit;
     conflicts.shards.truncate(args.limit);
-    let pairs = world.store.reviews(usize::MAX).await?;
-    let mut reviews = reviews(world, pairs, shard_type, args.limit.saturating_add(1)).await?;
+    let pairs = reviews::waiting(world.store.as_ref()).await?;
+    let mut reviews = stories(world, pairs, shard_type, args.limit.saturating_add(1)).await?;
     conflicts.more_reviews = reviews.len() > args.limit;
     reviews.truncate(args.limit);
     conflicts.reviews = reviews;
@@ -231,7 +232,7 @@ fn disputed(claims: &Claims) -> Vec<Disputed> {
     claims.disputed().into_iter().map(story).collect()
 }
 
-async fn reviews(
+async fn stories(
     world: &World,
     pairs: Vec<MatchEdge>,
     shard_type: Option<TypeId>,
@@ -278,13 +279,12 @@ fn review(
             external_id: link.external_id.to_string(),
         }
     };
-    let rules = world.rules.types.iter().find(|rules| rules.id == a_shard.shard_type);
     Review {
         a: name(a),
         a_shard: explain::uuid(a_shard.uuid),
         b: name(b),
         b_shard: explain::uuid(b_shard.uuid),
-        rule: rules.map_or("", |rules| rules.matcher.rule_name(edge.rule)).to_owned(),
+        rule: world.rule_name(edge.rule).to_owned(),
         score: edge.score,
     }
 }
@@ -325,7 +325,7 @@ fn print(conflicts: &Conflicts, app: &App) -> Result<(), Error> {
         return Ok(());
     }
     app.out.line("")?;
-    app.out.line(app.out.paint(Tone::Bold, "pairs that wait for a person (merge: manual)"))?;
+    app.out.line(app.out.paint(Tone::Bold, "pairs that wait for a person"))?;
     let rows = conflicts.reviews.iter().map(|review| {
         let name = |r: &RecordName| format!("{}/{} {}", r.connection, r.entity, r.external_id);
         let score = format!("{:.2}", review.score);

@@ -14,7 +14,7 @@ use crate::error::Error;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use syncline_core::config::model::MergeStrategy;
-use syncline_core::matching::RuleExplanation;
+use syncline_core::matching::{RuleExplanation, Zone};
 use syncline_core::plan::rows::{ExecutionId, LinkId};
 use syncline_core::value::Value;
 use syncline_engine::World;
@@ -140,15 +140,16 @@ pub async fn explain(world: &World, found: &Found) -> Result<Explanation, Error>
     let edges = world.store.match_edges(ids.clone()).await?;
     let matcher = world.rules.types.iter().find(|rules| rules.id == found.shard.shard_type);
     let mut matches = Vec::new();
-    for edge in edges {
+    for edge in edges.into_iter().filter(|edge| edge.zone == Zone::Match) {
         let (Some(a), Some(b), Some(rules)) = (position(edge.a), position(edge.b), matcher) else {
             continue;
         };
-        let only = 1_u64.checked_shl(u32::from(edge.rule)).unwrap_or(0);
+        let rule = rules.rule_ids.iter().position(|id| *id == edge.rule);
+        let only = rule.map_or(0, |rule| 1_u64 << rule);
         matches.push(MatchStory {
             a,
             b,
-            rule: rules.matcher.rule_name(edge.rule).to_owned(),
+            rule: world.rule_name(edge.rule).to_owned(),
             score: edge.score,
             waterfall: rules.matcher.explain(&claims.images[a], &claims.images[b], only),
         });

@@ -128,7 +128,7 @@ pub enum MergeStrategy {
     /// Each field takes the newest value that is not null.
     #[default]
     MergeFields,
-    /// Nothing is merged; the pair is listed for a person to decide.
+    /// Nothing is merged by itself: every match is listed for a person to decide.
     Manual,
 }
 
@@ -147,6 +147,10 @@ pub struct MatchRule {
     /// The least score that makes a match. Default 0.8.
     #[serde(default = "threshold_default")]
     pub threshold: f64,
+    /// The least score at which a person is asked: a pair that scores from here to below the threshold is
+    /// listed for review, and not merged. Default: nobody is asked.
+    #[serde(default)]
+    pub review: Option<f64>,
 }
 
 fn threshold_default() -> f64 {
