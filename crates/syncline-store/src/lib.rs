@@ -11,8 +11,8 @@ use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
 use query::{Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter};
 use syncline_core::plan::rows::{
-    EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, RuleName,
-    ShardId, ShardRow, TypeId,
+    Decision, EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId,
+    RuleName, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -163,6 +163,9 @@ pub trait Store: Send + Sync {
 
     /// Merges of shards, newest first, in which one of `shards` took part.
     fn merges(&self, shards: Vec<ShardId>) -> BoxFuture<'_, Result<Vec<MergeRow>, StoreError>>;
+
+    /// Everything that people decided of records, by pair.
+    fn decisions(&self) -> BoxFuture<'_, Result<Vec<Decision>, StoreError>>;
 
     /// What a shard held before each of its changes, newest first.
     fn history(&self, shard: ShardId) -> BoxFuture<'_, Result<Vec<History>, StoreError>>;

@@ -4,7 +4,7 @@
 //! there and in two shards, and nobody has decided. So a pair cannot outlive what speaks for it.
 
 use crate::{Store, StoreError};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_core::plan::rows::{LinkId, LinkRow, MatchEdge};
 use syncline_core::plan::view::Need;
 
@@ -38,9 +38,11 @@ async fn add_page(
     let found = store.read(Need { links, ..Need::default() }).await?;
     let rows: FxHashMap<LinkId, LinkRow> =
         found.links.into_iter().map(|link| (link.id, link)).collect();
+    let decided: FxHashSet<(LinkId, LinkId)> =
+        found.decisions.iter().map(|decision| (decision.a, decision.b)).collect();
     let live = |id: LinkId| rows.get(&id).filter(|link| !link.deleted);
     out.extend(page.into_iter().filter(|edge| match (live(edge.a), live(edge.b)) {
-        (Some(a), Some(b)) => a.shard != b.shard,
+        (Some(a), Some(b)) => a.shard != b.shard && !decided.contains(&(edge.a, edge.b)),
         _ => false,
     }));
     Ok(())

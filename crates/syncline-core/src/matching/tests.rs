@@ -127,7 +127,7 @@ fn duplicates_of_the_specification_are_found_exactly_and_fuzzily() {
     });
     let edges =
         [(3, 1, 1.0), (3, 2, second.score)].map(|(a, b, score)| ClusterEdge { a, b, score });
-    assert_eq!(cluster(&nodes, &edges, &[], matcher.cluster_max()), [vec![1, 2, 3]]);
+    assert_eq!(cluster(&nodes, &edges, &[], &[], matcher.cluster_max()), [vec![1, 2, 3]]);
     let source = |image, stamp, id| Source { image, stamp, priority: 0, name: name(id) };
     let sources =
         [source(&shard_1, 1, "shard_1"), source(&shard_2, 2, "shard_2"), source(&fetched, 3, "50")];

@@ -1,7 +1,7 @@
 //! Which records are compared: those that share a key which is not generic.
 
 use super::planner::{PlanError, Planner};
-use super::rows::{LinkId, MatchEdge, RuleId};
+use super::rows::{LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
 use crate::matching::{BlockKey, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -244,6 +244,7 @@ impl Planner<'_> {
         let ends = self.pairs.set.keys().chain(&self.pairs.removed);
         let mut queue: Vec<LinkId> = self.touched.iter().map(|touched| touched.id).collect();
         queue.extend(ends.flat_map(|&(a, b)| [a, b]));
+        queue.extend(&self.reformed);
         let mut need = Need::default();
         while let Some(link) = queue.pop() {
             if !seen.insert(link) {
@@ -258,9 +259,21 @@ impl Planner<'_> {
             queue.extend(new.get(&link).into_iter().flatten());
             let stored = self.view.edges.get(&link).into_iter().flatten();
             queue.extend(stored.filter(|edge| joins(edge)).flat_map(|edge| [edge.a, edge.b]));
+            queue.extend(self.decided(link, Verdict::Same));
+            if !self.reformed.is_empty()
+                && let Some(shard) = self.old_shard(link)
+            {
+                // No edge need connect them any more: all that was one thing is looked at together.
+                match self.view.siblings.get(&shard) {
+                    Some(siblings) => queue.extend(siblings),
+                    None => need.shards.push(shard),
+                }
+            }
         }
         sort_links(&mut need.links);
-        if need.links.is_empty() {
+        need.shards.sort_unstable();
+        need.shards.dedup();
+        if need.is_empty() {
             self.pairs.affected = seen.into_iter().collect();
             self.pairs.affected.sort_unstable();
         }

@@ -1,6 +1,8 @@
 //! The one place where conversion, matching and survivorship meet: a batch and a view become a plan.
 
 mod blocks;
+pub mod constrain;
+mod form;
 mod lookups;
 pub mod planner;
 pub mod program;

@@ -3,8 +3,10 @@
 //! Records are compared with records, never with merged shards, and clusters are a function of a connected
 //! component's match edges; so neither the order of records nor the borders of batches decide anything.
 
+use super::constrain::Rulings;
+use super::form::Formed;
 use super::rows::{
-    EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
 use super::rules::{EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
@@ -102,6 +104,12 @@ pub struct Planner<'a> {
     pub(super) seen: &'a [u8],
     /// Links that it met in this batch.
     pub(super) met: FxHashSet<LinkId>,
+    /// What a person decides with this plan.
+    pub(super) rulings: Rulings,
+    /// Links whose clusters are formed anew, although nothing is said of their records.
+    pub(super) reformed: Vec<LinkId>,
+    /// The clusters, once everything is read that they hang on.
+    pub(super) formed: Formed,
     stage: Stage,
 }
 
@@ -123,6 +131,7 @@ enum Stage {
     Members,
     Pairs,
     Closure,
+    Histories,
     Done,
 }
 
@@ -138,6 +147,14 @@ pub(super) struct View {
     pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
     pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
+    /// What was decided, by pair, with what this plan decides.
+    pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
+    /// The other ends of the decisions about a link.
+    pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
+    /// All links of a shard, where that was asked for.
+    pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
+    /// The shards that a link was in when shards were merged, oldest merge first.
+    pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
     /// Links that looked for values which records of the batch held and no longer hold.
     pub(super) dependents: Vec<LinkId>,
     pub(super) next_link: i64,
@@ -185,6 +202,9 @@ impl<'a> Planner<'a> {
             revived: Vec::new(),
             seen: &[],
             met: FxHashSet::default(),
+            rulings: Rulings::default(),
+            reformed: Vec::new(),
+            formed: Formed::default(),
             items,
         }
     }
@@ -193,6 +213,25 @@ impl<'a> Planner<'a> {
     /// first. Of several versions of a record that one execution meets, an older one does not stand.
     pub fn having_seen(mut self, seen: &'a [u8]) -> Self {
         self.seen = seen;
+        self
+    }
+
+    /// Adds what a person decides: it holds in this plan, and from then on.
+    pub fn deciding(mut self, rulings: Rulings) -> Self {
+        for (a, b) in rulings.pairs() {
+            self.reformed.extend([a, b]);
+        }
+        for decision in &rulings.decided {
+            self.view.add_decision(decision.clone());
+        }
+        self.rulings = rulings;
+        self
+    }
+
+    /// Adds records whose clusters are formed anew from the match edges and decisions that are stored, together
+    /// with all that shares a shard with them.
+    pub fn reforming(mut self, links: impl IntoIterator<Item = LinkId>) -> Self {
+        self.reformed.extend(links);
         self
     }
 
@@ -211,6 +250,7 @@ impl<'a> Planner<'a> {
                 Stage::Members => self.need_members(),
                 Stage::Pairs => self.need_pairs()?,
                 Stage::Closure => self.need_closure(),
+                Stage::Histories => self.need_histories(),
                 Stage::Done => return Ok(Need::default()),
             };
             let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
@@ -241,6 +281,18 @@ impl<'a> Planner<'a> {
                 view.edges.entry(edge.a).or_default().push(edge);
                 view.edges.entry(edge.b).or_default().push(edge);
             }
+        }
+        for decision in found.decisions {
+            if !self.rulings.covers(decision.a, decision.b) {
+                view.add_decision(decision);
+            }
+        }
+        view.siblings.extend(need.shards.iter().map(|&shard| (shard, Vec::new())));
+        for (shard, link) in found.siblings {
+            view.siblings.entry(shard).or_default().push(link);
+        }
+        for (link, shard) in found.histories {
+            view.histories.entry(link).or_default().push(shard);
         }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
         view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
@@ -372,7 +424,8 @@ impl Stage {
             Self::Blocks => Self::Members,
             Self::Members => Self::Pairs,
             Self::Pairs => Self::Closure,
-            Self::Closure | Self::Done => Self::Done,
+            Self::Closure => Self::Histories,
+            Self::Histories | Self::Done => Self::Done,
         }
     }
 }

@@ -113,6 +113,34 @@ pub struct MatchEdge {
     pub zone: Zone,
 }
 
+/// What a person decided of two records. It stands until another decision takes its place, whatever the match
+/// rules say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The one; smaller than `b`.
+    pub a: LinkId,
+    /// The other.
+    pub b: LinkId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub at: i64,
+    /// Why, in that person's words; may be empty.
+    pub why: String,
+}
+
+/// Whether two records are about the same thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// They are not, so they never share a shard (cannot-link).
+    Apart,
+    /// They are, so they share a shard (must-link), unless that would bring two together that are apart.
+    Same,
+}
+
 /// A match rule as the store knows it: it keeps its number when rules are added, or change places.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RuleName {

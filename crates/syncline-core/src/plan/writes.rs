@@ -1,6 +1,8 @@
 //! What a plan writes: all of it or nothing.
 
-use super::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rows::{
+    Decision, EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+};
 use crate::record::Cursor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +36,10 @@ pub struct Plan {
     pub edges: Vec<(LinkId, Vec<EdgeTarget>)>,
     /// Merges of shards that were there before.
     pub merges: Vec<Merge>,
+    /// What a person decided; it takes the place of what was decided of the same records before.
+    pub decisions_set: Vec<Decision>,
+    /// Pairs of which nothing is decided any more.
+    pub decisions_removed: Vec<(LinkId, LinkId)>,
     /// What was there before, for undo and history.
     pub changes: Vec<Change>,
     /// Records that failed, with their payload.
@@ -60,6 +66,8 @@ impl Plan {
             && self.match_edges_removed.is_empty()
             && self.edges.is_empty()
             && self.merges.is_empty()
+            && self.decisions_set.is_empty()
+            && self.decisions_removed.is_empty()
             && self.changes.is_empty()
             && self.dead_letters.is_empty()
             && self.unsettled.is_empty()
@@ -76,6 +84,12 @@ pub struct Merge {
     pub loser: ShardId,
     /// The best edge between their records.
     pub evidence: Option<MatchEdge>,
+    /// How the score of that edge comes about, comparison by comparison: JSON text.
+    pub waterfall: Option<Arc<str>>,
+    /// Who decided it, where that was a person.
+    pub by: Option<String>,
+    /// The records of both shards before, each with its shard.
+    pub records: Vec<(LinkId, ShardId)>,
 }
 
 /// What a shard or link held before this plan.

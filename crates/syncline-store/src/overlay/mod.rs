@@ -17,7 +17,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
+    Decision, EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow,
+    TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -400,6 +401,19 @@ impl Store for OverlayStore {
                 out.extend(base.merges(shards.clone()).await?);
             }
             Ok(out)
+        })
+    }
+
+    fn decisions(&self) -> Answer<'_, Vec<Decision>> {
+        Box::pin(async move {
+            let mut out = BTreeMap::new();
+            if let Some(base) = &self.base {
+                let found = base.decisions().await?.into_iter();
+                out.extend(found.map(|decision| ((decision.a, decision.b), Some(decision))));
+            }
+            let own = self.own();
+            out.extend(own.decisions.iter().map(|(pair, decision)| (*pair, decision.clone())));
+            Ok(out.into_values().flatten().collect())
         })
     }
 

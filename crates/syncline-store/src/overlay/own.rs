@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use syncline_core::plan::rows::{
-    EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Checkpoint, Plan, Subject};
@@ -27,6 +27,8 @@ pub(super) struct Own {
     /// All the edges of the links that are here.
     pub(super) edges: BTreeMap<LinkId, BTreeSet<EdgeTarget>>,
     pub(super) pointing: BTreeSet<(EntityId, CompactString, LinkId)>,
+    /// By pair; `None` where the base's is gone.
+    pub(super) decisions: BTreeMap<(LinkId, LinkId), Option<Decision>>,
     /// Oldest first.
     pub(super) merges: Vec<MergeRow>,
     /// Oldest first.
@@ -92,8 +94,14 @@ impl Own {
             survivor: merge.survivor,
             loser: merge.loser,
             evidence: merge.evidence,
+            waterfall: merge.waterfall,
+            by: merge.by,
+            records: merge.records,
             execution,
         }));
+        self.decisions.extend(plan.decisions_removed.into_iter().map(|pair| (pair, None)));
+        let decided = plan.decisions_set.into_iter().map(|d| ((d.a, d.b), Some(d)));
+        self.decisions.extend(decided);
         for change in plan.changes {
             if let Subject::Shard(shard) = change.subject {
                 let (version, before) = (change.version, change.before);
@@ -181,6 +189,51 @@ impl Own {
             out.extend(pairs.filter_map(|pair| self.pairs.get(&pair).copied().flatten()));
         }
         out.sort_unstable_by_key(|edge| (edge.a, edge.b));
+        out
+    }
+
+    /// The decisions about each of `links`, given those of the base.
+    pub(super) fn decisions_of(&self, links: &[LinkId], base: Vec<Decision>) -> Vec<Decision> {
+        let mut out = base;
+        out.retain(|decision| !self.decisions.contains_key(&(decision.a, decision.b)));
+        let own = self.decisions.values().flatten();
+        let own: Vec<&Decision> = own.collect();
+        for link in links.iter().collect::<BTreeSet<_>>() {
+            let about = own.iter().filter(|decision| decision.a == *link || decision.b == *link);
+            out.extend(about.copied().cloned());
+        }
+        out.sort_by_key(|decision| (decision.a, decision.b));
+        out
+    }
+
+    /// The links of `shards`, given those of the base.
+    pub(super) fn siblings(
+        &self,
+        shards: &[ShardId],
+        base: &[(ShardId, LinkId)],
+    ) -> Vec<(ShardId, LinkId)> {
+        let mut out: BTreeSet<(ShardId, LinkId)> =
+            base.iter().filter(|(_, link)| !self.links.contains_key(link)).copied().collect();
+        let own = self.links.values().filter(|link| shards.contains(&link.shard));
+        out.extend(own.map(|link| (link.shard, link.id)));
+        out.into_iter().collect()
+    }
+
+    /// The shards that links were in when shards were merged, given those of the base.
+    pub(super) fn histories(
+        &self,
+        links: &[LinkId],
+        base: Vec<(LinkId, ShardId)>,
+    ) -> Vec<(LinkId, ShardId)> {
+        let mut out = base;
+        for merge in &self.merges {
+            let of = merge.records.iter().filter(|(link, _)| links.contains(link));
+            let of: Vec<(LinkId, ShardId)> = of.copied().collect();
+            out.retain(|record| !of.contains(record));
+            out.extend(of);
+        }
+        // By link; of one link, the order of the merges stays.
+        out.sort_by_key(|(link, _)| *link);
         out
     }
 

@@ -2,12 +2,13 @@
 
 use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
+use super::merges::{insert_merges, write_decisions};
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, params};
 use std::sync::LazyLock;
 use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardRow};
-use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+use syncline_core::plan::writes::{Change, DeadLetter, Plan, Subject};
 
 impl Db {
     /// Puts `plan` into the group.
@@ -58,6 +59,7 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     write_match_edges(conn, plan)?;
     write_edges(conn, plan)?;
     insert_merges(conn, &plan.merges, plan.execution)?;
+    write_decisions(conn, &plan.decisions_set, &plan.decisions_removed)?;
     insert_changes(conn, &plan.changes, plan.execution)?;
     insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
     remove_settled(conn, &plan.settled)?;
@@ -194,21 +196,6 @@ fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     rows.sort_unstable();
     INSERT.run(conn, &rows, |(link, edge), columns| {
         columns.put(link.0)?.put(edge.kind.0)?.put(edge.entity.0)?.put(edge.target.as_str())?;
-        Ok(())
-    })
-}
-
-fn insert_merges(conn: &Connection, merges: &[Merge], execution: ExecutionId) -> Result<()> {
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        let columns = "survivor, loser, a, b, score, rule, execution";
-        Insert::new(&format!("INSERT OR FAIL INTO merge_log ({columns})"), 7)
-    });
-    INSERT.run(conn, merges, |merge, columns| {
-        let evidence = merge.evidence;
-        columns.put(merge.survivor.0)?.put(merge.loser.0)?;
-        columns.put(evidence.map(|edge| edge.a.0))?.put(evidence.map(|edge| edge.b.0))?;
-        columns.put(evidence.map(|edge| edge.score))?.put(evidence.map(|edge| edge.rule.0))?;
-        columns.put(execution.0)?;
         Ok(())
     })
 }

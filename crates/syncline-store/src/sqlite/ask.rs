@@ -3,7 +3,7 @@
 use super::db::Db;
 use super::read::array;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
-use crate::query::{DeadLetterFilter, DeadLetterRow, History, MergeRow, ShardFilter, id_range};
+use crate::query::{DeadLetterFilter, DeadLetterRow, History, ShardFilter, id_range};
 use crate::{Catalog, Ids, StoreError};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use syncline_core::plan::rows::{
@@ -216,25 +216,6 @@ pub(super) fn review_edges(
                WHERE zone = 0 AND a < b AND (a, b) > (?1, ?2) ORDER BY a, b LIMIT ?3";
     let values = params![after.0.0, after.1.0, at_most(limit)];
     conn.prepare_cached(sql)?.query_map(values, rows::match_edge)?.collect()
-}
-
-pub(super) fn merges(conn: &Connection, shards: &[ShardId]) -> Result<Vec<MergeRow>> {
-    let sql = "SELECT a, b, score, rule, 1, survivor, loser, execution FROM merge_log
-               WHERE survivor IN (SELECT value FROM rarray(?1))
-                  OR loser IN (SELECT value FROM rarray(?1))
-               ORDER BY id DESC";
-    let ids = array(shards.iter().map(|shard| shard.0));
-    let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([ids], |row| {
-        let has_evidence = row.get::<_, Option<i64>>(0)?.is_some();
-        Ok(MergeRow {
-            survivor: ShardId(row.get(5)?),
-            loser: ShardId(row.get(6)?),
-            evidence: has_evidence.then(|| rows::match_edge(row)).transpose()?,
-            execution: ExecutionId(row.get(7)?),
-        })
-    })?;
-    rows.collect()
 }
 
 pub(super) fn history(conn: &Connection, shard: ShardId) -> Result<Vec<History>> {

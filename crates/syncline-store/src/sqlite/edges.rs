@@ -172,7 +172,8 @@ fn holders<'a>(
 /// Counts what [`crate::reviews::waiting`] lists.
 const REVIEWS: &str = "SELECT count(*) FROM match_edge e INDEXED BY match_edge_review
     JOIN link a ON a.id = e.a AND NOT a.deleted JOIN link b ON b.id = e.b AND NOT b.deleted
-    WHERE e.zone = 0 AND e.a < e.b AND a.shard <> b.shard";
+    WHERE e.zone = 0 AND e.a < e.b AND a.shard <> b.shard
+      AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.a = e.a AND d.b = e.b)";
 
 pub(super) fn counts(conn: &Connection) -> Result<Counts> {
     let count = |sql: &str| -> Result<u64> {

@@ -15,6 +15,7 @@ mod db;
 mod edges;
 mod filter;
 mod insert;
+mod merges;
 mod read;
 mod rows;
 mod runs;
@@ -34,7 +35,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -279,7 +280,11 @@ impl Store for SqliteStore {
     }
 
     fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {
-        self.query(move |conn| ask::merges(conn, &shards))
+        self.query(move |conn| merges::merges(conn, &shards))
+    }
+
+    fn decisions(&self) -> Answer<'_, Vec<Decision>> {
+        self.query(merges::decisions)
     }
 
     fn history(&self, shard: ShardId) -> Answer<'_, Vec<History>> {

@@ -1,6 +1,7 @@
 //! What a plan reads.
 
 use super::db::Db;
+use super::merges;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
 use crate::StoreError;
 use compact_str::CompactString;
@@ -18,10 +19,13 @@ impl Db {
     pub(super) fn read(&mut self, need: &Need) -> std::result::Result<Found, StoreError> {
         if !self.running.is_empty() {
             self.open_group()?;
-            if !need.dependents.is_empty()
-                && let Err(error) = self.make_index("edge_target")
-            {
-                return Err(self.lose_group(&error));
+            for (is_asked, index) in [
+                (!need.dependents.is_empty(), "edge_target"),
+                (!need.shards.is_empty(), "link_shard"),
+            ] {
+                if is_asked && let Err(error) = self.make_index(index) {
+                    return Err(self.lose_group(&error));
+                }
             }
         }
         // What the filter says holds only while nobody else can write.
@@ -54,6 +58,15 @@ fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
         let shards = found.links[first_own..].iter().map(|link| link.shard);
         found.shards = shards_by_row(conn, shards)?;
         found.edges = match_edges(conn, &need.links)?;
+        found.decisions = merges::decisions_of(conn, &need.links)?;
+    }
+    if !need.shards.is_empty() {
+        found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.histories.is_empty() {
+        found.histories = merges::histories(conn, &need.histories)?;
+        let shards = found.histories.iter().map(|(_, shard)| *shard);
+        found.shards.extend(shards_by_row(conn, shards)?);
     }
     found.links.extend(links(conn, found.dependents.iter().map(|(_, link)| *link))?);
     found.links.sort_unstable_by_key(|link| link.id);
