@@ -11,6 +11,9 @@ mod standing;
 mod transform;
 mod trigger;
 
+pub(crate) use plan::plan_with;
+pub(crate) use trigger::execution_uuid;
+
 use crate::clock::Clock;
 use crate::event::{Event, Progress};
 use crate::execution::{EngineError, Options, Report};
@@ -61,7 +64,7 @@ pub(crate) struct Execution<'a> {
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.
-const PLANS_MAX: usize = 100;
+pub(crate) const PLANS_MAX: usize = 100;
 
 /// How the reading and planning of an execution ended.
 enum End {

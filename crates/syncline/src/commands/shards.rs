@@ -74,7 +74,7 @@ fn test(text: &str) -> Result<(String, FieldTest), String> {
 /// # Errors
 ///
 /// When there is none.
-pub(super) fn type_named<'a>(
+pub(crate) fn type_named<'a>(
     types: impl IntoIterator<Item = (&'a TypeId, &'a String)>,
     wanted: &str,
 ) -> Result<TypeId, Error> {
