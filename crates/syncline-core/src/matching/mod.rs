@@ -12,6 +12,7 @@ mod dates;
 pub mod normalise;
 pub mod phonetic;
 pub mod similarity;
+pub mod survivors;
 pub mod survivorship;
 mod words;
 
@@ -21,11 +22,12 @@ mod tests;
 pub use cluster::{ClusterEdge, ClusterNode, cluster};
 pub use compare::{ComparisonExplanation, RuleExplanation};
 pub use normalise::normalise;
+pub use survivors::FieldRule;
 pub use survivorship::{Source, survive};
 
 use crate::config::model::{MergeStrategy, ShardType};
 use crate::problem::{ConfigPath, Problem};
-use crate::shard::Layout;
+use crate::shard::{Image, Layout};
 use crate::value::{Cell, Value};
 use blocking::Recipe;
 use compare::{Rule, Scratch, TOLERANCE};
@@ -47,6 +49,8 @@ pub struct Matcher {
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
     strategy: MergeStrategy,
+    /// Fields of which another rule than the strategy decides.
+    survivors: Vec<(usize, FieldRule)>,
     block_max: usize,
     cluster_max: usize,
 }
@@ -179,6 +183,22 @@ impl Matcher {
     /// The name of a rule; empty where there is no such rule.
     pub fn rule_name(&self, rule: u16) -> &str {
         self.rules.get(usize::from(rule)).map_or("", |rule| &rule.name)
+    }
+
+    /// The data of a thing, and for each field the index of the source that gave it (`None` where it is absent,
+    /// or made of several): what the merge strategy says ([`survive`]), but for fields that have a rule of their
+    /// own. The order of sources does not matter.
+    pub fn survive(&self, sources: &[Source<'_>], fields: usize) -> (Image, Vec<Option<u32>>) {
+        let (mut image, mut origins) = survive(self.strategy, sources, fields);
+        for (field, rule) in &self.survivors {
+            (image[*field], origins[*field]) = rule.pick(sources, *field, fields);
+        }
+        (image, origins)
+    }
+
+    /// The rule by which the values of a field stand, where that is not the merge strategy.
+    pub fn survivor_rule(&self, field: usize) -> Option<&FieldRule> {
+        self.survivors.iter().find(|(of, _)| *of == field).map(|(_, rule)| rule)
     }
 
     /// What becomes of duplicates.

@@ -4,7 +4,7 @@ use super::form::{Component, Formed, assign};
 use super::planner::{Fate, Outcome, Planned, Planner, Touched};
 use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use super::writes::{Change, Counters, Merge, Plan, Subject};
-use crate::matching::survivorship::{Source, survive};
+use crate::matching::Source;
 use crate::shard::Image;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -435,8 +435,7 @@ fn golden(planner: &Planner<'_>, members: &[Member]) -> Option<Arc<str>> {
                 .collect();
             let (entity, _) = planner.record(several[0].id);
             let rules = planner.type_of(entity);
-            let (image, _) =
-                survive(rules.matcher.strategy(), &sources, rules.layout.names().len());
+            let (image, _) = rules.matcher.survive(&sources, rules.layout.names().len());
             Some(rules.layout.to_json(&image).into())
         }
     }

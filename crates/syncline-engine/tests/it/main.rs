@@ -9,6 +9,7 @@ mod duplicates;
 mod events;
 mod incremental;
 mod lookups;
+mod memory;
 mod order;
 mod relationships;
 mod retries;

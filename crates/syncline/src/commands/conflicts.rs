@@ -195,7 +195,7 @@ fn disputed(claims: &Claims) -> Vec<Disputed> {
             field: claims.layout.names()[field].to_string(),
             value: stands.cloned(),
             record: claims.winner(field).map(name),
-            rule: rule(claims).to_owned(),
+            rule: rule(claims, field),
             others: others.collect(),
         }
     };

@@ -227,7 +227,7 @@ fn fields(world: &World, claims: &Claims) -> Vec<FieldStory> {
         FieldStory {
             mapping: record
                 .and_then(|record| mapping::of_field(&world.config, &claims.names[record], &field)),
-            rule: rule(claims).to_owned(),
+            rule: rule(claims, index),
             field,
             value,
             record,
@@ -238,12 +238,15 @@ fn fields(world: &World, claims: &Claims) -> Vec<FieldStory> {
     (0..claims.layout.names().len()).map(story).collect()
 }
 
-/// The rule by which values stand, for people.
-pub fn rule(claims: &Claims) -> &'static str {
+/// The rule by which values of the field at this index stand, for people.
+pub fn rule(claims: &Claims, field: usize) -> String {
     if claims.links.len() < 2 {
-        return "the only record";
+        return "the only record".to_owned();
     }
-    match claims.strategy {
+    if let Some(told) = &claims.rules[field] {
+        return told.clone();
+    }
+    let told = match claims.strategy {
         MergeStrategy::KeepFirst => "keep_first: the oldest record's value",
         MergeStrategy::KeepLast => "keep_last: the newest record's value",
         MergeStrategy::KeepMostComplete => {
@@ -251,5 +254,6 @@ pub fn rule(claims: &Claims) -> &'static str {
         }
         MergeStrategy::MergeFields => "merge_fields: the newest value that is not null",
         MergeStrategy::Manual => "manual: the newest value that is not null",
-    }
+    };
+    told.to_owned()
 }

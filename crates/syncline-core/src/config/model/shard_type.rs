@@ -3,6 +3,7 @@
 use super::indexed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A user's own type of shard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +17,31 @@ pub struct ShardType {
     /// How duplicates are found, and what becomes of them.
     #[serde(default)]
     pub matching: Option<Matching>,
+    /// For single fields, whose value stands where several records give one: instead of what `merge` says.
+    #[serde(default)]
+    pub survivorship: BTreeMap<String, Survivor>,
+}
+
+/// Whose value of a field stands. Values that are blank stand back behind others; of equals, the newest stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Survivor {
+    /// The newest record's.
+    Newest,
+    /// The oldest record's.
+    Oldest,
+    /// The one that most records give.
+    MostFrequent,
+    /// That of the record with the most filled fields.
+    MostComplete,
+    /// The longest text.
+    Longest,
+    /// The items of all lists, the newest record's first, each once.
+    Union,
+    /// That of the connection that comes first in this list; connections that are not in it come last.
+    SourcePriority(Vec<String>),
+    /// What the expression makes of `values` (newest first) and `sources` (the connection of each).
+    Expression(String),
 }
 
 /// Fields by name; the order counts.
