@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, registry};
 use syncline_core::config::Secrets;
-use syncline_core::config::model::{Config, Connection, SyncTask};
+use syncline_core::config::model::{
+    Config, Connection, ConversionSchema, Matching, MergeStrategy, SyncTask,
+};
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
@@ -104,23 +106,64 @@ impl World {
         })
     }
 
-    /// Names what a task's records are made with: their mapping, and their match rules. Equal texts mean that
-    /// what is stored of unchanged records stands.
-    pub(crate) fn task_fingerprints(&self, task: &str) -> (String, String) {
+    /// Names what a task's records are made with. Equal texts mean that what is stored of unchanged records
+    /// stands.
+    pub(crate) fn conversion_fingerprint(&self, task: &str) -> String {
         let config = &self.config;
-        let Some(task) = config.sync_tasks.get(task) else { return Default::default() };
+        let Some(task) = config.sync_tasks.get(task) else { return String::new() };
         let schema = config.conversion_schemas.get(&task.conversion_schema);
         let connection = config.connections.get(&task.connection);
         let entity = connection.and_then(|connection| connection.entities.get(&task.entity));
-        let derived = schema.iter().flat_map(|schema| &schema.derived).map(|d| &d.shard_type);
-        let types = schema.iter().map(|schema| &schema.shard_type).chain(derived);
-        let types: Vec<_> =
-            types.filter_map(|name| Some((name, config.shard_types.get(name)?))).collect();
-        let fields: Vec<_> = types.iter().map(|(name, of)| (name, &of.fields)).collect();
-        let rules: Vec<_> =
-            types.iter().map(|(name, of)| (name, &of.identity, &of.matching)).collect();
-        let rank = connection.map(|connection| (connection.priority, connection.duplicate_free));
-        (fingerprint(&(schema, entity, fields)), fingerprint(&(rules, rank)))
+        let fields: Vec<_> = schema
+            .iter()
+            .flat_map(|schema| shard_types(schema))
+            .filter_map(|name| Some((name, &config.shard_types.get(name)?.fields)))
+            .collect();
+        fingerprint(&(schema, entity, fields))
+    }
+
+    /// The shard types that a task's records become, by their index in the rules.
+    pub(crate) fn types_of_task(&self, task: &str) -> Vec<usize> {
+        let schema = self.config.sync_tasks.get(task).map(|task| &task.conversion_schema);
+        let schema = schema.and_then(|name| self.config.conversion_schemas.get(name));
+        let names: Vec<&str> = schema.iter().flat_map(|schema| shard_types(schema)).collect();
+        let types = self.rules.types.iter().enumerate();
+        let wanted = types.filter(|(_, rules)| names.contains(&rules.layout.shard_type.as_str()));
+        wanted.map(|(index, _)| index).collect()
+    }
+
+    /// Names how the records of a shard type are matched: what keys and match edges hang on, and what clusters
+    /// and surviving values hang on besides.
+    pub(crate) fn match_fingerprints(&self, index: usize) -> (String, String) {
+        let rules = &self.rules.types[index];
+        let name = rules.layout.shard_type.as_str();
+        let Some(shard_type) = self.config.shard_types.get(name) else { return Default::default() };
+        let matching = shard_type.matching.clone().unwrap_or_default();
+        let asks = matching.merge == MergeStrategy::Manual;
+        let comparing =
+            Matching { merge: MergeStrategy::default(), cluster_max: 0, ..matching.clone() };
+        let ranks: Vec<_> = self
+            .config
+            .connections
+            .iter()
+            .map(|(name, of)| (name, of.priority, of.duplicate_free))
+            .collect();
+        let tasks = self.config.sync_tasks.values();
+        let sources: Vec<_> = tasks
+            .filter_map(|task| {
+                let schema = self.config.conversion_schemas.get(&task.conversion_schema)?;
+                let connection = self.config.connections.get(&task.connection)?;
+                let entity = connection.entities.get(&task.entity)?;
+                let is_source = shard_types(schema).any(|of| of == name);
+                let timed = entity.modified.is_some();
+                is_source.then_some((&task.connection, &task.entity, schema.target, timed))
+            })
+            .collect();
+        let surviving = &shard_type.survivorship;
+        (
+            fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by)),
+            fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources)),
+        )
     }
 
     /// The name of a match rule; empty where the store knows none of this number.
@@ -144,6 +187,12 @@ impl World {
             _ => Err(EngineError::UnknownTask(name.to_owned())),
         }
     }
+}
+
+/// The shard types that the records of a conversion schema become.
+fn shard_types(schema: &ConversionSchema) -> impl Iterator<Item = &str> {
+    let derived = schema.derived.iter().map(|derived| derived.shard_type.as_str());
+    std::iter::once(schema.shard_type.as_str()).chain(derived)
 }
 
 /// Names a part of a configuration by what it says.

@@ -164,6 +164,9 @@ pub trait Store: Send + Sync {
     /// Merges of shards, newest first, in which one of `shards` took part.
     fn merges(&self, shards: Vec<ShardId>) -> BoxFuture<'_, Result<Vec<MergeRow>, StoreError>>;
 
+    /// What was last committed of how the records of a shard type are matched.
+    fn matched(&self, shard_type: TypeId) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
+
     /// Everything that people decided of records, by pair.
     fn decisions(&self) -> BoxFuture<'_, Result<Vec<Decision>, StoreError>>;
 

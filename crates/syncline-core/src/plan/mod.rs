@@ -6,6 +6,7 @@ mod form;
 mod lookups;
 pub mod planner;
 pub mod program;
+mod rekey;
 pub mod rows;
 pub mod rules;
 mod settle_clusters;

@@ -108,6 +108,8 @@ pub struct Planner<'a> {
     pub(super) rulings: Rulings,
     /// Links whose clusters are formed anew, although nothing is said of their records.
     pub(super) reformed: Vec<LinkId>,
+    /// Records whose keys and match edges are made anew. Their clusters are left for later.
+    pub(super) rekeyed: Vec<LinkId>,
     /// The clusters, once everything is read that they hang on.
     pub(super) formed: Formed,
     stage: Stage,
@@ -155,6 +157,8 @@ pub(super) struct View {
     pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
     /// The shards that a link was in when shards were merged, oldest merge first.
     pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
+    /// The keys that a link holds, where that was asked for.
+    pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
     /// Links that looked for values which records of the batch held and no longer hold.
     pub(super) dependents: Vec<LinkId>,
     pub(super) next_link: i64,
@@ -204,6 +208,7 @@ impl<'a> Planner<'a> {
             met: FxHashSet::default(),
             rulings: Rulings::default(),
             reformed: Vec::new(),
+            rekeyed: Vec::new(),
             formed: Formed::default(),
             items,
         }
@@ -235,6 +240,15 @@ impl<'a> Planner<'a> {
         self
     }
 
+    /// Makes keys and match edges of stored records anew, as the match rules are now, whatever rules those that are
+    /// stored were made by. Shards are left as they are: see [`Planner::reforming`].
+    ///
+    /// When every record has had its turn, in any order, keys and edges are those of a fresh start.
+    pub fn rekeying(mut self, links: Vec<LinkId>) -> Self {
+        self.rekeyed = links;
+        self
+    }
+
     /// What is needed next; empty when the plan can be made.
     ///
     /// # Errors
@@ -256,6 +270,9 @@ impl<'a> Planner<'a> {
             let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
             if !repeats || need.is_empty() {
                 self.stage = self.stage.next();
+            }
+            if self.stage == Stage::Closure && !self.rekeyed.is_empty() {
+                self.stage = Stage::Done;
             }
             if !need.is_empty() {
                 return Ok(need);
@@ -294,6 +311,9 @@ impl<'a> Planner<'a> {
         for (link, shard) in found.histories {
             view.histories.entry(link).or_default().push(shard);
         }
+        for (link, key) in found.keys {
+            view.keys_of.entry(link).or_default().push(key);
+        }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
         view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         for link in found.links {
@@ -306,7 +326,11 @@ impl<'a> Planner<'a> {
     pub fn finish(mut self) -> Planned {
         let epoch = self.view.epoch;
         let execution = self.moment.execution;
-        let mut planned = settle_clusters::write(&mut self);
+        let mut planned = if self.rekeyed.is_empty() {
+            settle_clusters::write(&mut self)
+        } else {
+            self.write_rekeyed()
+        };
         planned.plan.epoch = epoch.unwrap_or(0);
         planned.plan.execution = execution;
         planned
@@ -366,6 +390,8 @@ impl<'a> Planner<'a> {
         }
         self.leave_what_came_full_circle();
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        need.links.extend(&self.rekeyed);
+        need.keys_of.extend(&self.rekeyed);
         for touched in &self.touched {
             need.keys.extend(touched.keys.iter().map(|key| key.hash));
             if !touched.is_new {
@@ -378,9 +404,14 @@ impl<'a> Planner<'a> {
     }
 
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
+        self.touch_rekeyed()?;
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
         for index in 0..self.touched.len() {
             if self.touched[index].is_new {
+                continue;
+            }
+            if !self.rekeyed.is_empty() {
+                need.keys.extend(self.unknown_keys(index));
                 continue;
             }
             let image = self.stored_image(self.touched[index].id)?;
@@ -409,9 +440,16 @@ impl<'a> Planner<'a> {
         Ok(need)
     }
 
+    /// The keys of a touched link whose members are not known yet.
+    fn unknown_keys(&self, index: usize) -> impl Iterator<Item = u64> + '_ {
+        let touched = &self.touched[index];
+        let keys = touched.keys.iter().chain(&touched.keys_old).map(|key| key.hash);
+        keys.filter(|key| !self.view.asked.contains(key))
+    }
+
     pub(super) fn members_max(&self) -> usize {
         let block_max = self.rules.types.iter().map(|t| t.matcher.block_max()).max().unwrap_or(0);
-        block_max + 1 + self.items.len().max(self.fates.len())
+        block_max + 1 + self.items.len().max(self.fates.len()).max(self.rekeyed.len())
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Need {
     pub shards: Vec<ShardId>,
     /// The shards that these links were in when shards were merged; with their rows.
     pub histories: Vec<LinkId>,
+    /// All match keys of these links.
+    pub keys_of: Vec<LinkId>,
 }
 
 impl Need {
@@ -31,6 +33,7 @@ impl Need {
             && self.dependents.is_empty()
             && self.shards.is_empty()
             && self.histories.is_empty()
+            && self.keys_of.is_empty()
     }
 }
 
@@ -54,6 +57,8 @@ pub struct Found {
     /// Link and shard, for each time that one of `histories` was in a shard that took part in a merge: by link,
     /// oldest merge first.
     pub histories: Vec<(LinkId, ShardId)>,
+    /// Link and key, for each match key of each of `keys_of`: sorted.
+    pub keys: Vec<(LinkId, u64)>,
     /// The next free row number of a link.
     pub next_link: i64,
     /// The next free row number of a shard.

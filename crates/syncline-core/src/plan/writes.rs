@@ -1,7 +1,7 @@
 //! What a plan writes: all of it or nothing.
 
 use super::rows::{
-    Decision, EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use crate::record::Cursor;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Plan {
     pub decisions_set: Vec<Decision>,
     /// Pairs of which nothing is decided any more.
     pub decisions_removed: Vec<(LinkId, LinkId)>,
+    /// For shard types, under which match rules their records are matched, and how far that is: plain text of
+    /// whoever carries it out.
+    pub matched: Vec<(TypeId, String)>,
     /// What was there before, for undo and history.
     pub changes: Vec<Change>,
     /// Records that failed, with their payload.
@@ -66,6 +69,7 @@ impl Plan {
             && self.match_edges_removed.is_empty()
             && self.edges.is_empty()
             && self.merges.is_empty()
+            && self.matched.is_empty()
             && self.decisions_set.is_empty()
             && self.decisions_removed.is_empty()
             && self.changes.is_empty()
@@ -197,6 +201,8 @@ pub struct Counters {
     pub shards_merged: u64,
     /// Shards that were deleted.
     pub shards_deleted: u64,
+    /// Records that were matched anew because match rules, survivorship or priorities changed.
+    pub rematched: u64,
     /// Links that were made.
     pub links_created: u64,
 }

@@ -6,6 +6,7 @@ mod delete;
 mod fetch;
 mod letters;
 mod plan;
+mod rematch;
 mod settle;
 mod standing;
 mod transform;
@@ -99,7 +100,11 @@ fn mark(bits: &mut Vec<u8>, link: LinkId) {
 
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
-        self.standing = standing::Standing::of(self.world, &self.name, &self.begun)?;
+        self.standing = standing::Standing::of(self.world, &self.name, &self.begun);
+        rematch::run(self).await?;
+        if self.cancelled {
+            return Ok(complete::Outcome::of(End::Cancelled));
+        }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
         let end = self.read_and_commit().await?;

@@ -12,4 +12,5 @@ mod lookups;
 mod memory;
 mod order;
 mod relationships;
+mod rematch;
 mod retries;

@@ -404,6 +404,16 @@ impl Store for OverlayStore {
         })
     }
 
+    fn matched(&self, shard_type: TypeId) -> Answer<'_, Option<String>> {
+        Box::pin(async move {
+            let own = self.own().matched.get(&shard_type).cloned();
+            match (&self.base, own) {
+                (Some(base), None) => base.matched(shard_type).await,
+                (_, own) => Ok(own),
+            }
+        })
+    }
+
     fn decisions(&self) -> Answer<'_, Vec<Decision>> {
         Box::pin(async move {
             let mut out = BTreeMap::new();

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use syncline_core::plan::rows::{
     Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    TypeId,
 };
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Checkpoint, Plan, Subject};
@@ -20,6 +21,8 @@ pub(super) struct Own {
     pub(super) shards: BTreeMap<ShardId, ShardRow>,
     pub(super) keys: BTreeSet<(u64, LinkId)>,
     pub(super) keys_removed: BTreeSet<(u64, LinkId)>,
+    pub(super) keys_by_link: BTreeSet<(LinkId, u64)>,
+    pub(super) matched: BTreeMap<TypeId, String>,
     /// By pair; `None` where the base's is gone.
     pub(super) pairs: BTreeMap<(LinkId, LinkId), Option<MatchEdge>>,
     /// The pairs of each link.
@@ -80,11 +83,13 @@ impl Own {
         }
         for key in plan.keys_removed {
             self.keys.remove(&key);
+            self.keys_by_link.remove(&(key.1, key.0));
             self.keys_removed.insert(key);
         }
         for key in plan.keys_added {
             self.keys_removed.remove(&key);
             self.keys.insert(key);
+            self.keys_by_link.insert((key.1, key.0));
         }
         self.apply_pairs(&plan.match_edges_removed, plan.match_edges_set);
         for (link, targets) in plan.edges {
@@ -99,6 +104,7 @@ impl Own {
             records: merge.records,
             execution,
         }));
+        self.matched.extend(plan.matched);
         self.decisions.extend(plan.decisions_removed.into_iter().map(|pair| (pair, None)));
         let decided = plan.decisions_set.into_iter().map(|d| ((d.a, d.b), Some(d)));
         self.decisions.extend(decided);
@@ -192,6 +198,16 @@ impl Own {
         out
     }
 
+    /// The keys of links, given those of the base.
+    pub(super) fn keys_of(&self, links: &[LinkId], base: &[(LinkId, u64)]) -> Vec<(LinkId, u64)> {
+        let is_there = |&&(link, key): &&(LinkId, u64)| !self.keys_removed.contains(&(key, link));
+        let mut out: BTreeSet<(LinkId, u64)> = base.iter().filter(is_there).copied().collect();
+        for &link in links {
+            out.extend(range_of(&self.keys_by_link, link).map(|key| (link, key)));
+        }
+        out.into_iter().collect()
+    }
+
     /// The decisions about each of `links`, given those of the base.
     pub(super) fn decisions_of(&self, links: &[LinkId], base: Vec<Decision>) -> Vec<Decision> {
         let mut out = base;
@@ -274,6 +290,10 @@ fn range_of<A: Copy + Ord, B: Copy + Ord + Least>(
 /// A type's smallest value.
 trait Least {
     const LEAST: Self;
+}
+
+impl Least for u64 {
+    const LEAST: Self = Self::MIN;
 }
 
 impl Least for LinkId {

@@ -37,3 +37,6 @@ CREATE TABLE merge_record (
   merge INTEGER NOT NULL,
   PRIMARY KEY (link, shard)
 ) STRICT, WITHOUT ROWID;
+
+-- Under which match rules the records of a shard type are matched, and how far that is while they change: JSON.
+CREATE TABLE matched (type INTEGER PRIMARY KEY, state TEXT NOT NULL) STRICT;

@@ -2,7 +2,7 @@
 
 use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
-use super::merges::{insert_merges, write_decisions};
+use super::merges::{insert_merges, write_decisions, write_matched};
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, params};
 use std::sync::LazyLock;
@@ -60,6 +60,7 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     write_edges(conn, plan)?;
     insert_merges(conn, &plan.merges, plan.execution)?;
     write_decisions(conn, &plan.decisions_set, &plan.decisions_removed)?;
+    write_matched(conn, &plan.matched)?;
     insert_changes(conn, &plan.changes, plan.execution)?;
     insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
     remove_settled(conn, &plan.settled)?;

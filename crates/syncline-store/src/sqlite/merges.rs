@@ -4,8 +4,8 @@ use super::read::array;
 use super::rows;
 use crate::query::MergeRow;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Error, Result, Row, params};
-use syncline_core::plan::rows::{Decision, ExecutionId, LinkId, ShardId, Verdict};
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
+use syncline_core::plan::rows::{Decision, ExecutionId, LinkId, ShardId, TypeId, Verdict};
 use syncline_core::plan::writes::Merge;
 
 pub(super) fn insert_merges(
@@ -148,4 +148,31 @@ pub(super) fn siblings(conn: &Connection, shards: &[ShardId]) -> Result<Vec<(Sha
     let ids = array(shards.iter().map(|shard| shard.0));
     let mut statement = conn.prepare_cached(sql)?;
     statement.query_map([ids], |row| Ok((ShardId(row.get(0)?), LinkId(row.get(1)?))))?.collect()
+}
+
+pub(super) fn write_matched(conn: &Connection, matched: &[(TypeId, String)]) -> Result<()> {
+    for (shard_type, state) in matched {
+        conn.prepare_cached("INSERT OR REPLACE INTO matched (type, state) VALUES (?1, ?2)")?
+            .execute(params![shard_type.0, state])?;
+    }
+    Ok(())
+}
+
+pub(super) fn matched(conn: &Connection, shard_type: TypeId) -> Result<Option<String>> {
+    let sql = "SELECT state FROM matched WHERE type = ?1";
+    conn.prepare_cached(sql)?.query_row([shard_type.0], |row| row.get(0)).optional()
+}
+
+/// All match keys of links.
+pub(super) fn keys_of(conn: &Connection, links: &[LinkId]) -> Result<Vec<(LinkId, u64)>> {
+    // Written so that without an index on `link` the keys are read once, not once for each link.
+    let sql =
+        "SELECT m.link, m.key FROM match_key m WHERE m.link IN (SELECT value FROM rarray(?1))";
+    let ids = array(links.iter().map(|link| link.0));
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement
+        .query_map([ids], |row| Ok((LinkId(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?;
+    let mut keys = rows.collect::<Result<Vec<_>>>()?;
+    keys.sort_unstable();
+    Ok(keys)
 }

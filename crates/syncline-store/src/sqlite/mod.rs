@@ -35,7 +35,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -281,6 +281,10 @@ impl Store for SqliteStore {
 
     fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {
         self.query(move |conn| merges::merges(conn, &shards))
+    }
+
+    fn matched(&self, shard_type: TypeId) -> Answer<'_, Option<String>> {
+        self.query(move |conn| merges::matched(conn, shard_type))
     }
 
     fn decisions(&self) -> Answer<'_, Vec<Decision>> {

@@ -3,6 +3,7 @@
 use super::db::Db;
 use super::merges;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
 use rusqlite::types::Value;
@@ -19,6 +20,11 @@ impl Db {
     pub(super) fn read(&mut self, need: &Need) -> std::result::Result<Found, StoreError> {
         if !self.running.is_empty() {
             self.open_group()?;
+            if !need.keys_of.is_empty()
+                && let Err(error) = self.conn.execute_batch(schema::KEYS_BY_LINK)
+            {
+                return Err(self.lose_group(&error));
+            }
             for (is_asked, index) in [
                 (!need.dependents.is_empty(), "edge_target"),
                 (!need.shards.is_empty(), "link_shard"),
@@ -62,6 +68,9 @@ fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
     }
     if !need.shards.is_empty() {
         found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.keys_of.is_empty() {
+        found.keys = merges::keys_of(conn, &need.keys_of)?;
     }
     if !need.histories.is_empty() {
         found.histories = merges::histories(conn, &need.histories)?;

@@ -24,6 +24,12 @@ pub(super) const LATE_INDEXES: &[(&str, &str)] = &[
     ("merge_log_loser", "merge_log (loser)"),
 ];
 
+/// An index that is there only while records are matched anew: every insertion of a key would pay for it.
+pub(super) const KEYS_BY_LINK: &str =
+    "CREATE INDEX IF NOT EXISTS match_key_link ON match_key (link)";
+/// Takes it away again.
+pub(super) const NO_KEYS_BY_LINK: &str = "DROP INDEX IF EXISTS match_key_link";
+
 /// A connection to the database at `path`, which is of this version and this tenant.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, StoreError> {
     let name = path.display().to_string();
