@@ -1,5 +1,6 @@
 //! The one place where conversion, matching and survivorship meet: a batch and a view become a plan.
 
+mod abandon;
 mod blocks;
 pub mod constrain;
 mod form;

@@ -108,6 +108,8 @@ pub struct Planner<'a> {
     pub(super) rulings: Rulings,
     /// Links whose clusters are formed anew, although nothing is said of their records.
     pub(super) reformed: Vec<LinkId>,
+    /// Where versions of records pointed that do not stand.
+    pub(super) forsaken: Vec<(LinkId, EdgeTarget)>,
     /// Records whose keys and match edges are made anew. Their clusters are left for later.
     pub(super) rekeyed: Vec<LinkId>,
     /// The clusters, once everything is read that they hang on.
@@ -129,6 +131,7 @@ enum Stage {
     Records,
     Lookups,
     Touch,
+    Derived,
     Blocks,
     Members,
     Pairs,
@@ -157,6 +160,10 @@ pub(super) struct View {
     pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
     /// The shards that a link was in when shards were merged, oldest merge first.
     pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
+    /// The edges that changed records stated before.
+    pub(super) stated: Vec<(LinkId, EdgeTarget)>,
+    /// The links that state an edge of a target, where that was asked for.
+    pub(super) makers: FxHashMap<(EntityId, CompactString), Vec<LinkId>>,
     /// The keys that a link holds, where that was asked for.
     pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
     /// Links that looked for values which records of the batch held and no longer hold.
@@ -209,6 +216,7 @@ impl<'a> Planner<'a> {
             rulings: Rulings::default(),
             reformed: Vec::new(),
             rekeyed: Vec::new(),
+            forsaken: Vec::new(),
             formed: Formed::default(),
             items,
         }
@@ -260,6 +268,7 @@ impl<'a> Planner<'a> {
                 Stage::Records => self.need_records(),
                 Stage::Lookups => self.need_lookups(),
                 Stage::Touch => self.touch_all()?,
+                Stage::Derived => self.need_derived(),
                 Stage::Blocks => self.need_old_keys()?,
                 Stage::Members => self.need_members(),
                 Stage::Pairs => self.need_pairs()?,
@@ -267,7 +276,7 @@ impl<'a> Planner<'a> {
                 Stage::Histories => self.need_histories(),
                 Stage::Done => return Ok(Need::default()),
             };
-            let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
+            let repeats = matches!(self.stage, Stage::Derived | Stage::Pairs | Stage::Closure);
             if !repeats || need.is_empty() {
                 self.stage = self.stage.next();
             }
@@ -311,11 +320,20 @@ impl<'a> Planner<'a> {
         for (link, shard) in found.histories {
             view.histories.entry(link).or_default().push(shard);
         }
+        view.stated.extend(found.stated);
+        for (index, link) in &found.dependents {
+            if let Some(target) = need.dependents.get(*index) {
+                view.makers.entry(target.clone()).or_default().push(*link);
+            }
+        }
         for (link, key) in found.keys {
             view.keys_of.entry(link).or_default().push(key);
         }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
-        view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
+        // Those of derived records are asked for before anything is compared.
+        if self.stage != Stage::Derived {
+            view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
+        }
         for link in found.links {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);
@@ -392,6 +410,7 @@ impl<'a> Planner<'a> {
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
         need.links.extend(&self.rekeyed);
         need.keys_of.extend(&self.rekeyed);
+        need.edges_of = self.changed_makers();
         for touched in &self.touched {
             need.keys.extend(touched.keys.iter().map(|key| key.hash));
             if !touched.is_new {
@@ -458,7 +477,8 @@ impl Stage {
         match self {
             Self::Records => Self::Lookups,
             Self::Lookups => Self::Touch,
-            Self::Touch => Self::Blocks,
+            Self::Touch => Self::Derived,
+            Self::Derived => Self::Blocks,
             Self::Blocks => Self::Members,
             Self::Members => Self::Pairs,
             Self::Pairs => Self::Closure,

@@ -1,6 +1,6 @@
 //! What a plan reads: asked for in rounds, each one trip to the store.
 
-use super::rows::{Decision, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rows::{Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use compact_str::CompactString;
 
 /// What a plan needs to know next.
@@ -22,6 +22,8 @@ pub struct Need {
     pub histories: Vec<LinkId>,
     /// All match keys of these links.
     pub keys_of: Vec<LinkId>,
+    /// The edges that these links state.
+    pub edges_of: Vec<LinkId>,
 }
 
 impl Need {
@@ -34,6 +36,7 @@ impl Need {
             && self.shards.is_empty()
             && self.histories.is_empty()
             && self.keys_of.is_empty()
+            && self.edges_of.is_empty()
     }
 }
 
@@ -59,6 +62,8 @@ pub struct Found {
     pub histories: Vec<(LinkId, ShardId)>,
     /// Link and key, for each match key of each of `keys_of`: sorted.
     pub keys: Vec<(LinkId, u64)>,
+    /// Link and edge, for each edge that each of `edges_of` states: sorted.
+    pub stated: Vec<(LinkId, EdgeTarget)>,
     /// The next free row number of a link.
     pub next_link: i64,
     /// The next free row number of a shard.

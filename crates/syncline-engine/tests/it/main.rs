@@ -5,6 +5,7 @@
 mod bench;
 mod crashes;
 mod deletions;
+mod derived;
 mod duplicates;
 mod events;
 mod incremental;

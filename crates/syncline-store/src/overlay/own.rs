@@ -198,6 +198,22 @@ impl Own {
         out
     }
 
+    /// The edges that links state, given those of the base.
+    pub(super) fn stated(
+        &self,
+        links: &[LinkId],
+        base: Vec<(LinkId, EdgeTarget)>,
+    ) -> Vec<(LinkId, EdgeTarget)> {
+        let mut out = base;
+        out.retain(|(link, _)| !self.edges.contains_key(link));
+        for link in links.iter().collect::<BTreeSet<_>>() {
+            let edges = self.edges.get(link).into_iter().flatten();
+            out.extend(edges.map(|edge| (*link, edge.clone())));
+        }
+        out.sort_unstable();
+        out
+    }
+
     /// The keys of links, given those of the base.
     pub(super) fn keys_of(&self, links: &[LinkId], base: &[(LinkId, u64)]) -> Vec<(LinkId, u64)> {
         let is_there = |&&(link, key): &&(LinkId, u64)| !self.keys_removed.contains(&(key, link));

@@ -40,6 +40,7 @@ impl OverlayStore {
         found.members = own.members(&need.keys, need.members_max, &found.members);
         found.edges = own.match_edges(&need.links, std::mem::take(&mut found.edges));
         found.decisions = own.decisions_of(&need.links, std::mem::take(&mut found.decisions));
+        found.stated = own.stated(&need.edges_of, std::mem::take(&mut found.stated));
         found.keys = own.keys_of(&need.keys_of, &found.keys);
         found.siblings = own.siblings(&need.shards, &found.siblings);
         found.histories = own.histories(&need.histories, std::mem::take(&mut found.histories));

@@ -9,7 +9,9 @@ use compact_str::CompactString;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, params};
 use std::rc::Rc;
-use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use syncline_core::plan::rows::{
+    EdgeTarget, EntityId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+};
 use syncline_core::plan::view::{Found, Need};
 
 type Result<T> = rusqlite::Result<T>;
@@ -68,6 +70,9 @@ fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
     }
     if !need.shards.is_empty() {
         found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.edges_of.is_empty() {
+        found.stated = stated(conn, &need.edges_of)?;
     }
     if !need.keys_of.is_empty() {
         found.keys = merges::keys_of(conn, &need.keys_of)?;
@@ -170,6 +175,21 @@ pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<Mat
         conn.prepare_cached(sql)?.query_map([ids], rows::match_edge)?.collect::<Result<_>>()?;
     edges.sort_unstable_by_key(|edge| (edge.a, edge.b));
     Ok(edges)
+}
+
+/// The edges that each of `links` states, sorted.
+fn stated(conn: &Connection, links: &[LinkId]) -> Result<Vec<(LinkId, EdgeTarget)>> {
+    let sql = "SELECT e.link, e.kind, e.entity, e.target FROM rarray(?1) r CROSS JOIN edge e
+               ON e.link = r.value";
+    let ids = array(links.iter().map(|link| link.0));
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([ids], |row| {
+        let (kind, entity) = (KindId(row.get(1)?), EntityId(row.get(2)?));
+        Ok((LinkId(row.get(0)?), EdgeTarget { kind, entity, target: rows::text(row, 3)? }))
+    })?;
+    let mut stated = rows.collect::<Result<Vec<_>>>()?;
+    stated.sort_unstable();
+    Ok(stated)
 }
 
 /// The first `members_max` links of each key, sorted by key and link.
