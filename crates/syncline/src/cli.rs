@@ -77,6 +77,12 @@ pub enum Command {
     Why(commands::why::Args),
     /// Lists fields on which records of one shard disagree, and pairs that wait for a person
     Conflicts(commands::conflicts::Args),
+    /// Lists pairs of records that wait for a person, shows them, and decides on them
+    Review(commands::review::Args),
+    /// Two records or shards are the same: they become one shard, now and for good
+    Merge(commands::review::PairArgs),
+    /// Takes a shard apart as if it had never been merged, and keeps its parts apart
+    Unmerge(commands::review::UnmergeArgs),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
     /// Prints the JSON Schema of the configuration, for editors
@@ -159,6 +165,9 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Shards(args) => commands::shards::run(args, app).await,
         Command::Why(args) => commands::why::run(args, app).await,
         Command::Conflicts(args) => commands::conflicts::run(args, app).await,
+        Command::Review(args) => commands::review::run(args, app).await,
+        Command::Merge(args) => commands::review::merge(args, app).await,
+        Command::Unmerge(args) => commands::review::unmerge(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),
         Command::Completions(args) => commands::completions::run(&args, app),

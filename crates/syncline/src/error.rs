@@ -131,6 +131,11 @@ impl From<EngineError> for Error {
             EngineError::Store(error) => Self::Store(error),
             EngineError::Adapter(error) => Self::Adapter(error),
             EngineError::UnknownTask(task) => Self::unknown_task(&task, []),
+            EngineError::Undecidable(why) => Self::refused(
+                why,
+                "`syncline review list` shows the pairs that wait, `syncline why SHARD` the records of a \
+                 shard",
+            ),
             other => Self::Engine(other),
         }
     }

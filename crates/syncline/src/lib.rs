@@ -56,11 +56,13 @@ pub mod preview;
 mod progress;
 pub mod reference;
 mod report;
+pub mod reviewing;
 mod signals;
 mod syncing;
 pub mod workspace;
 
 pub use error::{Error, Exit};
 pub use preview::{ChangeSet, Preview, PreviewOptions, preview};
+pub use reviewing::{DecisionStory, Review, SideBySide};
 pub use syncing::{Listener, RunOptions, Syncline};
 pub use workspace::OpenOptions;

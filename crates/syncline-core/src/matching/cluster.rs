@@ -28,6 +28,9 @@ pub struct ClusterNode<'a> {
 /// The clusters of `nodes`: each node is in exactly one; ids within a cluster and clusters by their first
 /// id are in ascending order.
 ///
+/// Pairs of `must_link` come first, by the names of their nodes: they are put together whatever system their
+/// nodes are of, and however many there are, unless a pair of `cannot_link` would come together by it.
+///
 /// Edges are taken by falling score, equal ones by the names of their nodes (the smaller name first). An
 /// edge puts the clusters of its two nodes together, unless that would put two records of one
 /// duplicate-free system together, or a pair of `cannot_link`, or more than `cluster_max` records (at
@@ -37,10 +40,18 @@ pub struct ClusterNode<'a> {
 pub fn cluster(
     nodes: &[ClusterNode<'_>],
     edges: &[ClusterEdge],
+    must_link: &[(i64, i64)],
     cannot_link: &[(i64, i64)],
     cluster_max: usize,
 ) -> Vec<Vec<i64>> {
     let mut forest = Forest::new(nodes, cannot_link);
+    let ranks = |(a, b): &(i64, i64)| Some((forest.rank(*a)?, forest.rank(*b)?));
+    let mut decided: Vec<(usize, usize)> =
+        must_link.iter().filter_map(ranks).map(|(a, b)| (a.min(b), a.max(b))).collect();
+    decided.sort_unstable();
+    for (a, b) in decided {
+        forest.join_decided(a, b);
+    }
     let mut ranked: Vec<(f32, usize, usize)> = edges
         .iter()
         .filter_map(|edge| {
@@ -112,9 +123,20 @@ impl Forest {
 
     fn join(&mut self, a: usize, b: usize, cluster_max: usize) {
         let (a, b) = (self.root(a), self.root(b));
-        if a == b || !self.may_join(a, b, cluster_max) {
-            return;
+        if a != b && self.may_join(a, b, cluster_max) && self.may_meet(a, b) {
+            self.unite(a, b);
         }
+    }
+
+    /// Puts two nodes together because somebody decided so.
+    fn join_decided(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        if a != b && self.may_meet(a, b) {
+            self.unite(a, b);
+        }
+    }
+
+    fn unite(&mut self, a: usize, b: usize) {
         let (small, large) = if self.sets[a].len < self.sets[b].len { (a, b) } else { (b, a) };
         let moved = std::mem::take(&mut self.sets[small]);
         self.parents[small] = large;
@@ -124,14 +146,16 @@ impl Forest {
         set.forbidden.extend(moved.forbidden);
     }
 
-    fn may_join(&mut self, a: usize, b: usize, cluster_max: usize) -> bool {
+    fn may_join(&self, a: usize, b: usize, cluster_max: usize) -> bool {
         if self.sets[a].len + self.sets[b].len > cluster_max {
             return false;
         }
         let systems = &self.sets[b].systems;
-        if self.sets[a].systems.iter().any(|system| systems.contains(system)) {
-            return false;
-        }
+        !self.sets[a].systems.iter().any(|system| systems.contains(system))
+    }
+
+    /// Whether no pair that cannot be one thing would come together.
+    fn may_meet(&mut self, a: usize, b: usize) -> bool {
         // A pair stands on both sides, so the shorter list tells.
         let (from, to) = if self.sets[a].forbidden.len() <= self.sets[b].forbidden.len() {
             (a, b)
@@ -171,28 +195,39 @@ mod tests {
     fn records_that_match_come_together_over_others() {
         let nodes = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c"), node(4, 0, "d")];
         let edges = [edge(1, 2, 0.9), edge(3, 2, 0.8), edge(9, 1, 1.0), edge(4, 4, 1.0)];
-        assert_eq!(cluster(&nodes, &edges, &[], 100), [vec![1, 2, 3], vec![4]]);
-        assert_eq!(cluster(&[], &edges, &[], 100), Vec::<Vec<i64>>::new());
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 100), [vec![1, 2, 3], vec![4]]);
+        assert_eq!(cluster(&[], &edges, &[], &[], 100), Vec::<Vec<i64>>::new());
     }
 
     #[test]
     fn the_surest_edge_comes_first_where_not_all_can_stand() {
         let nodes = [node(1, 7, "a"), node(2, 0, "b"), node(3, 7, "c")];
         let edges = [edge(1, 2, 0.8), edge(2, 3, 0.9)];
-        assert_eq!(cluster(&nodes, &edges, &[], 100), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 100), [vec![1], vec![2, 3]]);
         let nodes = nodes.map(|node| ClusterNode { system: 0, ..node });
-        assert_eq!(cluster(&nodes, &edges, &[(3, 1)], 100), [vec![1], vec![2, 3]]);
-        assert_eq!(cluster(&nodes, &edges, &[], 2), [vec![1], vec![2, 3]]);
-        assert_eq!(cluster(&nodes, &edges, &[], 0), [vec![1], vec![2], vec![3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[(3, 1)], 100), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 2), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 0), [vec![1], vec![2], vec![3]]);
+    }
+
+    #[test]
+    fn what_was_decided_comes_first_and_apart_outdoes_together() {
+        let nodes = [node(1, 7, "a"), node(2, 7, "b"), node(3, 7, "c")];
+        let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 1), [vec![1], vec![2], vec![3]]);
+        assert_eq!(cluster(&nodes, &edges, &[(3, 1)], &[], 1), [vec![1, 3], vec![2]]);
+        let together = [(1, 2), (2, 3)];
+        assert_eq!(cluster(&nodes, &edges, &together, &[], 1), [vec![1, 2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &together, &[(3, 1)], 1), [vec![1, 2], vec![3]]);
     }
 
     #[test]
     fn names_break_ties_and_ids_do_not() {
         let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
         let first = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c")];
-        assert_eq!(cluster(&first, &edges, &[], 2), [vec![1, 2], vec![3]]);
+        assert_eq!(cluster(&first, &edges, &[], &[], 2), [vec![1, 2], vec![3]]);
         let arrived_otherwise = [node(1, 0, "c"), node(2, 0, "b"), node(3, 0, "a")];
-        assert_eq!(cluster(&arrived_otherwise, &edges, &[], 2), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&arrived_otherwise, &edges, &[], &[], 2), [vec![1], vec![2, 3]]);
     }
 
     type World = (Vec<u32>, Vec<(usize, usize, u8)>, Vec<(usize, usize)>, usize, Vec<usize>);
@@ -230,7 +265,7 @@ mod tests {
                 let by = turn % list.len().max(1);
                 list.rotate_left(by);
                 let apart: Vec<_> = apart.iter().map(|&(a, b)| (id_of(a), id_of(b))).collect();
-                cluster(&nodes, &list, &apart, max)
+                cluster(&nodes, &list, &[], &apart, max)
             };
             let plain = make(&|i| i as i64, 0);
             let other = make(&|i| ids[i] as i64, (seed % 1000) as usize);

@@ -12,6 +12,7 @@ mod dates;
 pub mod normalise;
 pub mod phonetic;
 pub mod similarity;
+pub mod survivors;
 pub mod survivorship;
 mod words;
 
@@ -21,14 +22,16 @@ mod tests;
 pub use cluster::{ClusterEdge, ClusterNode, cluster};
 pub use compare::{ComparisonExplanation, RuleExplanation};
 pub use normalise::normalise;
+pub use survivors::FieldRule;
 pub use survivorship::{Source, survive};
 
 use crate::config::model::{MergeStrategy, ShardType};
 use crate::problem::{ConfigPath, Problem};
-use crate::shard::Layout;
+use crate::shard::{Image, Layout};
 use crate::value::{Cell, Value};
 use blocking::Recipe;
-use compare::{Rule, Scratch};
+use compare::{Rule, Scratch, TOLERANCE};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What tells a record from every other, whatever the order of arrival: connection, entity, external id.
@@ -46,6 +49,8 @@ pub struct Matcher {
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
     strategy: MergeStrategy,
+    /// Fields of which another rule than the strategy decides.
+    survivors: Vec<(usize, FieldRule)>,
     block_max: usize,
     cluster_max: usize,
 }
@@ -62,10 +67,25 @@ pub struct BlockKey {
 /// The best match of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// From 0 to 1, at least the rule's threshold.
+    /// From 0 to 1, at least the rule's threshold, or its review line.
     pub score: f32,
     /// The rule that gave it.
     pub rule: u16,
+    /// What follows from it.
+    pub zone: Zone,
+}
+
+/// What follows from the score of two records. Where there is no match, there is no score either.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Zone {
+    /// Perhaps the same: a person is asked, and nothing is merged meanwhile.
+    Review,
+    /// The same.
+    #[default]
+    Match,
 }
 
 impl Matcher {
@@ -107,8 +127,9 @@ impl Matcher {
 
     /// The best match of `a` and `b` among the rules whose bits are set in `rules` (bit r for rule r).
     ///
-    /// The highest score that reaches its rule's threshold; of equal ones the lowest rule. `None` where no
-    /// rule says that they are the same. Which of the two comes first does not matter.
+    /// The highest score that reaches its rule's threshold, or else the highest that reaches its rule's review
+    /// line; of equal ones the lowest rule. `None` where there is neither. Under `merge: manual` every match
+    /// is for review. Which of the two records comes first does not matter.
     ///
     /// The score of a rule is the mean of its comparisons' similarities by weight, without those that are
     /// skipped because a side is missing; a rule of which nothing is left does not match. A value that
@@ -118,18 +139,30 @@ impl Matcher {
         let mut scratch = Scratch::default();
         let mut best: Option<PairScore> = None;
         for (index, rule) in self.chosen(rules) {
-            let least = best.map_or(0.0, |best| f64::from(best.score));
+            // With less than this, the rule cannot say more than what is known already.
+            let least = match best {
+                None => rule.review,
+                Some(PairScore { zone: Zone::Review, score, .. }) => {
+                    rule.review.max(f64::from(score)).min(rule.threshold)
+                }
+                Some(PairScore { zone: Zone::Match, score, .. }) => {
+                    rule.threshold.max(f64::from(score))
+                }
+            };
             if let Some(score) = rule.score(a, b, least, &mut scratch) {
+                let zone =
+                    if score >= rule.threshold - TOLERANCE { Zone::Match } else { Zone::Review };
                 let score = score as f32;
-                if best.is_none_or(|best| best.score < score) {
-                    best = Some(PairScore { score, rule: index });
+                if best.is_none_or(|best| (best.zone, best.score) < (zone, score)) {
+                    best = Some(PairScore { score, rule: index, zone });
                 }
             }
             if best.is_some_and(|best| best.score >= 1.0) {
                 break;
             }
         }
-        best
+        let asks = self.strategy == MergeStrategy::Manual;
+        best.map(|best| if asks { PairScore { zone: Zone::Review, ..best } } else { best })
     }
 
     /// What each rule of the set `rules` makes of two records, comparison by comparison.
@@ -142,9 +175,30 @@ impl Matcher {
         (0..).zip(&self.rules).filter(move |(index, _)| rules >> index & 1 == 1)
     }
 
+    /// The names of the rules, in their order.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
     /// The name of a rule; empty where there is no such rule.
     pub fn rule_name(&self, rule: u16) -> &str {
         self.rules.get(usize::from(rule)).map_or("", |rule| &rule.name)
+    }
+
+    /// The data of a thing, and for each field the index of the source that gave it (`None` where it is absent,
+    /// or made of several): what the merge strategy says ([`survive`]), but for fields that have a rule of their
+    /// own. The order of sources does not matter.
+    pub fn survive(&self, sources: &[Source<'_>], fields: usize) -> (Image, Vec<Option<u32>>) {
+        let (mut image, mut origins) = survive(self.strategy, sources, fields);
+        for (field, rule) in &self.survivors {
+            (image[*field], origins[*field]) = rule.pick(sources, *field, fields);
+        }
+        (image, origins)
+    }
+
+    /// The rule by which the values of a field stand, where that is not the merge strategy.
+    pub fn survivor_rule(&self, field: usize) -> Option<&FieldRule> {
+        self.survivors.iter().find(|(of, _)| *of == field).map(|(_, rule)| rule)
     }
 
     /// What becomes of duplicates.

@@ -1,6 +1,6 @@
 //! A configuration, compiled: every mapping, rule and reference resolved before the first record is read.
 
-use super::rows::{EntityId, EntityName, KindId, TypeId};
+use super::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use super::rules::{Conversion, EntityRules, LookupRule, Rules, TypeRules};
 use crate::config::model::{
     Config, ConversionSchema, Entity, OneOrMany, SyncTask, Target as TargetFlags,
@@ -40,6 +40,8 @@ pub struct ProgramNames {
     pub entities: Vec<EntityName>,
     /// Relationships.
     pub kinds: Vec<String>,
+    /// Match rules: those of the first shard type in their order, then those of the second, and so on.
+    pub rules: Vec<RuleName>,
 }
 
 /// The row numbers of [`ProgramNames`], in its order.
@@ -51,6 +53,8 @@ pub struct ProgramIds {
     pub entities: Vec<EntityId>,
     /// Relationships.
     pub kinds: Vec<KindId>,
+    /// Match rules.
+    pub rules: Vec<RuleId>,
 }
 
 impl Program {
@@ -115,6 +119,13 @@ impl Program {
             shard_types: self.types.iter().map(|(l, _)| l.shard_type.to_string()).collect(),
             ..ProgramNames::default()
         };
+        for (layout, matcher) in &self.types {
+            let name = |rule: &str| RuleName {
+                shard_type: layout.shard_type.to_string(),
+                rule: rule.into(),
+            };
+            names.rules.extend(matcher.rule_names().map(name));
+        }
         for task in &self.tasks {
             names.entities.push(task.entity.clone());
             for spec in task.converter.relationships() {
@@ -159,6 +170,7 @@ impl Program {
                 .collect(),
             layouts: self.types.iter().map(|(layout, _)| layout.clone()).collect(),
         };
+        let mut rule_ids = ids.rules.iter().copied();
         let mut types: Vec<TypeRules> = self
             .types
             .into_iter()
@@ -166,6 +178,7 @@ impl Program {
             .map(|((layout, matcher), &id)| TypeRules {
                 id,
                 layout,
+                rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
                 matcher,
                 found_by: Vec::new(),
                 found_under: Vec::new(),

@@ -1,6 +1,6 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
-use super::rows::{EdgeTarget, EntityId, KindId, TypeId, field_form, field_key};
+use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
 use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Target};
 use crate::matching::{BlockKey, Matcher};
@@ -27,6 +27,8 @@ pub struct TypeRules {
     pub layout: Arc<Layout>,
     /// How its records are matched.
     pub matcher: Matcher,
+    /// The row numbers of its match rules.
+    pub rule_ids: Vec<RuleId>,
     /// Fields by whose value other records find it.
     pub found_by: Vec<usize>,
     /// For each of these, the field pseudo-entity that edges name.

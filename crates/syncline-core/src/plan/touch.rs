@@ -91,6 +91,7 @@ impl Planner<'_> {
         // A deleted record stays so on the word of an older version: it is not among those that are there.
         let there = (!now.deleted).then_some(id);
         if !later {
+            self.forsake(id, item.entity, &said.edges);
             return Fate::Known(Outcome::Unchanged, there);
         }
         if !target.update_if_exists {
@@ -162,6 +163,8 @@ impl Planner<'_> {
             keys
         });
         if let Some(&index) = self.touched_of.get(&id) {
+            let before = self.touched[index].edges.take().unwrap_or_default();
+            self.forsake(id, entity, &before);
             let touched = &mut self.touched[index];
             (touched.modified, touched.contributor) = (modified, contributor);
             (touched.image, touched.json, touched.hash) = (said.image, json, hash);

@@ -55,7 +55,7 @@ pub(super) async fn finish(
     let verdict = match outcome {
         // Whoever took over ends the execution; this process has no say any more.
         Err(EngineError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
-        Err(error) => Verdict::new("failed", error.to_string(), hint(&error)),
+        Err(error) => Verdict::new("failed", error.to_string(), BROKEN_HINT),
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
@@ -178,17 +178,7 @@ pub(super) fn records(number: u64) -> String {
 }
 
 /// What to do about an execution that broke.
-fn hint(error: &EngineError) -> &'static str {
-    match error {
-        EngineError::MatchingChanged(_) => {
-            "put the rules back, or fill a new store under the new ones: `--store FILE`"
-        }
-        EngineError::Adapter(error) if !error.is_transient() => {
-            "mend the connection's settings, then `syncline check`"
-        }
-        _ => "what was committed before stands; `syncline run` goes on from there",
-    }
-}
+const BROKEN_HINT: &str = "what was committed before stands; `syncline run` goes on from there";
 
 /// What does not add up: an execution whose sums are wrong cannot end in success.
 async fn imbalance(execution: &Execution<'_>) -> Result<Option<String>, EngineError> {

@@ -33,7 +33,14 @@ pub(super) async fn plan_items(
     seen: &[u8],
     items: Vec<Item>,
 ) -> Result<Planned, EngineError> {
-    let mut planner = Planner::new(&world.rules, moment, items).having_seen(seen);
+    plan_with(world, Planner::new(&world.rules, moment, items).having_seen(seen)).await
+}
+
+/// Asks the store for what a planner needs, round by round, and makes the plan.
+pub(crate) async fn plan_with(
+    world: &World,
+    mut planner: Planner<'_>,
+) -> Result<Planned, EngineError> {
     loop {
         let need = planner.need()?;
         if need.is_empty() {

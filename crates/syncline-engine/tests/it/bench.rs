@@ -195,7 +195,7 @@ impl Bench {
     /// Every row of every table that a run of unchanged input may not touch.
     pub(crate) fn rows(&self) -> Vec<String> {
         let mut rows = Vec::new();
-        for table in ["shard", "link", "match_key", "match_edge", "edge", "merge_log", "review"]
+        for table in ["shard", "link", "match_key", "match_edge", "edge", "merge_log", "match_rule"]
             .into_iter()
             .chain(["change", "dead_letter", "unsettled", "entity", "edge_kind", "shard_type"])
         {

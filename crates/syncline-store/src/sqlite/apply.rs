@@ -3,11 +3,13 @@
 use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
 use super::key_log;
+use super::merges::{insert_merges, write_decisions, write_matched};
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, params};
 use std::sync::LazyLock;
+use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardRow};
-use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+use syncline_core::plan::writes::{Change, DeadLetter, Plan, Subject};
 
 impl Db {
     /// Puts `plan` into the group.
@@ -59,7 +61,8 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     write_match_edges(conn, plan)?;
     write_edges(conn, plan)?;
     insert_merges(conn, &plan.merges, plan.execution)?;
-    insert_reviews(conn, &plan.reviews, plan.execution)?;
+    write_decisions(conn, &plan.decisions_set, &plan.decisions_removed)?;
+    write_matched(conn, &plan.matched)?;
     insert_changes(conn, &plan.changes, plan.execution)?;
     insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
     remove_settled(conn, &plan.settled)?;
@@ -161,11 +164,10 @@ fn remove_pairs(
     Ok(())
 }
 
-/// A pair that is no longer found the same needs nobody's decision either.
 fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     // Not `OR REPLACE`: that may change more than one row, and so journals every page that it touches.
     static INSERT: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_edge", 4));
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_edge", 5));
     let removed = &plan.match_edges_removed;
     let pairs = || removed.iter().map(|(a, b)| (a.0.min(b.0), a.0.max(b.0)));
     let first_new = plan.links_new.first().map_or(i64::MAX, |link| link.id.0);
@@ -173,7 +175,6 @@ fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     let set_anew = set.filter(|(a, b)| *a.max(b) < first_new);
     let remove = "DELETE FROM match_edge WHERE a = ?1 AND b = ?2";
     remove_pairs(conn, remove, pairs().chain(set_anew).flat_map(|(a, b)| [(a, b), (b, a)]))?;
-    remove_pairs(conn, "DELETE FROM review WHERE a = ?1 AND b = ?2", pairs())?;
     let mut rows: Vec<(i64, i64, &MatchEdge)> = plan
         .match_edges_set
         .iter()
@@ -181,7 +182,8 @@ fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
         .collect();
     rows.sort_by_key(|&(a, b, _)| (a, b));
     INSERT.run(conn, &rows, |&(a, b, edge), columns| {
-        columns.put(a)?.put(b)?.put(edge.score)?.put(edge.rule)?;
+        let is_match = edge.zone == Zone::Match;
+        columns.put(a)?.put(b)?.put(edge.score)?.put(edge.rule.0)?.put(is_match)?;
         Ok(())
     })
 }
@@ -202,30 +204,6 @@ fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     rows.sort_unstable();
     INSERT.run(conn, &rows, |(link, edge), columns| {
         columns.put(link.0)?.put(edge.kind.0)?.put(edge.entity.0)?.put(edge.target.as_str())?;
-        Ok(())
-    })
-}
-
-fn insert_merges(conn: &Connection, merges: &[Merge], execution: ExecutionId) -> Result<()> {
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        let columns = "survivor, loser, a, b, score, rule, execution";
-        Insert::new(&format!("INSERT OR FAIL INTO merge_log ({columns})"), 7)
-    });
-    INSERT.run(conn, merges, |merge, columns| {
-        let evidence = merge.evidence;
-        columns.put(merge.survivor.0)?.put(merge.loser.0)?;
-        columns.put(evidence.map(|edge| edge.a.0))?.put(evidence.map(|edge| edge.b.0))?;
-        columns.put(evidence.map(|edge| edge.score))?.put(evidence.map(|edge| edge.rule))?;
-        columns.put(execution.0)?;
-        Ok(())
-    })
-}
-
-fn insert_reviews(conn: &Connection, pairs: &[MatchEdge], execution: ExecutionId) -> Result<()> {
-    static INSERT: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO review", 5));
-    INSERT.run(conn, pairs, |edge, columns| {
-        columns.put(edge.a.0)?.put(edge.b.0)?.put(edge.score)?.put(edge.rule)?.put(execution.0)?;
         Ok(())
     })
 }

@@ -122,6 +122,23 @@ pub(super) fn look_up(conn: &Connection, keys: &[u64], out: &mut Vec<(u64, LinkI
     Ok(())
 }
 
+/// Adds to `out` the keys of the log that one of `links` has.
+pub(super) fn keys_of(
+    conn: &Connection,
+    links: &[LinkId],
+    out: &mut Vec<(LinkId, u64)>,
+) -> Result<()> {
+    let wanted: FxHashSet<LinkId> = links.iter().copied().collect();
+    let mut log = KeyLog::default();
+    each_pair(conn, |key, link, is_added| {
+        if wanted.contains(&link) {
+            if is_added { log.add(key, link) } else { log.remove(key, link) }
+        }
+    })?;
+    out.extend(log.pairs().map(|(key, link)| (link, key)));
+    Ok(())
+}
+
 /// Moves the log into the table.
 pub(super) fn move_into_table(conn: &Connection, log: &KeyLog) -> Result<()> {
     let mut pairs: Vec<(u64, LinkId)> = log.pairs().collect();

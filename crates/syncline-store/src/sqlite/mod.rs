@@ -16,6 +16,7 @@ mod edges;
 mod insert;
 mod key_log;
 mod memory;
+mod merges;
 mod read;
 mod rows;
 mod runs;
@@ -35,7 +36,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -284,12 +285,20 @@ impl Store for SqliteStore {
         })
     }
 
-    fn reviews(&self, limit: usize) -> Answer<'_, Vec<MatchEdge>> {
-        self.query(move |conn| ask::reviews(conn, limit))
+    fn review_edges(&self, after: (LinkId, LinkId), limit: usize) -> Answer<'_, Vec<MatchEdge>> {
+        self.query(move |conn| ask::review_edges(conn, after, limit))
     }
 
     fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {
-        self.query(move |conn| ask::merges(conn, &shards))
+        self.query(move |conn| merges::merges(conn, &shards))
+    }
+
+    fn matched(&self, shard_type: TypeId) -> Answer<'_, Option<String>> {
+        self.query(move |conn| merges::matched(conn, shard_type))
+    }
+
+    fn decisions(&self) -> Answer<'_, Vec<Decision>> {
+        self.query(merges::decisions)
     }
 
     fn history(&self, shard: ShardId) -> Answer<'_, Vec<History>> {

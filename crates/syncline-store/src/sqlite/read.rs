@@ -3,13 +3,17 @@
 use super::db::Db;
 use super::key_log;
 use super::memory::Memory;
+use super::merges;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, params};
 use std::rc::Rc;
-use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use syncline_core::plan::rows::{
+    EdgeTarget, EntityId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+};
 use syncline_core::plan::view::{Found, Need};
 
 type Result<T> = rusqlite::Result<T>;
@@ -20,10 +24,18 @@ impl Db {
     pub(super) fn read(&mut self, need: &Need) -> std::result::Result<Found, StoreError> {
         if !self.running.is_empty() {
             self.open_group()?;
-            if !need.dependents.is_empty()
-                && let Err(error) = self.make_index("edge_target")
+            if !need.keys_of.is_empty()
+                && let Err(error) = self.conn.execute_batch(schema::KEYS_BY_LINK)
             {
                 return Err(self.lose_group(&error));
+            }
+            for (is_asked, index) in [
+                (!need.dependents.is_empty(), "edge_target"),
+                (!need.shards.is_empty(), "link_shard"),
+            ] {
+                if is_asked && let Err(error) = self.make_index(index) {
+                    return Err(self.lose_group(&error));
+                }
             }
         }
         // What is remembered holds only while nobody else can write.
@@ -62,6 +74,21 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
         let is_edged = |&&link: &&LinkId| memory.as_ref().is_none_or(|m| m.may_have_edge(link));
         let edged: Vec<LinkId> = need.links.iter().filter(is_edged).copied().collect();
         found.edges = match_edges(conn, &edged)?;
+        found.decisions = merges::decisions_of(conn, &need.links)?;
+    }
+    if !need.shards.is_empty() {
+        found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.edges_of.is_empty() {
+        found.stated = stated(conn, &need.edges_of)?;
+    }
+    if !need.keys_of.is_empty() {
+        found.keys = merges::keys_of(conn, &need.keys_of)?;
+    }
+    if !need.histories.is_empty() {
+        found.histories = merges::histories(conn, &need.histories)?;
+        let shards = found.histories.iter().map(|(_, shard)| *shard);
+        found.shards.extend(shards_by_row(conn, shards)?);
     }
     found.links.extend(links(conn, found.dependents.iter().map(|(_, link)| *link))?);
     found.links.sort_unstable_by_key(|link| link.id);
@@ -170,13 +197,28 @@ pub(super) fn shards_by_row(
 
 /// Every match edge of each of `links`; one between two of them comes twice.
 pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<MatchEdge>> {
-    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule
+    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule, e.zone
                FROM rarray(?1) r CROSS JOIN match_edge e ON e.a = r.value";
     let ids = array(links.iter().map(|link| link.0));
     let mut edges: Vec<MatchEdge> =
         conn.prepare_cached(sql)?.query_map([ids], rows::match_edge)?.collect::<Result<_>>()?;
     edges.sort_unstable_by_key(|edge| (edge.a, edge.b));
     Ok(edges)
+}
+
+/// The edges that each of `links` states, sorted.
+fn stated(conn: &Connection, links: &[LinkId]) -> Result<Vec<(LinkId, EdgeTarget)>> {
+    let sql = "SELECT e.link, e.kind, e.entity, e.target FROM rarray(?1) r CROSS JOIN edge e
+               ON e.link = r.value";
+    let ids = array(links.iter().map(|link| link.0));
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([ids], |row| {
+        let (kind, entity) = (KindId(row.get(1)?), EntityId(row.get(2)?));
+        Ok((LinkId(row.get(0)?), EdgeTarget { kind, entity, target: rows::text(row, 3)? }))
+    })?;
+    let mut stated = rows.collect::<Result<Vec<_>>>()?;
+    stated.sort_unstable();
+    Ok(stated)
 }
 
 /// The first `members_max` links of each key, sorted by key and link.

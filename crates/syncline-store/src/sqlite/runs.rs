@@ -3,6 +3,7 @@
 use super::db::{Db, Running, Standing, write_checkpoint};
 use super::memory::Memory;
 use super::rows;
+use super::schema;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats, Worker};
 use crate::lease::INTERRUPTED;
 use crate::{Position, StoreError};
@@ -89,6 +90,7 @@ impl Db {
         if is_good {
             // Under the lease still. Without an index everything is as right, only slower.
             drop(self.make_late_indexes());
+            drop(self.conn.execute_batch(schema::NO_KEYS_BY_LINK));
         }
         let written = self.write_alone(|db| {
             match &db.running[&finish.execution].standing {

@@ -129,6 +129,7 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         members_max: 2,
         links: links.clone(),
         dependents: targets.clone().collect(),
+        ..Need::default()
     };
     let part = Need {
         dependents: targets.take(3).collect(),

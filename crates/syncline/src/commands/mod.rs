@@ -10,6 +10,7 @@ pub mod export;
 pub mod init;
 pub mod preview;
 pub mod retry;
+pub mod review;
 pub mod run;
 pub mod schema;
 pub mod shards;

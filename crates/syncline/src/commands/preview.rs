@@ -54,7 +54,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     Ok(report::exit(&outcomes))
 }
 
-fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
+pub(super) fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
     let out = &app.out;
     for (shard_type, kinds) in &changes.counts {
         let kinds = kinds.iter().map(|(kind, number)| {
