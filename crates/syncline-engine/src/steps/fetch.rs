@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Pages that may wait before each step: enough to keep all steps busy, few enough to bound memory.
-const PAGES_WAITING: usize = 4;
+const PAGES_WAITING: usize = 2;
 
 /// What reads, what it was told to read, and how it tries again. Shares nothing with the steps that commit, so
 /// that both go on side by side.
@@ -95,7 +95,7 @@ impl<'a> Execution<'a> {
             entity: self.task.entity.clone(),
             cursor,
             full: self.full,
-            page_len: usize::try_from(self.task.batch.size.max(1)).unwrap_or(1000),
+            page_len: usize::try_from(self.task.batch.size.max(1)).unwrap_or(2000),
             changed_since,
         }
     }

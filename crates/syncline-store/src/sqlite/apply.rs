@@ -23,7 +23,7 @@ impl Db {
                 return Err(StoreError::Stale);
             }
             if let Err(error) = apply(&self.conn, &plan) {
-                self.note_commit(plan.execution, None);
+                self.note_commit(plan.execution, None, 0);
                 return Err(self.lose_group(&error));
             }
             self.epoch += 1;
@@ -31,7 +31,8 @@ impl Db {
                 memory.note(&plan);
             }
         }
-        self.note_commit(plan.execution, plan.checkpoint.take());
+        let changed = plan.shards_changed.len() + plan.links_changed.len();
+        self.note_commit(plan.execution, plan.checkpoint.take(), changed);
         self.move_keys_if_many()?;
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);

@@ -36,6 +36,8 @@ struct Group {
     since: Instant,
     /// Whether the last thing that happened was a commit: then nobody is planning on what was read.
     committed: bool,
+    /// Rows that were changed where they stand: about as many pages.
+    changed: usize,
 }
 
 /// An execution that was begun through this store and has not ended.
@@ -101,7 +103,7 @@ impl Db {
             reason = "how long a group waits decides nothing in it"
         )]
         let since = Instant::now();
-        self.group = Some(Group { since, committed: false });
+        self.group = Some(Group { since, committed: false, changed: 0 });
         Ok(())
     }
 
@@ -145,9 +147,15 @@ impl Db {
     }
 
     /// Notes that a plan of `execution` is in the group.
-    pub(super) fn note_commit(&mut self, execution: ExecutionId, checkpoint: Option<Checkpoint>) {
+    pub(super) fn note_commit(
+        &mut self,
+        execution: ExecutionId,
+        checkpoint: Option<Checkpoint>,
+        changed: usize,
+    ) {
         if let Some(group) = &mut self.group {
             group.committed = true;
+            group.changed += changed;
         }
         if let Some(running) = self.running.get_mut(&execution) {
             running.in_group = true;
@@ -164,10 +172,12 @@ impl Db {
         }
     }
 
-    /// Commits the group if it is old enough.
+    /// Commits the group if it is old enough, or if what it changed could soon fill the page cache: a page that
+    /// has to leave it before the commit is written to the log, and written there again when it changes again.
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
-        let age = self.options.group_age;
-        if self.group.as_ref().is_none_or(|group| group.since.elapsed() < age) {
+        let Some(group) = &self.group else { return Ok(()) };
+        let cache_pages = self.options.cache_kib as usize / 4;
+        if group.since.elapsed() < self.options.group_age && group.changed < cache_pages / 2 {
             return Ok(());
         }
         self.settle()?;
