@@ -74,6 +74,8 @@ pub enum Command {
     Shards(commands::shards::Args),
     /// Tells which record, run, mapping and rule gave a shard its values
     Why(commands::why::Args),
+    /// Trains the models that find duplicates, tries them on known ones, explains what they make of two records
+    Match(commands::matching::Args),
     /// Lists fields on which records of one shard disagree, and pairs that wait for a person
     Conflicts(commands::conflicts::Args),
     /// Writes shards, links or edges to a file
@@ -134,6 +136,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::DeadLetters(args) => commands::dead_letters::run(args, app).await,
         Command::Shards(args) => commands::shards::run(args, app).await,
         Command::Why(args) => commands::why::run(args, app).await,
+        Command::Match(args) => commands::matching::run(args, app).await,
         Command::Conflicts(args) => commands::conflicts::run(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),

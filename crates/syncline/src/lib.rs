@@ -51,6 +51,7 @@ pub mod commands;
 pub mod error;
 pub mod explain;
 pub mod infer;
+pub mod models;
 pub mod output;
 pub mod preview;
 mod progress;
@@ -58,6 +59,7 @@ pub mod reference;
 mod report;
 mod signals;
 mod syncing;
+pub mod training;
 pub mod workspace;
 
 pub use error::{Error, Exit};

@@ -1,7 +1,7 @@
 //! Clusters: which records together are one thing, given which pairs of them match.
 
 use super::RecordName;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Two records that match.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +51,63 @@ pub fn cluster(
     ranked.sort_unstable_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
     for (_, a, b) in ranked {
         forest.join(a, b, cluster_max);
+    }
+    forest.into_clusters()
+}
+
+/// A score in millionths: sums of whole numbers are the same in every order.
+const UNIT: f64 = 1e6;
+
+/// The clusters of `nodes` that hold together: as [`cluster`], but two clusters are put together only where the
+/// mean score of all pairs of records between them reaches `threshold`.
+///
+/// `scores` are those of all pairs of nodes; a pair that is not among them scores 0, so that what was compared
+/// and is unlike counts against. The two clusters with the highest mean come first; of equal ones, those
+/// with the smaller names. So a chain of records, each like the next, comes apart where its ends are not.
+pub fn cluster_by_mean(
+    nodes: &[ClusterNode<'_>],
+    scores: &[ClusterEdge],
+    cannot_link: &[(i64, i64)],
+    cluster_max: usize,
+    threshold: f64,
+) -> Vec<Vec<i64>> {
+    let mut forest = Forest::new(nodes, cannot_link);
+    let count = forest.ids.len();
+    let mut sums = vec![0_u64; count * count];
+    for edge in scores {
+        if let (Some(a), Some(b)) = (forest.rank(edge.a), forest.rank(edge.b)) {
+            let score = (f64::from(edge.score).clamp(0.0, 1.0) * UNIT).round() as u64;
+            (sums[a * count + b], sums[b * count + a]) = (score, score);
+        }
+    }
+    let mut roots: Vec<usize> = (0..count).collect();
+    let mut refused: FxHashSet<(usize, usize)> = FxHashSet::default();
+    // Scores are kept as single-precision numbers, so the threshold is met a little below.
+    let least = threshold * UNIT - 1.0;
+    loop {
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (position, &a) in roots.iter().enumerate() {
+            for &b in &roots[position + 1..] {
+                let pairs = (forest.sets[a].len * forest.sets[b].len) as f64;
+                let mean = sums[a * count + b] as f64 / pairs;
+                let is_better = best.is_none_or(|(most, ..)| mean > most);
+                if mean >= least && is_better && !refused.contains(&(a, b)) {
+                    best = Some((mean, a, b));
+                }
+            }
+        }
+        let Some((_, a, b)) = best else { break };
+        if !forest.may_join(a, b, cluster_max) {
+            refused.insert((a, b));
+            continue;
+        }
+        forest.merge(b, a);
+        roots.retain(|root| *root != b);
+        refused.retain(|(x, y)| ![*x, *y].iter().any(|root| *root == a || *root == b));
+        for &other in &roots {
+            let sum = sums[a * count + other] + sums[b * count + other];
+            (sums[a * count + other], sums[other * count + a]) = (sum, sum);
+        }
     }
     forest.into_clusters()
 }
@@ -116,6 +173,10 @@ impl Forest {
             return;
         }
         let (small, large) = if self.sets[a].len < self.sets[b].len { (a, b) } else { (b, a) };
+        self.merge(small, large);
+    }
+
+    fn merge(&mut self, small: usize, large: usize) {
         let moved = std::mem::take(&mut self.sets[small]);
         self.parents[small] = large;
         let set = &mut self.sets[large];
@@ -187,6 +248,22 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_of_weak_links_comes_apart_and_a_group_that_holds_together_stays() {
+        let nodes = ["a", "b", "c", "d"];
+        let nodes: Vec<_> = (1..).zip(nodes).map(|(id, name)| node(id, 0, name)).collect();
+        let chain = [edge(1, 2, 0.9), edge(2, 3, 0.8), edge(3, 4, 0.9), edge(1, 3, 0.1)];
+        assert_eq!(cluster(&nodes, &chain, &[], 100), [vec![1, 2, 3, 4]]);
+        assert_eq!(cluster_by_mean(&nodes, &chain, &[], 100, 0.5), [vec![1, 2], vec![3, 4]]);
+        // One pair that is unlike does not outweigh all the others.
+        let group = [(1, 2, 0.9), (2, 3, 0.9), (3, 4, 0.9), (1, 3, 0.9), (2, 4, 0.9), (1, 4, 0.1)];
+        let group = group.map(|(a, b, score)| edge(a, b, score));
+        assert_eq!(cluster_by_mean(&nodes, &group, &[], 100, 0.5), [vec![1, 2, 3, 4]]);
+        assert_eq!(cluster_by_mean(&nodes, &group, &[(4, 1)], 100, 0.5), [vec![1, 2, 3], vec![4]]);
+        assert_eq!(cluster_by_mean(&nodes, &group, &[], 2, 0.5), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(cluster_by_mean(&[], &group, &[], 2, 0.5), Vec::<Vec<i64>>::new());
+    }
+
+    #[test]
     fn names_break_ties_and_ids_do_not() {
         let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
         let first = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c")];
@@ -216,13 +293,18 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let names: Vec<String> = (0..systems.len()).map(|i| format!("r{i}")).collect();
+            for mean in [false, true] {
             let make = |id_of: &dyn Fn(usize) -> i64, turn: usize| {
                 let mut nodes: Vec<_> = (0..systems.len())
                     .map(|i| node(id_of(i), systems[i], &names[i]))
                     .collect();
-                let mut list: Vec<_> = edges
+                // Of several scores of a pair, the last would count, so each comes once.
+                let once: std::collections::BTreeMap<_, _> =
+                    edges.iter().map(|&(a, b, s)| ((a.min(b), a.max(b)), s)).collect();
+                let mut list: Vec<_> = once
                     .iter()
-                    .map(|&(a, b, s)| if turn > 0 { (b, a, s) } else { (a, b, s) })
+                    .map(|(&(a, b), &s)| (a, b, s))
+                    .map(|(a, b, s)| if turn > 0 { (b, a, s) } else { (a, b, s) })
                     .map(|(a, b, s)| edge(id_of(a), id_of(b), f32::from(s) / 4.0))
                     .collect();
                 let by = turn % nodes.len();
@@ -230,7 +312,11 @@ mod tests {
                 let by = turn % list.len().max(1);
                 list.rotate_left(by);
                 let apart: Vec<_> = apart.iter().map(|&(a, b)| (id_of(a), id_of(b))).collect();
-                cluster(&nodes, &list, &apart, max)
+                if mean {
+                    cluster_by_mean(&nodes, &list, &apart, max, 0.4)
+                } else {
+                    cluster(&nodes, &list, &apart, max)
+                }
             };
             let plain = make(&|i| i as i64, 0);
             let other = make(&|i| ids[i] as i64, (seed % 1000) as usize);
@@ -255,6 +341,7 @@ mod tests {
                 for &(a, b) in apart.iter().filter(|(a, b)| a != b) {
                     prop_assert!(!(c.contains(&(a as i64)) && c.contains(&(b as i64))));
                 }
+            }
             }
         }
     }

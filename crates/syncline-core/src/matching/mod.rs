@@ -19,8 +19,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{ClusterEdge, ClusterNode, cluster};
+pub use cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 pub use compare::{ComparisonExplanation, RuleExplanation};
+pub use model::{Features, Model};
 pub use normalise::normalise;
 pub use survivorship::{Source, survive};
 
@@ -30,6 +31,7 @@ use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use blocking::Recipe;
 use compare::{Rule, Scratch};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What tells a record from every other, whatever the order of arrival: connection, entity, external id.
@@ -46,10 +48,17 @@ const ITEMS_MAX: usize = 20;
 pub struct Matcher {
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
+    model: Option<Arc<Model>>,
     strategy: MergeStrategy,
     block_max: usize,
     cluster_max: usize,
 }
+
+/// What of a record is prepared once for all its comparisons; `None` where no model compares it.
+pub type Prepared = Option<Arc<Features>>;
+
+/// The name of what a model decided.
+const MODEL: &str = "model";
 
 /// A blocking key of a record: records that share one may be the same, by that rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,10 +72,23 @@ pub struct BlockKey {
 /// The best match of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// From 0 to 1, at least the rule's threshold.
+    /// From 0 to 1, at least the rule's threshold; of a model, the probability that the two are the same.
     pub score: f32,
     /// The rule that gave it.
     pub rule: u16,
+    /// What follows from it.
+    pub zone: Zone,
+}
+
+/// What follows from the score of two records. Where there is no match, there is no score either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zone {
+    /// Perhaps the same: a person is asked, and nothing is merged meanwhile.
+    Review,
+    /// The same.
+    #[default]
+    Match,
 }
 
 impl Matcher {
@@ -86,9 +108,19 @@ impl Matcher {
         compile::compile(layout, shard_type, path)
     }
 
-    /// Whether there are no rules, so that no two records are ever the same.
+    /// Whether there are neither rules nor a model, so that no two records are ever the same.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.rules.is_empty() && self.model.is_none()
+    }
+
+    /// The model, where one decides beside the rules.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
+    /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_prepared`].
+    pub fn prepare(&self, image: &[Cell]) -> Prepared {
+        self.model.as_ref().map(|model| Arc::new(model.prepare(image)))
     }
 
     /// Puts the blocking keys of `image` into `out` (which is cleared first), sorted and without repeats.
@@ -97,7 +129,16 @@ impl Matcher {
     /// gives a key of its own, up to 64 keys for a rule. Rules that make their keys the same way share
     /// the hash and have a key each.
     pub fn keys(&self, image: &[Cell], out: &mut Vec<BlockKey>) {
+        self.keys_prepared(image, &self.prepare(image), out);
+    }
+
+    /// As [`Matcher::keys`], of a record that is prepared.
+    pub fn keys_prepared(&self, image: &[Cell], prepared: &Prepared, out: &mut Vec<BlockKey>) {
         out.clear();
+        if let (Some(model), Some(features)) = (&self.model, prepared) {
+            let rule = self.model_rule();
+            out.extend(model.keys(features).into_iter().map(|hash| BlockKey { hash, rule }));
+        }
         let mut scratch = String::new();
         for recipe in &self.recipes {
             recipe.keys(image, &mut scratch, out);
@@ -109,13 +150,21 @@ impl Matcher {
     /// The best match of `a` and `b` among the rules whose bits are set in `rules` (bit r for rule r).
     ///
     /// The highest score that reaches its rule's threshold; of equal ones the lowest rule. `None` where no
-    /// rule says that they are the same. Which of the two comes first does not matter.
+    /// rule says that they are the same. Which of the two comes first does not matter. What only a person can
+    /// decide ([`Zone::Review`]) is told where nothing says that they are the same.
     ///
     /// The score of a rule is the mean of its comparisons' similarities by weight, without those that are
     /// skipped because a side is missing; a rule of which nothing is left does not match. A value that
     /// cannot be read for a comparison (no date, no number, no letters) is missing too. Of lists, the most
     /// alike pair of the first 20 items on each side counts.
     pub fn compare(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
+        let by_rule = self.compare_by_rules(a, b, rules);
+        let features = (self.prepare(a), self.prepare(b));
+        self.compare_by_model(&features.0, &features.1, rules, by_rule)
+    }
+
+    /// The best match among the weighted rules alone.
+    pub fn compare_by_rules(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
         let mut scratch = Scratch::default();
         let mut best: Option<PairScore> = None;
         for (index, rule) in self.chosen(rules) {
@@ -123,7 +172,7 @@ impl Matcher {
             if let Some(score) = rule.score(a, b, least, &mut scratch) {
                 let score = score as f32;
                 if best.is_none_or(|best| best.score < score) {
-                    best = Some(PairScore { score, rule: index });
+                    best = Some(PairScore { score, rule: index, zone: Zone::Match });
                 }
             }
             if best.is_some_and(|best| best.score >= 1.0) {
@@ -133,19 +182,81 @@ impl Matcher {
         best
     }
 
+    /// What the model makes of two prepared records, if its bit is set in `rules`; `by_rule` stands where it is
+    /// a match at least as sure.
+    pub fn compare_by_model(
+        &self,
+        a: &Prepared,
+        b: &Prepared,
+        rules: u64,
+        by_rule: Option<PairScore>,
+    ) -> Option<PairScore> {
+        let rule = self.model_rule();
+        let (Some(model), Some(a), Some(b)) = (&self.model, a, b) else { return by_rule };
+        if rules >> rule & 1 == 0 {
+            return by_rule;
+        }
+        let Some(probability) = model.probability(a, b, model.review()) else { return by_rule };
+        let zone =
+            if probability >= model.threshold() { Zone::Match } else { Zone::Review };
+        let score = PairScore { score: probability as f32, rule, zone };
+        match by_rule {
+            Some(known) if zone == Zone::Review || known.score >= score.score => Some(known),
+            _ => Some(score),
+        }
+    }
+
+    /// Whether only the model decides, so that images need not be looked at.
+    pub fn has_only_model(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    fn model_rule(&self) -> u16 {
+        u16::try_from(self.rules.len()).expect("there are at most 64 rules")
+    }
+
     /// What each rule of the set `rules` makes of two records, comparison by comparison.
     pub fn explain(&self, a: &[Cell], b: &[Cell], rules: u64) -> Vec<RuleExplanation> {
         let mut scratch = Scratch::default();
-        self.chosen(rules).map(|(_, rule)| rule.explain(a, b, &mut scratch)).collect()
+        let mut told: Vec<RuleExplanation> =
+            self.chosen(rules).map(|(_, rule)| rule.explain(a, b, &mut scratch)).collect();
+        if let Some(model) = self.model.as_ref().filter(|_| rules >> self.model_rule() & 1 == 1) {
+            let story = model.explain(&model.prepare(a), &model.prepare(b));
+            told.push(RuleExplanation {
+                rule: MODEL.to_owned(),
+                score: Some(story.probability),
+                threshold: story.threshold,
+                is_match: story.probability >= story.threshold,
+                comparisons: Vec::new(),
+                model: Some(story),
+            });
+        }
+        told
     }
 
     fn chosen(&self, rules: u64) -> impl Iterator<Item = (u16, &Rule)> {
         (0..).zip(&self.rules).filter(move |(index, _)| rules >> index & 1 == 1)
     }
 
-    /// The name of a rule; empty where there is no such rule.
+    /// The names of the rules, in their order; that of the model comes last.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        let model = self.model.iter().map(|_| MODEL);
+        self.rules.iter().map(|rule| rule.name.as_str()).chain(model)
+    }
+
+    /// The name of a rule, or `model`; empty where there is no such rule.
     pub fn rule_name(&self, rule: u16) -> &str {
-        self.rules.get(usize::from(rule)).map_or("", |rule| &rule.name)
+        match self.rules.get(usize::from(rule)) {
+            Some(rule) => &rule.name,
+            None if self.model.is_some() && rule == self.model_rule() => MODEL,
+            None => "",
+        }
+    }
+
+    /// The bits of all rules, and of the model.
+    pub fn all_rules(&self) -> u64 {
+        let count = self.rules.len() + usize::from(self.model.is_some());
+        if count >= RULES_MAX { u64::MAX } else { (1 << count) - 1 }
     }
 
     /// What becomes of duplicates.

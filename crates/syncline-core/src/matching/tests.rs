@@ -115,7 +115,7 @@ fn duplicates_of_the_specification_are_found_exactly_and_fuzzily() {
     assert!(share_a_key(&matcher, &fetched, &shard_1));
     assert!(share_a_key(&matcher, &fetched, &shard_2));
     assert!(!share_a_key(&matcher, &fetched, &other));
-    assert_eq!(matcher.compare(&fetched, &shard_1, 1), Some(PairScore { score: 1.0, rule: 0 }));
+    assert_eq!(matcher.compare(&fetched, &shard_1, 1), Some(SURE));
     let second = matcher.compare(&fetched, &shard_2, 1).unwrap();
     assert!(second.score > 0.9 && second.score < 1.0, "{second:?}");
 
@@ -322,6 +322,9 @@ fn weights_that_floats_cannot_hold_still_reach_the_threshold() {
     assert!(matcher.compare(&a, &b, 1).is_some());
 }
 
+/// What the first rule says of equal records.
+const SURE: PairScore = PairScore { score: 1.0, rule: 0, zone: Zone::Match };
+
 #[test]
 fn identity_is_a_first_rule() {
     let matcher = compile(&shard_type(&["email", "name"], contact_rules())).unwrap();
@@ -330,7 +333,7 @@ fn identity_is_a_first_rule() {
     let a = image(&[("email", "E"), ("name", "N")]);
     let b = image(&[("email", "e "), ("name", "ń")]);
     assert!(share_a_key(&matcher, &a, &b));
-    assert_eq!(matcher.compare(&a, &b, 1), Some(PairScore { score: 1.0, rule: 0 }));
+    assert_eq!(matcher.compare(&a, &b, 1), Some(SURE));
     assert_eq!(matcher.compare(&a, &image(&[("email", "e")]), 1), None);
     assert!(compile(&ShardType::default()).unwrap().is_empty());
     assert_eq!(compile(&ShardType::default()).unwrap().block_max(), 50);

@@ -3,7 +3,7 @@
 use super::planner::{PlanError, Planner};
 use super::rows::{LinkId, MatchEdge};
 use super::view::Need;
-use crate::matching::{BlockKey, PairScore};
+use crate::matching::{BlockKey, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What is known of the pairs that a batch bears upon.
@@ -115,12 +115,19 @@ impl Planner<'_> {
         b: LinkId,
         rules: u64,
     ) -> Result<Option<PairScore>, PlanError> {
-        let (left, right) = (self.image(a)?, self.image(b)?);
         let entity = match self.touched_of.get(&a) {
             Some(&index) => self.touched[index].entity,
             None => self.view.links[&a].entity,
         };
-        Ok(self.type_of(entity).matcher.compare(&left, &right, rules))
+        let matcher = &self.type_of(entity).matcher;
+        let by_rule = if matcher.has_only_model() {
+            None
+        } else {
+            let (left, right) = (self.image(a)?, self.image(b)?);
+            matcher.compare_by_rules(&left, &right, rules)
+        };
+        let (left, right) = (self.prepared(a)?, self.prepared(b)?);
+        Ok(matcher.compare_by_model(&left, &right, rules, by_rule))
     }
 
     /// Every pair of a touched record and another in a block that is not generic, with the rules of the
@@ -204,16 +211,16 @@ impl Planner<'_> {
         for (&(a, b), score) in &self.pairs.scores {
             let stored = self.edge(a, b).copied();
             match score {
-                Some(PairScore { score, rule }) => {
+                Some(PairScore { score, rule, zone: Zone::Match }) => {
                     let edge = MatchEdge { a, b, score: *score, rule: *rule };
                     if stored != Some(edge) {
                         self.pairs.set.insert((a, b), edge);
                     }
                 }
-                None if stored.is_some() => {
+                _ if stored.is_some() => {
                     self.pairs.removed.insert((a, b));
                 }
-                None => {}
+                _ => {}
             }
         }
         for touched in &self.touched {

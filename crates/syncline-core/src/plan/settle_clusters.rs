@@ -4,7 +4,7 @@ use super::planner::{Fate, Outcome, Planned, Planner, Touched};
 use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use super::writes::{Change, Counters, Merge, Plan, Subject};
 use crate::config::model::MergeStrategy;
-use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster};
+use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 use crate::matching::survivorship::{Source, survive};
 use crate::shard::Image;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -94,10 +94,41 @@ fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
     edges
 }
 
-fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>> {
+/// A larger component is cut by its surest edges first, so that the work does not grow without bound.
+const COMPARED_MAX: usize = 200;
+
+/// The scores of all pairs of a component's records, where a model decides: pairs without an edge count
+/// against a cluster. `None` where rules alone decide, each of which is proof enough.
+fn scores(planner: &mut Planner<'_>, component: &Component) -> Option<(f64, Vec<ClusterEdge>)> {
+    let (entity, _) = planner.record(component.links[0]);
+    let model = planner.type_of(entity).matcher.model()?;
+    let known: FxHashMap<(LinkId, LinkId), f32> =
+        component.edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
+    let links = &component.links;
+    let mut scores: Vec<ClusterEdge> =
+        known.iter().map(|(&(a, b), &score)| ClusterEdge { a: a.0, b: b.0, score }).collect();
+    if links.len() > 2 {
+        let prepared: Vec<_> =
+            links.iter().map(|&link| planner.prepared(link).ok().flatten()).collect();
+        for (position, (&a, left)) in links.iter().zip(&prepared).enumerate() {
+            for (&b, right) in links.iter().zip(&prepared).skip(position + 1) {
+                let (Some(left), Some(right)) = (left, right) else { continue };
+                if !known.contains_key(&(a, b)) {
+                    let score = model.probability(left, right, 0.01).unwrap_or(0.0) as f32;
+                    scores.push(ClusterEdge { a: a.0, b: b.0, score });
+                }
+            }
+        }
+    }
+    Some((model.threshold(), scores))
+}
+
+fn clusters_of(planner: &mut Planner<'_>, component: &Component) -> Vec<Vec<LinkId>> {
     if component.links.len() == 1 {
         return vec![component.links.clone()];
     }
+    let is_large = component.links.len() > COMPARED_MAX;
+    let scores = if is_large { None } else { scores(planner, component) };
     let node = |&link: &LinkId| {
         let (entity, external_id) = planner.record(link);
         let rules = planner.entity(entity);
@@ -106,11 +137,34 @@ fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>>
     };
     let nodes: Vec<ClusterNode<'_>> = component.links.iter().map(node).collect();
     let edge = |edge: &MatchEdge| ClusterEdge { a: edge.a.0, b: edge.b.0, score: edge.score };
-    let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
     let (entity, _) = planner.record(component.links[0]);
-    let cluster_max = planner.type_of(entity).matcher.cluster_max();
-    let clusters = cluster(&nodes, &edges, &[], cluster_max);
-    clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect()).collect()
+    let matcher = &planner.type_of(entity).matcher;
+    let (cluster_max, by_model) = (matcher.cluster_max(), matcher.model().is_some());
+    let clusters = match scores {
+        Some((threshold, scores)) => {
+            cluster_by_mean(&nodes, &scores, &[], cluster_max, threshold)
+        }
+        None => {
+            let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
+            let most = if by_model { cluster_max.min(COMPARED_MAX) } else { cluster_max };
+            cluster(&nodes, &edges, &[], most)
+        }
+    };
+    let clusters: Vec<Vec<LinkId>> =
+        clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect()).collect();
+    if !(is_large && by_model) {
+        return clusters;
+    }
+    clusters.into_iter().flat_map(|links| clusters_of(planner, &component.part(links))).collect()
+}
+
+impl Component {
+    /// Some of the links, with the edges between them.
+    fn part(&self, links: Vec<LinkId>) -> Self {
+        let members: FxHashSet<LinkId> = links.iter().copied().collect();
+        let inside = |edge: &&MatchEdge| members.contains(&edge.a) && members.contains(&edge.b);
+        Self { edges: self.edges.iter().filter(inside).copied().collect(), links }
+    }
 }
 
 impl Planner<'_> {

@@ -154,7 +154,12 @@ impl Planner<'_> {
         said: Said,
     ) -> Fate {
         let mut keys = Vec::new();
-        self.type_of(entity).matcher.keys(&said.image, &mut keys);
+        let matcher = &self.type_of(entity).matcher;
+        let prepared = matcher.prepare(&said.image);
+        matcher.keys_prepared(&said.image, &prepared, &mut keys);
+        if let Some(features) = prepared {
+            self.view.prepared.insert(id, features);
+        }
         if let Some(&index) = self.touched_of.get(&id) {
             let touched = &mut self.touched[index];
             (touched.modified, touched.contributor) = (modified, contributor);
