@@ -142,7 +142,8 @@ fn declared(workspace: &Workspace, only: Option<&str>) -> Result<Vec<Declared>, 
             Some(only) => format!("shard type `{only}` has no model"),
             None => "no shard type has a model".to_owned(),
         };
-        let hint = "declare one: `matching: { model: contacts.model.yaml, compare: { email: email } }`";
+        let hint =
+            "declare one: `matching: { model: contacts.model.yaml, compare: { email: email } }`";
         return Err(Error::usage(message, hint));
     }
     Ok(found)
@@ -169,7 +170,8 @@ pub(crate) async fn each_record<T: Send + 'static>(
             continue;
         }
         let (_, entity) = world.task(name)?;
-        let adapter = (world.open_adapter)(&world.config.connections[&task.connection], &world.base)?;
+        let adapter =
+            (world.open_adapter)(&world.config.connections[&task.connection], &world.base)?;
         let request = ReadRequest {
             entity: task.entity.clone(),
             cursor: None,
@@ -181,7 +183,9 @@ pub(crate) async fn each_record<T: Send + 'static>(
         let (owned, prefix) = (world.clone(), format!("{}/{}/", source.0, source.1));
         let converting = tokio::task::spawn_blocking(move || {
             let conversion = owned.rules.entities.get(&entity);
-            let Some(conversion) = conversion.and_then(|e| e.conversion.as_ref()) else { return state };
+            let Some(conversion) = conversion.and_then(|e| e.conversion.as_ref()) else {
+                return state;
+            };
             let mut name = prefix.clone();
             while let Some(page) = pages.blocking_recv() {
                 for record in conversion.converter.convert(&page) {
@@ -215,13 +219,16 @@ impl Labels {
     pub fn read(path: &std::path::Path) -> Result<Self, Error> {
         let trouble = |source| Error::Read { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(trouble)?;
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         let mut groups = Groups::default();
         let mut is_table = false;
         for (index, row) in reader.records().enumerate() {
             let bad = || {
-                let message = format!("`{}` line {}: expected two columns", path.display(), index + 1);
+                let message =
+                    format!("`{}` line {}: expected two columns", path.display(), index + 1);
                 Error::usage(message, "lines are `id,entity` below such a header, or pairs of ids")
             };
             let row = row.map_err(|_| bad())?;

@@ -118,7 +118,8 @@ impl Compiler<'_> {
         match Model::compile(declaration, file) {
             Ok(model) => Some(Arc::new(model)),
             Err(error) => {
-                let message = format!("the model of shard type `{shard_type}` cannot be used: {error}");
+                let message =
+                    format!("the model of shard type `{shard_type}` cannot be used: {error}");
                 let help = "train it again: `syncline match train`";
                 self.problem(path.key("model"), message, help);
                 None

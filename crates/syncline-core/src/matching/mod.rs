@@ -81,7 +81,9 @@ pub struct PairScore {
 }
 
 /// What follows from the score of two records. Where there is no match, there is no score either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Zone {
     /// Perhaps the same: a person is asked, and nothing is merged meanwhile.
@@ -197,8 +199,7 @@ impl Matcher {
             return by_rule;
         }
         let Some(probability) = model.probability(a, b, model.review()) else { return by_rule };
-        let zone =
-            if probability >= model.threshold() { Zone::Match } else { Zone::Review };
+        let zone = if probability >= model.threshold() { Zone::Match } else { Zone::Review };
         let score = PairScore { score: probability as f32, rule, zone };
         match by_rule {
             Some(known) if zone == Zone::Review || known.score >= score.score => Some(known),

@@ -141,9 +141,7 @@ fn clusters_of(planner: &mut Planner<'_>, component: &Component) -> Vec<Vec<Link
     let matcher = &planner.type_of(entity).matcher;
     let (cluster_max, by_model) = (matcher.cluster_max(), matcher.model().is_some());
     let clusters = match scores {
-        Some((threshold, scores)) => {
-            cluster_by_mean(&nodes, &scores, &[], cluster_max, threshold)
-        }
+        Some((threshold, scores)) => cluster_by_mean(&nodes, &scores, &[], cluster_max, threshold),
         None => {
             let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
             let most = if by_model { cluster_max.min(COMPARED_MAX) } else { cluster_max };

@@ -10,8 +10,14 @@ use super::terms::Terms;
 use crate::config::model::{KeyForm, Kind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// A key that more records than this are expected to share is made finer.
-pub const BLOCK_SPLIT: f64 = 6.0;
+/// A key that more records than this are expected to share is made finer. Where there are few records, keys may
+/// be wider: what is compared stays little.
+pub(super) fn split(records: u64) -> f64 {
+    (SHARED_ALL / records.max(1) as f64).clamp(3.0, 12.0)
+}
+
+/// So many records, shared by a key each: 25,000 may have keys that twelve share, 100,000 such that three share.
+const SHARED_ALL: f64 = 300_000.0;
 /// The most keys of one block for a record.
 const KEYS_MAX: usize = 24;
 
@@ -114,7 +120,9 @@ impl Maker<'_> {
     fn extend(&self, parts: &[Part], refine: &[Part], key: Key, out: &mut Vec<u64>) {
         let (part, parts, refine, is_needed) = match (parts, refine) {
             ([part, rest @ ..], _) => (part, rest, refine, true),
-            ([], [part, rest @ ..]) if key.crowd > BLOCK_SPLIT => (part, parts, rest, false),
+            ([], [part, rest @ ..]) if key.crowd > split(self.terms.records) => {
+                (part, parts, rest, false)
+            }
             _ => {
                 let crowd_max = 8.0 * self.declaration.block_max as f64;
                 if out.len() < self.most && key.crowd <= crowd_max {

@@ -29,7 +29,6 @@ pub use declare::{Declaration, compile as declare};
 pub use explain::{ModelExplanation, ModelRow};
 pub use features::Features;
 pub use file::{ModelFile, ModelFileError};
-pub use keys::BLOCK_SPLIT;
 pub use train::{TrainError, Trained, Trainer};
 
 use crate::value::Cell;
@@ -71,8 +70,6 @@ struct ComparisonWeights {
     /// Likelihood of each level where the records are the same.
     m: Table,
     /// Likelihood of each level where they are unrelated.
-    u: Table,
-    /// `log2(m / u)`.
     weight: Table,
     /// The highest weight of a level other than that of equal values.
     unlike_max: f64,

@@ -17,9 +17,9 @@ use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// So many records are kept to learn from; of more, a part that their names choose.
-const RECORDS_MAX: usize = 150_000;
+const RECORDS_MAX: usize = 40_000;
 /// So many pairs are drawn to see how often unrelated records agree.
-const RANDOM_PAIRS: usize = 150_000;
+const RANDOM_PAIRS: usize = 100_000;
 /// So many pairs of each block are learnt from.
 const BLOCK_PAIRS: usize = 4_000;
 /// So many pairs of all blocks are learnt from.

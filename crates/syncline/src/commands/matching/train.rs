@@ -62,9 +62,10 @@ fn print(app: &App, training: &Training) -> Result<(), Error> {
     app.out.line(format!("  records    {}{of}", count(*sampled)))?;
     app.out.line(format!("  pairs      {} share a blocking key", count(*pairs)))?;
     let same = training.same_pairs.round().max(0.0) as u64;
-    app.out.line(format!("  duplicates {} pairs of records are expected to be the same", count(same)))?;
     app.out.line(format!(
-        "  threshold  {:.3}, review from {:.3}",
-        training.threshold, training.review
-    ))
+        "  duplicates {} pairs of records are expected to be the same",
+        count(same)
+    ))?;
+    app.out
+        .line(format!("  threshold  {:.3}, review from {:.3}", training.threshold, training.review))
 }
