@@ -86,7 +86,7 @@ pub async fn train(
         .await?;
         let trained = tokio::task::block_in_place(|| {
             // A record's name ends with its external id.
-            let id = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+            let id = |name: &str| name.splitn(3, '/').nth(2).unwrap_or_default().to_owned();
             if labels.entities.is_empty() {
                 trainer.train(&|_, _| None)
             } else {

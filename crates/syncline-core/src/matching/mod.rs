@@ -9,6 +9,7 @@ mod compare;
 mod compile;
 mod contact;
 mod dates;
+pub mod evaluate;
 pub mod model;
 pub mod normalise;
 pub mod phonetic;
