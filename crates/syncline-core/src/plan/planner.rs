@@ -291,7 +291,7 @@ impl<'a> Planner<'a> {
         if matcher.model().is_none() {
             return Ok(None);
         }
-        let prepared = matcher.prepare(&*self.image(link)?);
+        let prepared = matcher.prepare(&self.image(link)?);
         if let Some(features) = &prepared {
             self.view.prepared.insert(link, features.clone());
         }

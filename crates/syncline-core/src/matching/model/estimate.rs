@@ -249,8 +249,9 @@ impl Sums {
         if parts[0] > LEAST {
             add(&mut self.m, &sample.pattern, parts[0]);
         }
-        for alternative in 1..self.totals.len() {
-            if parts[alternative] < LEAST {
+        let count = self.totals.len();
+        for (alternative, &weight) in parts.iter().enumerate().take(count).skip(1) {
+            if weight < LEAST {
                 continue;
             }
             for (index, comparison) in declaration.comparisons.iter().enumerate() {
@@ -261,8 +262,8 @@ impl Sums {
                     let ratio = of.of(comparison.kind, level, rarity).exp2();
                     let agree = share * ratio / (share * ratio + 1.0 - share);
                     let sums = &mut self.shares[index][alternative - 1];
-                    sums.0 += parts[alternative] * agree;
-                    sums.1 += parts[alternative];
+                    sums.0 += weight * agree;
+                    sums.1 += weight;
                 }
             }
         }

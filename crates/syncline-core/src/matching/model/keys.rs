@@ -188,7 +188,7 @@ pub(super) fn form(kind: Kind, form: KeyForm, feature: &Feature, mut sink: impl 
         KeyForm::Local => sink(feature.hash),
         KeyForm::Start => {
             let end = text.char_indices().nth(3).map_or(text.len(), |(end, _)| end);
-            sink(xxh3_64(text[..end].as_bytes()));
+            sink(xxh3_64(&text.as_bytes()[..end]));
         }
         KeyForm::Initial => {
             let initials = text.split(' ').filter_map(|word| word.bytes().next());

@@ -73,7 +73,7 @@ impl Trainer {
 
     /// Whether the record named `name` is among those that are kept; the others are only counted.
     pub fn wants(&self, name: &str) -> bool {
-        self.hash(name) % self.every == 0
+        self.hash(name).is_multiple_of(self.every)
     }
 
     /// Counts a record that is not wanted.
@@ -85,7 +85,7 @@ impl Trainer {
     pub fn add(&mut self, name: &str, image: &[Cell]) {
         self.records += 1;
         let hash = self.hash(name);
-        if hash % self.every != 0 {
+        if !hash.is_multiple_of(self.every) {
             return;
         }
         let features = self.declaration.prepare(image);
@@ -93,7 +93,7 @@ impl Trainer {
         if self.sample.len() > 2 * RECORDS_MAX {
             self.every *= 2;
             let every = self.every;
-            self.sample.retain(|kept| kept.hash % every == 0);
+            self.sample.retain(|kept| kept.hash.is_multiple_of(every));
         }
     }
 
