@@ -50,9 +50,13 @@ pub(crate) fn run() -> Outcome {
 }
 
 const STEPS: [fn(&Tools) -> Step; 10] = [
-    |_| cargo("format", &["fmt", "--all", "--", "--check"]),
+    |tools| {
+        tools.have_component("fmt", "rustfmt");
+        cargo("format", &["fmt", "--all", "--", "--check"])
+    },
     |_| own("tidy", &["tidy"]),
-    |_| {
+    |tools| {
+        tools.have_component("clippy", "clippy");
         let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         cargo("lints", &lint)
     },
@@ -176,7 +180,7 @@ fn count_tests(said: &str) -> Tally {
     tally
 }
 
-/// Cargo's subcommands that do not come with Rust; installed inside the target folder where missing.
+/// Cargo's subcommands, installed where missing: inside the target folder, or by rustup where they come with Rust.
 struct Tools {
     folder: PathBuf,
     /// The search path with the folder in front.
@@ -205,6 +209,20 @@ impl Tools {
         println!("\n=== install: {install:?}");
         install.env_remove("CARGO_TARGET_DIR");
         install.status().is_ok_and(|status| status.success()) && self.answers(name)
+    }
+
+    /// Asks rustup for a part of Rust itself where `cargo NAME` cannot be run. The step says so where it still
+    /// cannot.
+    fn have_component(&self, name: &str, component: &str) {
+        if self.answers(name) {
+            return;
+        }
+        let mut install = Command::new("rustup");
+        install.args(["component", "add", component]).current_dir(workspace::root());
+        println!("\n=== install: {install:?}");
+        if let Err(problem) = install.status() {
+            println!("cannot run rustup ({problem}): install {component} as you installed Rust");
+        }
     }
 
     fn answers(&self, name: &str) -> bool {

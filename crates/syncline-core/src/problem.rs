@@ -62,12 +62,15 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether it is about a name that should stand in another section. Where that section was not read
+    /// whole, it may be no problem at all.
+    pub refers: bool,
 }
 
 impl Problem {
     /// A problem with all of what stands at `path`.
     pub fn new(path: ConfigPath, message: impl Into<String>) -> Self {
-        Self { path, part: None, message: message.into(), help: None }
+        Self { path, part: None, message: message.into(), help: None, refers: false }
     }
 
     /// The same problem, with what to do about it.

@@ -10,6 +10,11 @@ pub trait Clock: Send + Sync {
 
     /// Waits.
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+
+    /// Waits until it is time to look again whether another process asked for something: about a second.
+    fn beat(&self) -> BoxFuture<'_, ()> {
+        self.sleep(Duration::from_secs(1))
+    }
 }
 
 /// The machine's clock.

@@ -95,9 +95,9 @@ pub enum EngineError {
     /// The store cannot work, or another worker runs the task.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The match rules are not those that the store was filled under.
-    #[error("the match rules of task `{0}` have changed since the store was filled")]
-    MatchingChanged(String),
+    /// What a person wants decided cannot be.
+    #[error("{0}")]
+    Undecidable(String),
     /// What is stored does not fit together.
     #[error(transparent)]
     Plan(#[from] PlanError),

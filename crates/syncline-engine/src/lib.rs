@@ -5,6 +5,7 @@
 //! ```
 
 pub mod clock;
+pub mod decide;
 pub mod event;
 pub mod execution;
 pub mod retry;

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, registry};
 use syncline_core::config::Secrets;
-use syncline_core::config::model::{Config, Connection, SyncTask};
+use syncline_core::config::model::{
+    Config, Connection, ConversionSchema, Matching, MergeStrategy, SyncTask,
+};
 use syncline_core::plan::program::{Program, ProgramIds};
-use syncline_core::plan::rows::{EntityId, EntityName, KindId, TypeId};
+use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
 use syncline_store::{Catalog, Store};
 
@@ -37,6 +39,8 @@ pub struct World {
     pub kinds: FxHashMap<KindId, String>,
     /// Every shard type of the store.
     pub shard_types: FxHashMap<TypeId, String>,
+    /// Every match rule of the store, those that the configuration no longer has included.
+    pub match_rules: FxHashMap<RuleId, RuleName>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
     secrets: Secrets,
@@ -68,11 +72,16 @@ impl World {
                 shard_types: names.shard_types.clone(),
                 entities: names.entities.clone(),
                 kinds: names.kinds.clone(),
+                rules: names.rules.clone(),
             })
             .await?;
         let (all, all_ids) = store.catalog().await?;
-        let ids =
-            ProgramIds { shard_types: ids.shard_types, entities: ids.entities, kinds: ids.kinds };
+        let ids = ProgramIds {
+            shard_types: ids.shard_types,
+            entities: ids.entities,
+            kinds: ids.kinds,
+            rules: ids.rules,
+        };
         let known: Vec<(EntityName, EntityId)> =
             all.entities.into_iter().zip(all_ids.entities).collect();
         let of_task = |name: &EntityName| names.entities.iter().position(|known| known == name);
@@ -85,6 +94,7 @@ impl World {
             fingerprint: fingerprint(&config),
             entities: known.into_iter().map(|(name, id)| (id, name)).collect(),
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
+            match_rules: all_ids.rules.into_iter().zip(all.rules).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
             base: base.to_owned(),
             open_adapter: Arc::new(registry::open),
@@ -96,23 +106,69 @@ impl World {
         })
     }
 
-    /// Names what a task's records are made with: their mapping, and their match rules. Equal texts mean that
-    /// what is stored of unchanged records stands.
-    pub(crate) fn task_fingerprints(&self, task: &str) -> (String, String) {
+    /// Names what a task's records are made with. Equal texts mean that what is stored of unchanged records
+    /// stands.
+    pub(crate) fn conversion_fingerprint(&self, task: &str) -> String {
         let config = &self.config;
-        let Some(task) = config.sync_tasks.get(task) else { return Default::default() };
+        let Some(task) = config.sync_tasks.get(task) else { return String::new() };
         let schema = config.conversion_schemas.get(&task.conversion_schema);
         let connection = config.connections.get(&task.connection);
         let entity = connection.and_then(|connection| connection.entities.get(&task.entity));
-        let derived = schema.iter().flat_map(|schema| &schema.derived).map(|d| &d.shard_type);
-        let types = schema.iter().map(|schema| &schema.shard_type).chain(derived);
-        let types: Vec<_> =
-            types.filter_map(|name| Some((name, config.shard_types.get(name)?))).collect();
-        let fields: Vec<_> = types.iter().map(|(name, of)| (name, &of.fields)).collect();
-        let rules: Vec<_> =
-            types.iter().map(|(name, of)| (name, &of.identity, &of.matching)).collect();
-        let rank = connection.map(|connection| (connection.priority, connection.duplicate_free));
-        (fingerprint(&(schema, entity, fields)), fingerprint(&(rules, rank)))
+        let fields: Vec<_> = schema
+            .iter()
+            .flat_map(|schema| shard_types(schema))
+            .filter_map(|name| Some((name, &config.shard_types.get(name)?.fields)))
+            .collect();
+        fingerprint(&(schema, entity, fields))
+    }
+
+    /// The shard types that a task's records become, by their index in the rules.
+    pub(crate) fn types_of_task(&self, task: &str) -> Vec<usize> {
+        let schema = self.config.sync_tasks.get(task).map(|task| &task.conversion_schema);
+        let schema = schema.and_then(|name| self.config.conversion_schemas.get(name));
+        let names: Vec<&str> = schema.iter().flat_map(|schema| shard_types(schema)).collect();
+        let types = self.rules.types.iter().enumerate();
+        let wanted = types.filter(|(_, rules)| names.contains(&rules.layout.shard_type.as_str()));
+        wanted.map(|(index, _)| index).collect()
+    }
+
+    /// Names how the records of a shard type are matched: what keys and match edges hang on, and what clusters
+    /// and surviving values hang on besides.
+    pub(crate) fn match_fingerprints(&self, index: usize) -> (String, String) {
+        let rules = &self.rules.types[index];
+        let name = rules.layout.shard_type.as_str();
+        let Some(shard_type) = self.config.shard_types.get(name) else { return Default::default() };
+        let matching = shard_type.matching.clone().unwrap_or_default();
+        let asks = matching.merge == MergeStrategy::Manual;
+        let comparing =
+            Matching { merge: MergeStrategy::default(), cluster_max: 0, ..matching.clone() };
+        let ranks: Vec<_> = self
+            .config
+            .connections
+            .iter()
+            .map(|(name, of)| (name, of.priority, of.duplicate_free))
+            .collect();
+        let tasks = self.config.sync_tasks.values();
+        let sources: Vec<_> = tasks
+            .filter_map(|task| {
+                let schema = self.config.conversion_schemas.get(&task.conversion_schema)?;
+                let connection = self.config.connections.get(&task.connection)?;
+                let entity = connection.entities.get(&task.entity)?;
+                let is_source = shard_types(schema).any(|of| of == name);
+                let timed = entity.modified.is_some();
+                is_source.then_some((&task.connection, &task.entity, schema.target, timed))
+            })
+            .collect();
+        let surviving = &shard_type.survivorship;
+        (
+            fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by)),
+            fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources)),
+        )
+    }
+
+    /// The name of a match rule; empty where the store knows none of this number.
+    pub fn rule_name(&self, rule: RuleId) -> &str {
+        self.match_rules.get(&rule).map_or("", |name| &name.rule)
     }
 
     /// The text without any secret of the configuration.
@@ -131,6 +187,12 @@ impl World {
             _ => Err(EngineError::UnknownTask(name.to_owned())),
         }
     }
+}
+
+/// The shard types that the records of a conversion schema become.
+fn shard_types(schema: &ConversionSchema) -> impl Iterator<Item = &str> {
+    let derived = schema.derived.iter().map(|derived| derived.shard_type.as_str());
+    std::iter::once(schema.shard_type.as_str()).chain(derived)
 }
 
 /// Names a part of a configuration by what it says.

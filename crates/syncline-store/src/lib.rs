@@ -4,14 +4,15 @@ pub mod execution;
 mod lease;
 pub mod overlay;
 pub mod query;
+pub mod reviews;
 pub mod sqlite;
 
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
 use query::{Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter};
 use syncline_core::plan::rows::{
-    EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
-    TypeId,
+    Decision, EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId,
+    RuleName, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -27,6 +28,8 @@ pub struct Catalog {
     pub entities: Vec<EntityName>,
     /// Relationships.
     pub kinds: Vec<String>,
+    /// Match rules.
+    pub rules: Vec<RuleName>,
 }
 
 /// The row numbers for a [`Catalog`], in its order.
@@ -38,6 +41,8 @@ pub struct Ids {
     pub entities: Vec<EntityId>,
     /// Relationships.
     pub kinds: Vec<KindId>,
+    /// Match rules.
+    pub rules: Vec<RuleId>,
 }
 
 /// A task's cursor and high water.
@@ -57,7 +62,7 @@ pub trait Store: Send + Sync {
     /// Gives each name its row number; the same name always gets the same one.
     fn register(&self, catalog: Catalog) -> BoxFuture<'_, Result<Ids, StoreError>>;
 
-    /// Every entity there is, by row number; shard types and relationships likewise.
+    /// Every entity there is, by row number; shard types, relationships and match rules likewise.
     fn catalog(&self) -> BoxFuture<'_, Result<(Catalog, Ids), StoreError>>;
 
     /// Reads what a plan needs, in one trip. Sees every commit made through this store before.
@@ -91,6 +96,10 @@ pub trait Store: Send + Sync {
 
     /// Asks the running execution of `task` to stop. `false` when none runs.
     fn cancel<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Whether somebody asked the running execution of `task` to stop, for when nothing is committed that
+    /// would tell. `false` when none runs.
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Executions, newest first; of one task or all.
     fn executions<'a>(
@@ -148,11 +157,22 @@ pub trait Store: Send + Sync {
     /// The match edges of links.
     fn match_edges(&self, links: Vec<LinkId>) -> BoxFuture<'_, Result<Vec<MatchEdge>, StoreError>>;
 
-    /// Pairs that wait for a person, at most `limit`.
-    fn reviews(&self, limit: usize) -> BoxFuture<'_, Result<Vec<MatchEdge>, StoreError>>;
+    /// Match edges in the review zone, by their two links after `after`, at most `limit`; those that need no
+    /// decision any more included. [`reviews::waiting`] sorts them out.
+    fn review_edges(
+        &self,
+        after: (LinkId, LinkId),
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<MatchEdge>, StoreError>>;
 
     /// Merges of shards, newest first, in which one of `shards` took part.
     fn merges(&self, shards: Vec<ShardId>) -> BoxFuture<'_, Result<Vec<MergeRow>, StoreError>>;
+
+    /// What was last committed of how the records of a shard type are matched.
+    fn matched(&self, shard_type: TypeId) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
+
+    /// Everything that people decided of records, by pair.
+    fn decisions(&self) -> BoxFuture<'_, Result<Vec<Decision>, StoreError>>;
 
     /// What a shard held before each of its changes, newest first.
     fn history(&self, shard: ShardId) -> BoxFuture<'_, Result<Vec<History>, StoreError>>;

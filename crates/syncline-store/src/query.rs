@@ -62,6 +62,12 @@ pub struct MergeRow {
     pub loser: ShardId,
     /// The best edge between their records.
     pub evidence: Option<MatchEdge>,
+    /// How its score came about, comparison by comparison: JSON text.
+    pub waterfall: Option<Arc<str>>,
+    /// Who decided it, where that was a person.
+    pub by: Option<String>,
+    /// The records of both shards before, each with its shard.
+    pub records: Vec<(LinkId, ShardId)>,
     /// The execution.
     pub execution: ExecutionId,
 }

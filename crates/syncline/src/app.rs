@@ -138,6 +138,9 @@ impl App {
         if path != Path::new(".") {
             options.push(format!("--config {}", quoted(path)));
         }
+        for (name, value) in &self.options.variables {
+            options.push(format!("--var {}", quoted(Path::new(&format!("{name}={value}")))));
+        }
         if let Some(store) = &self.options.store {
             options.push(format!("--store {}", quoted(store)));
         }

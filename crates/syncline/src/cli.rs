@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::commands;
 use crate::error::{Error, Exit};
+use crate::output::{Output, error_json};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +79,12 @@ pub enum Command {
     Match(commands::matching::Args),
     /// Lists fields on which records of one shard disagree, and pairs that wait for a person
     Conflicts(commands::conflicts::Args),
+    /// Lists pairs of records that wait for a person, shows them, and decides on them
+    Review(commands::review::Args),
+    /// Two records or shards are the same: they become one shard, now and for good
+    Merge(commands::review::PairArgs),
+    /// Takes a shard apart as if it had never been merged, and keeps its parts apart
+    Unmerge(commands::review::UnmergeArgs),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
     /// Prints the JSON Schema of the configuration, for editors
@@ -106,11 +113,19 @@ pub fn definition() -> clap::Command {
 /// Parses the process's command line, does what it asks for, and tells how it went.
 pub fn main() -> ExitCode {
     // Whoever reads the output may stop reading (`| head`): that is no reason to say anything.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let app = App::new(&cli.globals);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(cli.command, &app)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli.command, &app));
+            // A read that still waits for its source, such as a pipe, must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Error::Output(error)),
     };
     let exit = outcome.unwrap_or_else(|error| match &error {
@@ -121,6 +136,21 @@ pub fn main() -> ExitCode {
         }
     });
     ExitCode::from(exit.code())
+}
+
+/// Tells what is wrong with the command line, or shows the help that it asked for. With `--json` an error is an
+/// object on standard output too, as every other one.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told that an output is closed.
+    drop(error.print());
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let hint = "`syncline --help` shows what there is, `syncline COMMAND --help` what it takes";
+        drop(Output::new(true, true).json(&error_json(&Error::usage(message, hint))));
+    }
+    let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+    ExitCode::from(code.code())
 }
 
 async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
@@ -138,6 +168,9 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Why(args) => commands::why::run(args, app).await,
         Command::Match(args) => commands::matching::run(args, app).await,
         Command::Conflicts(args) => commands::conflicts::run(args, app).await,
+        Command::Review(args) => commands::review::run(args, app).await,
+        Command::Merge(args) => commands::review::merge(args, app).await,
+        Command::Unmerge(args) => commands::review::unmerge(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),
         Command::Completions(args) => commands::completions::run(&args, app),

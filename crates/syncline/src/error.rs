@@ -131,6 +131,11 @@ impl From<EngineError> for Error {
             EngineError::Store(error) => Self::Store(error),
             EngineError::Adapter(error) => Self::Adapter(error),
             EngineError::UnknownTask(task) => Self::unknown_task(&task, []),
+            EngineError::Undecidable(why) => Self::refused(
+                why,
+                "`syncline review list` shows the pairs that wait, `syncline why SHARD` the records of a \
+                 shard",
+            ),
             other => Self::Engine(other),
         }
     }
@@ -175,8 +180,8 @@ impl Error {
         match self {
             Self::Config(_) => "mend these places, then `syncline check`".into(),
             Self::NoConfig(_) => {
-                "give a folder with a `syncline.yaml`, or start one from a sample \
-                 file: `syncline init SAMPLE`"
+                "give a folder with a `syncline.yaml` (a task is named with `--task`), or start \
+                 one from a sample file: `syncline init SAMPLE`"
                     .into()
             }
             Self::NoStore(_) => {

@@ -57,6 +57,7 @@ pub mod preview;
 mod progress;
 pub mod reference;
 mod report;
+pub mod reviewing;
 mod signals;
 mod syncing;
 pub mod training;
@@ -64,5 +65,6 @@ pub mod workspace;
 
 pub use error::{Error, Exit};
 pub use preview::{ChangeSet, Preview, PreviewOptions, preview};
+pub use reviewing::{DecisionStory, Review, SideBySide};
 pub use syncing::{Listener, RunOptions, Syncline};
 pub use workspace::OpenOptions;

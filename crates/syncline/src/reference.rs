@@ -13,7 +13,8 @@ Made from the program's own definition by a test; `UPDATE_DOCS=1 cargo test -p s
 writes it anew.
 
 Results go to standard output, progress, remarks and errors to standard error. With `--json` the last line of standard
-output is one JSON object, errors included. Progress is a bar on a terminal, a line every two seconds elsewhere, and
+output is one JSON object, errors included; only `export` to standard output writes an object for each row, and `schema`
+and `completions` print what they always do. Progress is a bar on a terminal, a line every two seconds elsewhere, and
 nothing with `--json` or `--quiet`. Colours honour `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb`. `--debug` logs to standard
 error; `SYNCLINE_LOG` narrows or widens it (`SYNCLINE_LOG=trace`). Secrets are taken out of all of them.
 

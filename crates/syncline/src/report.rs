@@ -123,6 +123,7 @@ fn parts(sum: &Counters) -> Vec<String> {
                 (sum.shards_deleted, "deleted"),
             ]),
         ),
+        ("matched anew", list(&[(sum.rematched, "records, since match rules or ranks changed")])),
     ];
     let said = lines.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(name, text)| format!("{name}: {text}")).collect()

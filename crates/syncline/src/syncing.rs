@@ -219,7 +219,7 @@ impl Syncline {
     clippy::disallowed_methods,
     reason = "the one place of the library where chance comes from"
 )]
-fn random_bits() -> u64 {
+pub(crate) fn random_bits() -> u64 {
     // The lower half is random but for two bits; the time in the upper half makes up for these.
     let (time, random) = uuid::Uuid::now_v7().as_u64_pair();
     time.rotate_left(32) ^ random

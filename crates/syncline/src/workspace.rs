@@ -245,8 +245,8 @@ fn sure(problems: Vec<Problem>, loaded: &Loaded, is_whole: bool) -> Vec<Problem>
         return problems;
     }
     let root = ConfigPath::root();
-    let bases = ["shard_types", "connections"].map(|key| root.key(key));
-    let bases_are_whole = bases.iter().all(|base| loaded.is_whole(base));
+    let is_named = ["shard_types", "connections"].map(|key| loaded.is_whole(&root.key(key)));
+    let names_are_whole = is_named == [true, true];
     let is_sure = |problem: &Problem| {
         let section = problem.path.0.first().map(|part| match part {
             syncline_core::problem::PathPart::Key(key) => key.as_str(),
@@ -255,7 +255,7 @@ fn sure(problems: Vec<Problem>, loaded: &Loaded, is_whole: bool) -> Vec<Problem>
         loaded.is_whole(&problem.path)
             && match section {
                 Some("shard_types") => true,
-                Some("conversion_schemas" | "connections") => bases_are_whole,
+                Some("conversion_schemas" | "connections") => names_are_whole || !problem.refers,
                 _ => false,
             }
     };

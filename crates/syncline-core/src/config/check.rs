@@ -70,6 +70,13 @@ impl<'a> Check<'a> {
         for field in node.get("identity").map_or(&[][..], Node::items) {
             self.name("field", Some(field), Some(&fields));
         }
+        for entry in entries(node.get("survivorship")) {
+            let connections = self.names("connections");
+            let listed = entry.node.get("source_priority").map_or(&[][..], Node::items);
+            for connection in listed {
+                self.name("connection", Some(connection), connections.as_deref());
+            }
+        }
         let rules = node.get("matching").and_then(|matching| matching.get("rules"));
         for rule in rules.map_or(&[][..], Node::items) {
             for part in rule.get("block").map_or(&[][..], Node::items) {

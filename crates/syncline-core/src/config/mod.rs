@@ -23,7 +23,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 pub use references::{Reference, Resolve, Secrets};
 pub use schema::json_schema;
 
-use crate::problem::{ConfigPath, Problem};
+use crate::problem::{ConfigPath, PathPart, Problem};
 use diagnostic::Findings;
 use document::{Document, Node};
 use model::Config;
@@ -112,12 +112,36 @@ impl Loaded {
     pub fn diagnose(&self, problems: Vec<Problem>) -> Diagnostics {
         let mut findings = Findings::default();
         for problem in problems {
-            let (span, node) = self.document.locate(&problem.path, problem.part.as_ref());
+            let path = self.as_written(&problem.path);
+            let (span, node) = self.document.locate(&path, problem.part.as_ref());
             let message = self.clean(&problem.message, node).into_owned();
             let help = problem.help.as_deref().map(|help| self.clean(help, node).into_owned());
             findings.add(span, message, help);
         }
         self.document.sources.diagnose(findings)
+    }
+
+    /// A path in [`Loaded::config`] as one in the files, whose lists may have items that were left out.
+    fn as_written(&self, path: &ConfigPath) -> ConfigPath {
+        let mut written = ConfigPath::root();
+        for part in &path.0 {
+            let part = match part {
+                PathPart::Key(_) => part.clone(),
+                PathPart::Index(index) => PathPart::Index(self.index_as_written(&written, *index)),
+            };
+            written.0.push(part);
+        }
+        written
+    }
+
+    fn index_as_written(&self, list: &ConfigPath, index: usize) -> usize {
+        let left_out = self.dropped.iter().filter_map(|path| match path.0.split_last() {
+            Some((PathPart::Index(index), before)) if before == list.0 => Some(*index),
+            _ => None,
+        });
+        let mut left_out: Vec<usize> = left_out.collect();
+        left_out.sort_unstable();
+        left_out.iter().fold(index, |index, left_out| index + usize::from(*left_out <= index))
     }
 
     /// `text` without secrets; the one at `node` is taken out however short it is.
@@ -134,6 +158,7 @@ impl Loaded {
     /// Whether nothing at `path`, around it or below it was left out because it was wrong; always so after
     /// [`load`].
     pub fn is_whole(&self, path: &ConfigPath) -> bool {
+        let path = self.as_written(path);
         let touches = |dropped: &&ConfigPath| {
             let common = dropped.0.len().min(path.0.len());
             dropped.0[..common] == path.0[..common]

@@ -29,6 +29,7 @@ pub(super) fn parse(file: usize, text: &str, findings: &mut Findings) -> Option<
                 let length = text[start..].chars().next().filter(|c| !c.is_whitespace());
                 let end = start + length.map_or(0, char::len_utf8);
                 let (message, help) = describe(&error);
+                let help = help.or_else(|| braces_help(&text[..end]));
                 Err((Span { file, start, end }, message, help))
             }
         };
@@ -38,6 +39,13 @@ pub(super) fn parse(file: usize, text: &str, findings: &mut Findings) -> Option<
         }
     }
     Some(builder.root.unwrap_or(Node { span: Span { file, start: 0, end: 0 }, kind: Kind::Null }))
+}
+
+/// What to do where the line that could not be read has braces in it that YAML takes for a map.
+fn braces_help(before: &str) -> Option<String> {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let has_braces = line.contains("${") || line.contains("{{");
+    has_braces.then(|| "text with `${…}` or `{{ … }}` needs quotes".to_owned())
 }
 
 /// What is wrong with the YAML, and what to do, for the mistakes that are made most.

@@ -181,16 +181,23 @@ impl<'a> Shape<'a> {
             };
             return self.report(place, format!("expected {limit} items, found {length}"), None);
         }
-        let mut all_fit = true;
-        for (index, item) in items.iter_mut().enumerate() {
+        let (mut index, mut all_fit) = (0, true);
+        items.retain_mut(|item| {
             let schema = leaf["prefixItems"].get(index).or_else(|| leaf.get("items"));
             let place = self.sources.first_line(place_of_value(item, None));
             self.path.push(PathPart::Index(index));
-            all_fit &= schema.is_none_or(|schema| self.fits(schema, item, place));
+            let fits = schema.is_none_or(|schema| self.fits(schema, item, place));
+            if !fits {
+                self.dropped.push(ConfigPath(self.path.clone()));
+            }
             self.path.pop();
-        }
-        // Without one of its items a list means something else, and the others would change places.
-        all_fit
+            (index, all_fit) = (index + 1, all_fit && fits);
+            fits
+        });
+        // What is left of a list is only looked at for what else is wrong with it. Where its items have places
+        // of their own, or none or too few are left, it would only give errors of another kind.
+        let enough = !items.is_empty() && items.len() as u64 >= least;
+        all_fit || (enough && leaf.get("prefixItems").is_none())
     }
 
     fn map(&mut self, leaves: &[&'a Value], node: &mut Node, place: Span) -> bool {

@@ -91,6 +91,10 @@ fn yaml_that_cannot_be_read() {
             "tenant: {{ Field }}",
             "1:10 [{ Field }] a key must be text, not a map (text that starts with `{` needs quotes: `\"{{ Field }}\"`)",
         ),
+        (
+            "connections: { a: { path: ${var:input}, key: id } }",
+            "1:28 [{] while parsing a flow mapping, did not find expected ',' or '}' (text with `${…}` or `{{ … }}` needs quotes)",
+        ),
         ("a: &a [*a]", "1:8 [*a] an alias cannot stand inside of what it repeats"),
         ("- 1\n- 2", "1:1 [- 1] expected sections such as `connections:`, found a list"),
         (

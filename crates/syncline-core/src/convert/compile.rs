@@ -31,7 +31,7 @@ impl<'a> Scope<'a> {
         what: &str,
         name: &str,
         known: impl IntoIterator<Item = &'n str> + Clone,
-    ) {
+    ) -> &mut Problem {
         let near = nearest(name, known.clone());
         let problem = self.problem(at, format!("there is no {what} `{name}`"));
         problem.help = Some(match near {
@@ -42,6 +42,7 @@ impl<'a> Scope<'a> {
                 format!("known: {}", known.join(", "))
             }
         });
+        problem
     }
 
     /// The path to the source field `text`.

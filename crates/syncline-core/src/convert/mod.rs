@@ -10,6 +10,7 @@ mod compile;
 mod condition;
 mod dates;
 mod expression;
+mod formula;
 mod mapping;
 mod number;
 mod plan;
@@ -25,6 +26,7 @@ mod validate;
 mod tests;
 
 pub use dates::stamp;
+pub use formula::Formula;
 pub use schema::{DerivedSpec, RelationshipSpec, Target};
 
 use crate::config::model::{ConversionSchema, Entity, Normaliser};

@@ -52,7 +52,8 @@ impl FieldCompiler<'_, '_> {
             let index = layout.and_then(|layout| layout.position(name));
             if let (Some(layout), None) = (layout, index) {
                 let what = format!("field of shard type `{}` named", layout.shard_type);
-                self.scope.unknown(&at, &what, name, layout.names().iter().map(|n| n.as_str()));
+                let names = layout.names().iter().map(|n| n.as_str());
+                self.scope.unknown(&at, &what, name, names).refers = true;
             }
             let field_type = layout.zip(index).map_or(FieldType::Json, |(l, i)| l.field_type(i));
             let place = Place { name, index: index.unwrap_or(0), field_type };
@@ -298,7 +299,7 @@ impl FieldCompiler<'_, '_> {
         {
             let what = format!("field of shard type `{}` named", lookup.shard_type);
             let names = layout.names().iter().map(|name| name.as_str());
-            self.scope.unknown(&at.key("return"), &what, &lookup.returns, names);
+            self.scope.unknown(&at.key("return"), &what, &lookup.returns, names).refers = true;
         }
         let from = self.scope.field(&lookup.from, &at.key("from"));
         let Some(lookups) = self.lookups.as_deref_mut() else {

@@ -18,6 +18,11 @@ impl Roots {
         self.0.len() - 1
     }
 
+    /// The names, each up to its first dot.
+    pub(super) fn first_names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| name.split('.').next().unwrap_or_default())
+    }
+
     /// The cell of each name in records of `shape`; a name that no record has gets an index past all cells.
     pub(super) fn bind(&self, shape: &Shape) -> Vec<usize> {
         self.0.iter().map(|name| position(name, shape).unwrap_or(usize::MAX)).collect()

@@ -141,7 +141,8 @@ fn layout_of(
 ) -> Option<Arc<Layout>> {
     let layout = layouts.get(shard_type);
     if layout.is_none() {
-        scope.unknown(at, "shard type", shard_type, layouts.keys().map(String::as_str));
+        let known = layouts.keys().map(String::as_str);
+        scope.unknown(at, "shard type", shard_type, known).refers = true;
     }
     layout.cloned()
 }
@@ -204,7 +205,8 @@ impl Target {
         if layout.position(by).is_none() {
             let what = format!("field of shard type `{shard_type}` named");
             let names = layout.names().iter().map(|name| name.as_str());
-            scope.unknown(&at.key("by"), &what, by, names.chain(["external_id"]));
+            let known = names.chain(["external_id"]);
+            scope.unknown(&at.key("by"), &what, by, known).refers = true;
             return None;
         }
         Some(Self::Field(by.to_owned()))

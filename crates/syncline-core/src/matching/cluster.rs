@@ -28,6 +28,9 @@ pub struct ClusterNode<'a> {
 /// The clusters of `nodes`: each node is in exactly one; ids within a cluster and clusters by their first
 /// id are in ascending order.
 ///
+/// Pairs of `must_link` come first, by the names of their nodes: they are put together whatever system their
+/// nodes are of, and however many there are, unless a pair of `cannot_link` would come together by it.
+///
 /// Edges are taken by falling score, equal ones by the names of their nodes (the smaller name first). An
 /// edge puts the clusters of its two nodes together, unless that would put two records of one
 /// duplicate-free system together, or a pair of `cannot_link`, or more than `cluster_max` records (at
@@ -37,10 +40,17 @@ pub struct ClusterNode<'a> {
 pub fn cluster(
     nodes: &[ClusterNode<'_>],
     edges: &[ClusterEdge],
+    must_link: &[(i64, i64)],
     cannot_link: &[(i64, i64)],
     cluster_max: usize,
 ) -> Vec<Vec<i64>> {
     let mut forest = Forest::new(nodes, cannot_link);
+    for (a, b) in forest.decided(must_link) {
+        let (a, b) = (forest.root(a), forest.root(b));
+        if a != b && forest.may_meet(a, b) {
+            forest.unite(a, b);
+        }
+    }
     let mut ranked: Vec<(f32, usize, usize)> = edges
         .iter()
         .filter_map(|edge| {
@@ -64,32 +74,34 @@ const UNIT: f64 = 1e6;
 /// `scores` are those of all pairs of nodes; a pair that is not among them scores 0, so that what was compared
 /// and is unlike counts against. The two clusters with the highest mean come first; of equal ones, those
 /// with the smaller names. So a chain of records, each like the next, comes apart where its ends are not.
+/// Pairs of `must_link` and `cannot_link` hold as they do there, whatever the scores.
 pub fn cluster_by_mean(
     nodes: &[ClusterNode<'_>],
     scores: &[ClusterEdge],
+    must_link: &[(i64, i64)],
     cannot_link: &[(i64, i64)],
     cluster_max: usize,
     threshold: f64,
 ) -> Vec<Vec<i64>> {
     let mut forest = Forest::new(nodes, cannot_link);
-    let count = forest.ids.len();
-    let mut sums = vec![0_u64; count * count];
-    for edge in scores {
-        if let (Some(a), Some(b)) = (forest.rank(edge.a), forest.rank(edge.b)) {
-            let score = (f64::from(edge.score).clamp(0.0, 1.0) * UNIT).round() as u64;
-            (sums[a * count + b], sums[b * count + a]) = (score, score);
+    let mut sums = Sums::new(&forest, scores);
+    for (a, b) in forest.decided(must_link) {
+        let (a, b) = (forest.root(a), forest.root(b));
+        if a != b && forest.may_meet(a, b) {
+            // The smaller name stands for both.
+            forest.merge(a.max(b), a.min(b));
+            sums.merge(a.max(b), a.min(b));
         }
     }
-    let mut roots: Vec<usize> = (0..count).collect();
     let mut refused: FxHashSet<(usize, usize)> = FxHashSet::default();
     // Scores are kept as single-precision numbers, so the threshold is met a little below.
     let least = threshold * UNIT - 1.0;
     loop {
         let mut best: Option<(f64, usize, usize)> = None;
-        for (position, &a) in roots.iter().enumerate() {
-            for &b in &roots[position + 1..] {
+        for (position, &a) in sums.roots.iter().enumerate() {
+            for &b in &sums.roots[position + 1..] {
                 let pairs = (forest.sets[a].len * forest.sets[b].len) as f64;
-                let mean = sums[a * count + b] as f64 / pairs;
+                let mean = sums.of(a, b) as f64 / pairs;
                 let is_better = best.is_none_or(|(most, ..)| mean > most);
                 if mean >= least && is_better && !refused.contains(&(a, b)) {
                     best = Some((mean, a, b));
@@ -97,19 +109,51 @@ pub fn cluster_by_mean(
             }
         }
         let Some((_, a, b)) = best else { break };
-        if !forest.may_join(a, b, cluster_max) {
+        if !(forest.may_join(a, b, cluster_max) && forest.may_meet(a, b)) {
             refused.insert((a, b));
             continue;
         }
         forest.merge(b, a);
-        roots.retain(|root| *root != b);
+        sums.merge(b, a);
         refused.retain(|(x, y)| ![*x, *y].iter().any(|root| *root == a || *root == b));
-        for &other in &roots {
-            let sum = sums[a * count + other] + sums[b * count + other];
-            (sums[a * count + other], sums[other * count + a]) = (sum, sum);
-        }
     }
     forest.into_clusters()
+}
+
+/// For each two sets of nodes, the sum of the scores of all pairs between them.
+struct Sums {
+    /// The sets that there are, by the smallest rank of their nodes, ascending.
+    roots: Vec<usize>,
+    count: usize,
+    sums: Vec<u64>,
+}
+
+impl Sums {
+    /// Each node by itself.
+    fn new(forest: &Forest, scores: &[ClusterEdge]) -> Self {
+        let count = forest.ids.len();
+        let mut sums = vec![0; count * count];
+        for edge in scores {
+            if let (Some(a), Some(b)) = (forest.rank(edge.a), forest.rank(edge.b)) {
+                let score = (f64::from(edge.score).clamp(0.0, 1.0) * UNIT).round() as u64;
+                (sums[a * count + b], sums[b * count + a]) = (score, score);
+            }
+        }
+        Self { roots: (0..count).collect(), count, sums }
+    }
+
+    fn of(&self, a: usize, b: usize) -> u64 {
+        self.sums[a * self.count + b]
+    }
+
+    fn merge(&mut self, moved: usize, into: usize) {
+        self.roots.retain(|root| *root != moved);
+        for &other in &self.roots {
+            let sum = self.of(into, other) + self.of(moved, other);
+            self.sums[into * self.count + other] = sum;
+            self.sums[other * self.count + into] = sum;
+        }
+    }
 }
 
 /// Disjoint sets of nodes, which are known by their rank in the order of names.
@@ -159,6 +203,15 @@ impl Forest {
         self.ranks.get(&id).copied()
     }
 
+    /// The pairs of which somebody decided that they are one thing, by the names of their nodes.
+    fn decided(&self, must_link: &[(i64, i64)]) -> Vec<(usize, usize)> {
+        let ranks = |(a, b): &(i64, i64)| Some((self.rank(*a)?, self.rank(*b)?));
+        let mut decided: Vec<(usize, usize)> =
+            must_link.iter().filter_map(ranks).map(|(a, b)| (a.min(b), a.max(b))).collect();
+        decided.sort_unstable();
+        decided
+    }
+
     fn root(&mut self, mut rank: usize) -> usize {
         while self.parents[rank] != rank {
             self.parents[rank] = self.parents[self.parents[rank]];
@@ -169,9 +222,12 @@ impl Forest {
 
     fn join(&mut self, a: usize, b: usize, cluster_max: usize) {
         let (a, b) = (self.root(a), self.root(b));
-        if a == b || !self.may_join(a, b, cluster_max) {
-            return;
+        if a != b && self.may_join(a, b, cluster_max) && self.may_meet(a, b) {
+            self.unite(a, b);
         }
+    }
+
+    fn unite(&mut self, a: usize, b: usize) {
         let (small, large) = if self.sets[a].len < self.sets[b].len { (a, b) } else { (b, a) };
         self.merge(small, large);
     }
@@ -185,14 +241,16 @@ impl Forest {
         set.forbidden.extend(moved.forbidden);
     }
 
-    fn may_join(&mut self, a: usize, b: usize, cluster_max: usize) -> bool {
+    fn may_join(&self, a: usize, b: usize, cluster_max: usize) -> bool {
         if self.sets[a].len + self.sets[b].len > cluster_max {
             return false;
         }
         let systems = &self.sets[b].systems;
-        if self.sets[a].systems.iter().any(|system| systems.contains(system)) {
-            return false;
-        }
+        !self.sets[a].systems.iter().any(|system| systems.contains(system))
+    }
+
+    /// Whether no pair that cannot be one thing would come together.
+    fn may_meet(&mut self, a: usize, b: usize) -> bool {
         // A pair stands on both sides, so the shorter list tells.
         let (from, to) = if self.sets[a].forbidden.len() <= self.sets[b].forbidden.len() {
             (a, b)
@@ -232,19 +290,30 @@ mod tests {
     fn records_that_match_come_together_over_others() {
         let nodes = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c"), node(4, 0, "d")];
         let edges = [edge(1, 2, 0.9), edge(3, 2, 0.8), edge(9, 1, 1.0), edge(4, 4, 1.0)];
-        assert_eq!(cluster(&nodes, &edges, &[], 100), [vec![1, 2, 3], vec![4]]);
-        assert_eq!(cluster(&[], &edges, &[], 100), Vec::<Vec<i64>>::new());
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 100), [vec![1, 2, 3], vec![4]]);
+        assert_eq!(cluster(&[], &edges, &[], &[], 100), Vec::<Vec<i64>>::new());
     }
 
     #[test]
     fn the_surest_edge_comes_first_where_not_all_can_stand() {
         let nodes = [node(1, 7, "a"), node(2, 0, "b"), node(3, 7, "c")];
         let edges = [edge(1, 2, 0.8), edge(2, 3, 0.9)];
-        assert_eq!(cluster(&nodes, &edges, &[], 100), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 100), [vec![1], vec![2, 3]]);
         let nodes = nodes.map(|node| ClusterNode { system: 0, ..node });
-        assert_eq!(cluster(&nodes, &edges, &[(3, 1)], 100), [vec![1], vec![2, 3]]);
-        assert_eq!(cluster(&nodes, &edges, &[], 2), [vec![1], vec![2, 3]]);
-        assert_eq!(cluster(&nodes, &edges, &[], 0), [vec![1], vec![2], vec![3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[(3, 1)], 100), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 2), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 0), [vec![1], vec![2], vec![3]]);
+    }
+
+    #[test]
+    fn what_was_decided_comes_first_and_apart_outdoes_together() {
+        let nodes = [node(1, 7, "a"), node(2, 7, "b"), node(3, 7, "c")];
+        let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
+        assert_eq!(cluster(&nodes, &edges, &[], &[], 1), [vec![1], vec![2], vec![3]]);
+        assert_eq!(cluster(&nodes, &edges, &[(3, 1)], &[], 1), [vec![1, 3], vec![2]]);
+        let together = [(1, 2), (2, 3)];
+        assert_eq!(cluster(&nodes, &edges, &together, &[], 1), [vec![1, 2, 3]]);
+        assert_eq!(cluster(&nodes, &edges, &together, &[(3, 1)], 1), [vec![1, 2], vec![3]]);
     }
 
     #[test]
@@ -252,24 +321,48 @@ mod tests {
         let nodes = ["a", "b", "c", "d"];
         let nodes: Vec<_> = (1..).zip(nodes).map(|(id, name)| node(id, 0, name)).collect();
         let chain = [edge(1, 2, 0.9), edge(2, 3, 0.8), edge(3, 4, 0.9), edge(1, 3, 0.1)];
-        assert_eq!(cluster(&nodes, &chain, &[], 100), [vec![1, 2, 3, 4]]);
-        assert_eq!(cluster_by_mean(&nodes, &chain, &[], 100, 0.5), [vec![1, 2], vec![3, 4]]);
+        let by_mean = |edges: &[ClusterEdge], together: &[_], apart: &[_], max| {
+            cluster_by_mean(&nodes, edges, together, apart, max, 0.5)
+        };
+        assert_eq!(cluster(&nodes, &chain, &[], &[], 100), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&chain, &[], &[], 100), [vec![1, 2], vec![3, 4]]);
         // One pair that is unlike does not outweigh all the others.
         let group = [(1, 2, 0.9), (2, 3, 0.9), (3, 4, 0.9), (1, 3, 0.9), (2, 4, 0.9), (1, 4, 0.1)];
         let group = group.map(|(a, b, score)| edge(a, b, score));
-        assert_eq!(cluster_by_mean(&nodes, &group, &[], 100, 0.5), [vec![1, 2, 3, 4]]);
-        assert_eq!(cluster_by_mean(&nodes, &group, &[(4, 1)], 100, 0.5), [vec![1, 2, 3], vec![4]]);
-        assert_eq!(cluster_by_mean(&nodes, &group, &[], 2, 0.5), [vec![1, 2], vec![3, 4]]);
-        assert_eq!(cluster_by_mean(&[], &group, &[], 2, 0.5), Vec::<Vec<i64>>::new());
+        assert_eq!(by_mean(&group, &[], &[], 100), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&group, &[], &[(4, 1)], 100), [vec![1, 2, 3], vec![4]]);
+        assert_eq!(by_mean(&group, &[], &[], 2), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(cluster_by_mean(&[], &group, &[], &[], 2, 0.5), Vec::<Vec<i64>>::new());
+    }
+
+    #[test]
+    fn decisions_hold_whatever_the_scores() {
+        let nodes = ["a", "b", "c", "d"];
+        let nodes: Vec<_> = (1..).zip(nodes).map(|(id, name)| node(id, 7, name)).collect();
+        let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9), edge(1, 3, 0.9), edge(3, 4, 0.2)];
+        let by_mean =
+            |together: &[_], apart: &[_]| cluster_by_mean(&nodes, &edges, together, apart, 1, 0.5);
+        assert_eq!(by_mean(&[], &[]), [vec![1], vec![2], vec![3], vec![4]]);
+        assert_eq!(by_mean(&[(4, 1)], &[]), [vec![1, 4], vec![2], vec![3]]);
+        assert_eq!(by_mean(&[(4, 1), (4, 2), (1, 3)], &[]), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&[(4, 1), (4, 2)], &[(2, 1)]), [vec![1, 4], vec![2], vec![3]]);
+        // What was put together counts as one: the mean over both pairs is below the threshold.
+        let free = nodes.iter().map(|&node| ClusterNode { system: 0, ..node });
+        let free: Vec<_> = free.collect();
+        let edges = [edge(1, 2, 0.9), edge(3, 4, 0.2)];
+        assert_eq!(
+            cluster_by_mean(&free, &edges, &[(1, 3)], &[], 100, 0.5),
+            [vec![1, 3], vec![2], vec![4]]
+        );
     }
 
     #[test]
     fn names_break_ties_and_ids_do_not() {
         let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
         let first = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c")];
-        assert_eq!(cluster(&first, &edges, &[], 2), [vec![1, 2], vec![3]]);
+        assert_eq!(cluster(&first, &edges, &[], &[], 2), [vec![1, 2], vec![3]]);
         let arrived_otherwise = [node(1, 0, "c"), node(2, 0, "b"), node(3, 0, "a")];
-        assert_eq!(cluster(&arrived_otherwise, &edges, &[], 2), [vec![1], vec![2, 3]]);
+        assert_eq!(cluster(&arrived_otherwise, &edges, &[], &[], 2), [vec![1], vec![2, 3]]);
     }
 
     type World = (Vec<u32>, Vec<(usize, usize, u8)>, Vec<(usize, usize)>, usize, Vec<usize>);
@@ -313,9 +406,9 @@ mod tests {
                 list.rotate_left(by);
                 let apart: Vec<_> = apart.iter().map(|&(a, b)| (id_of(a), id_of(b))).collect();
                 if mean {
-                    cluster_by_mean(&nodes, &list, &apart, max, 0.4)
+                    cluster_by_mean(&nodes, &list, &[], &apart, max, 0.4)
                 } else {
-                    cluster(&nodes, &list, &apart, max)
+                    cluster(&nodes, &list, &[], &apart, max)
                 }
             };
             let plain = make(&|i| i as i64, 0);

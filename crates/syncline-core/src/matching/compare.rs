@@ -17,6 +17,8 @@ pub(super) const TOLERANCE: f64 = 1e-9;
 pub(super) struct Rule {
     pub(super) name: CompactString,
     pub(super) threshold: f64,
+    /// The least score that a person is asked about; at most the threshold.
+    pub(super) review: f64,
     /// Cheapest first, so that most pairs are refused before letters are weighed.
     comparisons: Vec<Compare>,
 }
@@ -53,6 +55,8 @@ pub struct RuleExplanation {
     pub score: Option<f64>,
     /// The least score that makes a match.
     pub threshold: f64,
+    /// The least score that a person is asked about; the threshold, where nobody is.
+    pub review: f64,
     /// Whether the score reaches the threshold.
     pub is_match: bool,
     /// The comparisons, in the order in which they were written.
@@ -84,17 +88,22 @@ pub struct ComparisonExplanation {
 }
 
 impl Rule {
-    pub(super) fn new(name: &str, threshold: f64, mut comparisons: Vec<Compare>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        threshold: f64,
+        review: f64,
+        mut comparisons: Vec<Compare>,
+    ) -> Self {
         comparisons.sort_by_key(|comparison| cost(comparison.by));
         let mut after = 0.0;
         for comparison in comparisons.iter_mut().rev() {
             comparison.weight_after = after;
             after += comparison.weight;
         }
-        Self { name: CompactString::new(name), threshold, comparisons }
+        Self { name: CompactString::new(name), threshold, review, comparisons }
     }
 
-    /// The score of two records, if it reaches both the rule's threshold and `least`.
+    /// The score of two records, if it reaches `least`.
     pub(super) fn score(
         &self,
         a: &[Cell],
@@ -102,7 +111,7 @@ impl Rule {
         least: f64,
         scratch: &mut Scratch,
     ) -> Option<f64> {
-        let goal = self.threshold.max(least) - TOLERANCE;
+        let goal = least - TOLERANCE;
         let (mut sum, mut weight) = (0.0, 0.0);
         for comparison in self.comparisons.iter().filter(|c| c.weight > 0.0) {
             let after = comparison.weight_after;
@@ -141,6 +150,7 @@ impl Rule {
             rule: self.name.to_string(),
             score,
             threshold: self.threshold,
+            review: self.review,
             is_match: score.is_some_and(|score| score >= self.threshold - TOLERANCE),
             comparisons: rows.into_iter().map(contributed).collect(),
             model: None,

@@ -3,14 +3,16 @@
 use super::blocking::{Part, Recipe};
 use super::compare::{Compare, Rule};
 use super::model::{self, Model};
+use super::survivors::FieldRule;
 use super::{Matcher, RULES_MAX};
 use crate::config::model::{
-    BlockPart, Comparator, Comparison, MatchRule, Matching, Missing, Normaliser, Phonetic,
-    ShardType,
+    BlockPart, Comparator, Comparison, FieldType, MatchRule, Matching, Missing, Normaliser,
+    Phonetic, ShardType, Survivor,
 };
 use crate::problem::{ConfigPath, Problem, nearest};
 use crate::shard::Layout;
 use compact_str::CompactString;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The name of the rule that a shard type's identity fields make.
@@ -21,13 +23,19 @@ pub(super) fn compile(
     shard_type: &ShardType,
     path: &ConfigPath,
 ) -> Result<Matcher, Vec<Problem>> {
-    let mut compiler =
-        Compiler { layout, problems: Vec::new(), rules: Vec::new(), recipes: Vec::new() };
+    let mut compiler = Compiler {
+        layout,
+        problems: Vec::new(),
+        rules: Vec::new(),
+        recipes: Vec::new(),
+        survivors: Vec::new(),
+    };
     compiler.identity(&shard_type.identity, &path.key("identity"));
     let defaults = Matching::default();
     let matching = shard_type.matching.as_ref().unwrap_or(&defaults);
     compiler.matching(matching, &path.key("matching"));
     let model = compiler.model(matching, &path.key("matching"));
+    compiler.survivorship(&shard_type.survivorship, &path.key("survivorship"));
     if !compiler.problems.is_empty() {
         return Err(compiler.problems);
     }
@@ -36,6 +44,7 @@ pub(super) fn compile(
         recipes: compiler.recipes,
         model,
         strategy: matching.merge,
+        survivors: compiler.survivors,
         block_max: matching.block_max as usize,
         cluster_max: matching.cluster_max as usize,
     })
@@ -46,6 +55,7 @@ struct Compiler<'a> {
     problems: Vec<Problem>,
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
+    survivors: Vec<(usize, FieldRule)>,
 }
 
 impl Compiler<'_> {
@@ -70,7 +80,24 @@ impl Compiler<'_> {
             }
         }
         let parts = comparisons.iter().filter_map(default_part).collect();
-        self.add(Rule::new(IDENTITY, 1.0, comparisons), parts);
+        self.add(Rule::new(IDENTITY, 1.0, 1.0, comparisons), parts);
+    }
+
+    fn survivorship(&mut self, survivors: &BTreeMap<String, Survivor>, path: &ConfigPath) {
+        for (name, survivor) in survivors {
+            let path = path.key(name);
+            let Some(field) = self.field(name, &path) else { continue };
+            let holds_lists =
+                matches!(self.layout.field_type(field), FieldType::List | FieldType::Json);
+            if *survivor == Survivor::Union && !holds_lists {
+                let message = format!("`{name}` holds no lists, so there is nothing to unite");
+                self.problem(path.clone(), message, format!("declare it as `{name}: list`"));
+            }
+            match FieldRule::compile(survivor, &path) {
+                Ok(rule) => self.survivors.push((field, rule)),
+                Err(found) => self.problems.extend(found),
+            }
+        }
     }
 
     fn matching(&mut self, matching: &Matching, path: &ConfigPath) {
@@ -130,6 +157,7 @@ impl Compiler<'_> {
     fn rule(&mut self, rule: &MatchRule, earlier: &[MatchRule], path: &ConfigPath) {
         self.rule_name(rule, earlier, &path.key("name"));
         self.unit("threshold", rule.threshold, &path.key("threshold"));
+        self.review(rule, &path.key("review"));
         let compare_path = path.key("compare");
         if rule.compare.is_empty() {
             let message = format!("rule `{}` compares nothing", rule.name);
@@ -160,7 +188,18 @@ impl Compiler<'_> {
                         `block: [postcode]`";
             self.problem(path.clone(), message, help);
         }
-        self.add(Rule::new(&rule.name, rule.threshold, comparisons), parts);
+        let review = rule.review.unwrap_or(rule.threshold);
+        self.add(Rule::new(&rule.name, rule.threshold, review, comparisons), parts);
+    }
+
+    fn review(&mut self, rule: &MatchRule, path: &ConfigPath) {
+        let Some(review) = rule.review else { return };
+        self.unit("review", review, path);
+        if review > rule.threshold && (0.0..=1.0).contains(&rule.threshold) {
+            let message = format!("`review` ({review}) is above `threshold` ({})", rule.threshold);
+            let help = "a person is asked of pairs that score from `review` to below `threshold`";
+            self.problem(path.clone(), message, help);
+        }
     }
 
     fn rule_name(&mut self, rule: &MatchRule, earlier: &[MatchRule], path: &ConfigPath) {

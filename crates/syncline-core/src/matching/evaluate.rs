@@ -179,11 +179,11 @@ impl Matcher {
             .collect();
         let nodes: Vec<ClusterNode<'_>> = (0..records.len()).map(node).collect();
         let Some(model) = self.model() else {
-            return cluster(&nodes, &edges, &[], self.cluster_max());
+            return cluster(&nodes, &edges, &[], &[], self.cluster_max());
         };
         let known: FxHashMap<(i64, i64), f32> =
             edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
-        let components = cluster(&nodes, &edges, &[], self.cluster_max().max(200));
+        let components = cluster(&nodes, &edges, &[], &[], self.cluster_max().max(200));
         let mut clusters = Vec::with_capacity(components.len());
         for component in components {
             if component.len() == 1 {
@@ -206,6 +206,7 @@ impl Matcher {
             clusters.extend(cluster_by_mean(
                 &nodes,
                 &scores,
+                &[],
                 &[],
                 self.cluster_max(),
                 model.threshold(),

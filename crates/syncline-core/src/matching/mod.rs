@@ -14,6 +14,7 @@ pub mod model;
 pub mod normalise;
 pub mod phonetic;
 pub mod similarity;
+pub mod survivors;
 pub mod survivorship;
 mod words;
 
@@ -24,14 +25,15 @@ pub use cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 pub use compare::{ComparisonExplanation, RuleExplanation};
 pub use model::{Features, Model};
 pub use normalise::normalise;
+pub use survivors::FieldRule;
 pub use survivorship::{Source, survive};
 
 use crate::config::model::{MergeStrategy, ShardType};
 use crate::problem::{ConfigPath, Problem};
-use crate::shard::Layout;
+use crate::shard::{Image, Layout};
 use crate::value::{Cell, Value};
 use blocking::Recipe;
-use compare::{Rule, Scratch};
+use compare::{Rule, Scratch, TOLERANCE};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -51,6 +53,8 @@ pub struct Matcher {
     recipes: Vec<Recipe>,
     model: Option<Arc<Model>>,
     strategy: MergeStrategy,
+    /// Fields of which another rule than the strategy decides.
+    survivors: Vec<(usize, FieldRule)>,
     block_max: usize,
     cluster_max: usize,
 }
@@ -73,7 +77,8 @@ pub struct BlockKey {
 /// The best match of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// From 0 to 1, at least the rule's threshold; of a model, the probability that the two are the same.
+    /// From 0 to 1, at least the rule's threshold, or its review line; of a model, the probability that the two
+    /// are the same.
     pub score: f32,
     /// The rule that gave it.
     pub rule: u16,
@@ -121,7 +126,7 @@ impl Matcher {
         self.model.as_ref()
     }
 
-    /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_prepared`].
+    /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_by_model`].
     pub fn prepare(&self, image: &[Cell]) -> Prepared {
         self.model.as_ref().map(|model| Arc::new(model.prepare(image)))
     }
@@ -133,6 +138,13 @@ impl Matcher {
     /// the hash and have a key each.
     pub fn keys(&self, image: &[Cell], out: &mut Vec<BlockKey>) {
         self.keys_prepared(image, &self.prepare(image), out);
+    }
+
+    /// Prepares a record, and makes its blocking keys on the way.
+    pub fn prepare_with_keys(&self, image: &[Cell]) -> (Vec<BlockKey>, Prepared) {
+        let (prepared, mut keys) = (self.prepare(image), Vec::new());
+        self.keys_prepared(image, &prepared, &mut keys);
+        (keys, prepared)
     }
 
     /// As [`Matcher::keys`], of a record that is prepared.
@@ -152,9 +164,9 @@ impl Matcher {
 
     /// The best match of `a` and `b` among the rules whose bits are set in `rules` (bit r for rule r).
     ///
-    /// The highest score that reaches its rule's threshold; of equal ones the lowest rule. `None` where no
-    /// rule says that they are the same. Which of the two comes first does not matter. What only a person can
-    /// decide ([`Zone::Review`]) is told where nothing says that they are the same.
+    /// The highest score that reaches its rule's threshold, or else the highest that reaches its rule's review
+    /// line; of equal ones the lowest rule, of which a model is the last. `None` where there is neither. Under
+    /// `merge: manual` every match is for review. Which of the two records comes first does not matter.
     ///
     /// The score of a rule is the mean of its comparisons' similarities by weight, without those that are
     /// skipped because a side is missing; a rule of which nothing is left does not match. A value that
@@ -171,22 +183,34 @@ impl Matcher {
         let mut scratch = Scratch::default();
         let mut best: Option<PairScore> = None;
         for (index, rule) in self.chosen(rules) {
-            let least = best.map_or(0.0, |best| f64::from(best.score));
+            // With less than this, the rule cannot say more than what is known already.
+            let least = match best {
+                None => rule.review,
+                Some(PairScore { zone: Zone::Review, score, .. }) => {
+                    rule.review.max(f64::from(score)).min(rule.threshold)
+                }
+                Some(PairScore { zone: Zone::Match, score, .. }) => {
+                    rule.threshold.max(f64::from(score))
+                }
+            };
             if let Some(score) = rule.score(a, b, least, &mut scratch) {
+                let zone =
+                    if score >= rule.threshold - TOLERANCE { Zone::Match } else { Zone::Review };
                 let score = score as f32;
-                if best.is_none_or(|best| best.score < score) {
-                    best = Some(PairScore { score, rule: index, zone: Zone::Match });
+                if best.is_none_or(|best| (best.zone, best.score) < (zone, score)) {
+                    best = Some(PairScore { score, rule: index, zone });
                 }
             }
             if best.is_some_and(|best| best.score >= 1.0) {
                 break;
             }
         }
-        best
+        let asks = self.strategy == MergeStrategy::Manual;
+        best.map(|best| if asks { PairScore { zone: Zone::Review, ..best } } else { best })
     }
 
-    /// What the model makes of two prepared records, if its bit is set in `rules`; `by_rule` stands where it is
-    /// a match at least as sure.
+    /// What the model makes of two prepared records, if its bit is set in `rules`; `by_rule` stands where it says
+    /// at least as much.
     pub fn compare_by_model(
         &self,
         a: &Prepared,
@@ -200,10 +224,11 @@ impl Matcher {
             return by_rule;
         }
         let Some(probability) = model.probability(a, b, model.review()) else { return by_rule };
-        let zone = if probability >= model.threshold() { Zone::Match } else { Zone::Review };
+        let is_match = probability >= model.threshold() && self.strategy != MergeStrategy::Manual;
+        let zone = if is_match { Zone::Match } else { Zone::Review };
         let score = PairScore { score: probability as f32, rule, zone };
         match by_rule {
-            Some(known) if zone == Zone::Review || known.score >= score.score => Some(known),
+            Some(known) if (known.zone, known.score) >= (zone, score.score) => Some(known),
             _ => Some(score),
         }
     }
@@ -228,6 +253,7 @@ impl Matcher {
                 rule: MODEL.to_owned(),
                 score: Some(story.probability),
                 threshold: story.threshold,
+                review: model.review(),
                 is_match: story.probability >= story.threshold,
                 comparisons: Vec::new(),
                 model: Some(story),
@@ -259,6 +285,22 @@ impl Matcher {
     pub fn all_rules(&self) -> u64 {
         let count = self.rules.len() + usize::from(self.model.is_some());
         if count >= RULES_MAX { u64::MAX } else { (1 << count) - 1 }
+    }
+
+    /// The data of a thing, and for each field the index of the source that gave it (`None` where it is absent,
+    /// or made of several): what the merge strategy says ([`survive`]), but for fields that have a rule of their
+    /// own. The order of sources does not matter.
+    pub fn survive(&self, sources: &[Source<'_>], fields: usize) -> (Image, Vec<Option<u32>>) {
+        let (mut image, mut origins) = survive(self.strategy, sources, fields);
+        for (field, rule) in &self.survivors {
+            (image[*field], origins[*field]) = rule.pick(sources, *field, fields);
+        }
+        (image, origins)
+    }
+
+    /// The rule by which the values of a field stand, where that is not the merge strategy.
+    pub fn survivor_rule(&self, field: usize) -> Option<&FieldRule> {
+        self.survivors.iter().find(|(of, _)| *of == field).map(|(_, rule)| rule)
     }
 
     /// What becomes of duplicates.

@@ -21,15 +21,15 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     /// Where records have equal stamps, the greater one wins.
-    fn rank(&self) -> (i64, Reverse<RecordName<'_>>) {
+    pub(super) fn rank(&self) -> (i64, Reverse<RecordName<'_>>) {
         (self.priority, Reverse(self.name))
     }
 
-    fn cell(&self, field: usize) -> Option<&Value> {
+    pub(super) fn cell(&self, field: usize) -> Option<&Value> {
         self.image.get(field).and_then(Option::as_ref)
     }
 
-    fn fields_filled(&self, fields: usize) -> usize {
+    pub(super) fn fields_filled(&self, fields: usize) -> usize {
         (0..fields).filter_map(|field| self.cell(field)).filter(|v| !v.is_blank()).count()
     }
 }

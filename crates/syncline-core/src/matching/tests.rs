@@ -39,7 +39,7 @@ fn compared(field: &str, by: Comparator, weight: f64) -> Comparison {
 }
 
 fn rule(name: &str, threshold: f64, block: Vec<BlockPart>, compare: Vec<Comparison>) -> MatchRule {
-    MatchRule { name: name.to_owned(), block, compare, threshold }
+    MatchRule { name: name.to_owned(), block, compare, threshold, review: None }
 }
 
 fn field(name: &str) -> BlockPart {
@@ -127,7 +127,7 @@ fn duplicates_of_the_specification_are_found_exactly_and_fuzzily() {
     });
     let edges =
         [(3, 1, 1.0), (3, 2, second.score)].map(|(a, b, score)| ClusterEdge { a, b, score });
-    assert_eq!(cluster(&nodes, &edges, &[], matcher.cluster_max()), [vec![1, 2, 3]]);
+    assert_eq!(cluster(&nodes, &edges, &[], &[], matcher.cluster_max()), [vec![1, 2, 3]]);
     let source = |image, stamp, id| Source { image, stamp, priority: 0, name: name(id) };
     let sources =
         [source(&shard_1, 1, "shard_1"), source(&shard_2, 2, "shard_2"), source(&fetched, 3, "50")];
@@ -326,6 +326,33 @@ fn weights_that_floats_cannot_hold_still_reach_the_threshold() {
 const SURE: PairScore = PairScore { score: 1.0, rule: 0, zone: Zone::Match };
 
 #[test]
+fn a_score_between_the_review_line_and_the_threshold_asks_a_person() {
+    let by_name = |name: &str, threshold, review| {
+        let compare = vec![compared("name", Comparator::Levenshtein, 1.0)];
+        MatchRule { review, ..rule(name, threshold, vec![field("email")], compare) }
+    };
+    let of = |name| image(&[("name", name), ("email", "e")]);
+    let (base, near, far, other) = (of("abcdefghij"), of("abcdefghix"), of("abcdefgxyz"), of("x"));
+    let zone = |matcher: &Matcher, b: &[Cell], rules| {
+        matcher.compare(&base, b, rules).map(|pair| (pair.zone, pair.rule))
+    };
+    let asking = matcher(vec![by_name("strict", 0.9, Some(0.6)), by_name("lax", 0.7, None)]);
+    assert_eq!(zone(&asking, &near, 0b01), Some((Zone::Match, 0)));
+    assert_eq!(zone(&asking, &far, 0b01), Some((Zone::Review, 0)));
+    assert_eq!(zone(&asking, &other, 0b01), None);
+    assert_eq!(zone(&asking, &far, 0b11), Some((Zone::Match, 1)), "a match outdoes a question");
+    let mut all = shard_type(&[], vec![by_name("strict", 0.9, None)]);
+    all.matching.as_mut().unwrap().merge = MergeStrategy::Manual;
+    let manual = compile(&all).unwrap();
+    assert_eq!(zone(&manual, &near, 1), Some((Zone::Review, 0)));
+    assert_eq!(zone(&manual, &far, 1), None);
+    for (threshold, review) in [(0.5, 0.6), (0.9, 1.5), (0.9, -0.1)] {
+        let wrong = compile(&shard_type(&[], vec![by_name("r", threshold, Some(review))]));
+        assert!(wrong.is_err(), "{threshold} {review}");
+    }
+}
+
+#[test]
 fn identity_is_a_first_rule() {
     let matcher = compile(&shard_type(&["email", "name"], contact_rules())).unwrap();
     assert_eq!(matcher.rule_name(0), "identity");
@@ -351,6 +378,7 @@ fn an_explanation_shows_the_whole_waterfall() {
         "rule": "name",
         "score": 0.976,
         "threshold": 0.8,
+        "review": 0.8,
         "is_match": true,
         "comparisons": [
           {
@@ -379,6 +407,7 @@ fn an_explanation_shows_the_whole_waterfall() {
         "rule": "phone",
         "score": null,
         "threshold": 1.0,
+        "review": 1.0,
         "is_match": false,
         "comparisons": [
           {

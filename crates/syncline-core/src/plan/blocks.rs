@@ -1,7 +1,7 @@
 //! Which records are compared: those that share a key which is not generic.
 
 use super::planner::{PlanError, Planner};
-use super::rows::{LinkId, MatchEdge};
+use super::rows::{LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
 use crate::matching::{BlockKey, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -130,6 +130,13 @@ impl Planner<'_> {
         Ok(matcher.compare_by_model(&left, &right, rules, by_rule))
     }
 
+    /// The number under which the store knows a rule of the type that `link` is of.
+    fn rule_id(&self, link: LinkId, rule: u16) -> RuleId {
+        let (entity, _) = self.record(link);
+        let ids = &self.type_of(entity).rule_ids;
+        ids.get(usize::from(rule)).copied().unwrap_or_default()
+    }
+
     /// Every pair of a touched record and another in a block that is not generic, with the rules of the
     /// keys that they share.
     fn touched_pairs(&self) -> FxHashMap<(LinkId, LinkId), u64> {
@@ -186,8 +193,10 @@ impl Planner<'_> {
     fn shared_keys(&mut self, a: LinkId, b: LinkId) -> Result<Vec<BlockKey>, PlanError> {
         let matcher = &self.type_of(self.view.links[&a].entity).matcher;
         let (mut left, mut right) = (Vec::new(), Vec::new());
-        matcher.keys(&self.stored_image(a)?, &mut left);
-        matcher.keys(&self.stored_image(b)?, &mut right);
+        for (link, keys) in [(a, &mut left), (b, &mut right)] {
+            let (image, prepared) = (self.stored_image(link)?, self.prepared(link)?);
+            matcher.keys_prepared(&image, &prepared, keys);
+        }
         left.retain(|key| has(&right, key.hash));
         Ok(left)
     }
@@ -211,8 +220,9 @@ impl Planner<'_> {
         for (&(a, b), score) in &self.pairs.scores {
             let stored = self.edge(a, b).copied();
             match score {
-                Some(PairScore { score, rule, zone: Zone::Match }) => {
-                    let edge = MatchEdge { a, b, score: *score, rule: *rule };
+                Some(PairScore { score, rule, zone }) => {
+                    let rule = self.rule_id(a, *rule);
+                    let edge = MatchEdge { a, b, score: *score, rule, zone: *zone };
                     if stored != Some(edge) {
                         self.pairs.set.insert((a, b), edge);
                     }
@@ -235,7 +245,7 @@ impl Planner<'_> {
     /// Follows match edges, old and new, from everything that changed; asks for links not read yet.
     pub(super) fn need_closure(&mut self) -> Need {
         let mut new: FxHashMap<LinkId, Vec<LinkId>> = FxHashMap::default();
-        for &(a, b) in self.pairs.set.keys() {
+        for &(a, b) in self.pairs.set.iter().filter(|(_, edge)| joins(edge)).map(|(ends, _)| ends) {
             new.entry(a).or_default().push(b);
             new.entry(b).or_default().push(a);
         }
@@ -243,6 +253,7 @@ impl Planner<'_> {
         let ends = self.pairs.set.keys().chain(&self.pairs.removed);
         let mut queue: Vec<LinkId> = self.touched.iter().map(|touched| touched.id).collect();
         queue.extend(ends.flat_map(|&(a, b)| [a, b]));
+        queue.extend(&self.reformed);
         let mut need = Need::default();
         while let Some(link) = queue.pop() {
             if !seen.insert(link) {
@@ -256,15 +267,32 @@ impl Planner<'_> {
             }
             queue.extend(new.get(&link).into_iter().flatten());
             let stored = self.view.edges.get(&link).into_iter().flatten();
-            queue.extend(stored.flat_map(|edge| [edge.a, edge.b]));
+            queue.extend(stored.filter(|edge| joins(edge)).flat_map(|edge| [edge.a, edge.b]));
+            queue.extend(self.decided(link, Verdict::Same));
+            if !self.reformed.is_empty()
+                && let Some(shard) = self.old_shard(link)
+            {
+                // No edge need connect them any more: all that was one thing is looked at together.
+                match self.view.siblings.get(&shard) {
+                    Some(siblings) => queue.extend(siblings),
+                    None => need.shards.push(shard),
+                }
+            }
         }
         sort_links(&mut need.links);
-        if need.links.is_empty() {
+        need.shards.sort_unstable();
+        need.shards.dedup();
+        if need.is_empty() {
             self.pairs.affected = seen.into_iter().collect();
             self.pairs.affected.sort_unstable();
         }
         need
     }
+}
+
+/// Whether the edge puts records together; one that is for review does not.
+pub(super) fn joins(edge: &MatchEdge) -> bool {
+    edge.zone == Zone::Match
 }
 
 fn has(keys: &[BlockKey], hash: u64) -> bool {

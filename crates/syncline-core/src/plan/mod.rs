@@ -1,9 +1,13 @@
 //! The one place where conversion, matching and survivorship meet: a batch and a view become a plan.
 
+mod abandon;
 mod blocks;
+pub mod constrain;
+mod form;
 mod lookups;
 pub mod planner;
 pub mod program;
+mod rekey;
 pub mod rows;
 pub mod rules;
 mod settle_clusters;

@@ -3,8 +3,10 @@
 //! Records are compared with records, never with merged shards, and clusters are a function of a connected
 //! component's match edges; so neither the order of records nor the borders of batches decide anything.
 
+use super::constrain::Rulings;
+use super::form::Formed;
 use super::rows::{
-    EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
 use super::rules::{EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
@@ -102,6 +104,16 @@ pub struct Planner<'a> {
     pub(super) seen: &'a [u8],
     /// Links that it met in this batch.
     pub(super) met: FxHashSet<LinkId>,
+    /// What a person decides with this plan.
+    pub(super) rulings: Rulings,
+    /// Links whose clusters are formed anew, although nothing is said of their records.
+    pub(super) reformed: Vec<LinkId>,
+    /// Where versions of records pointed that do not stand.
+    pub(super) forsaken: Vec<(LinkId, EdgeTarget)>,
+    /// Records whose keys and match edges are made anew. Their clusters are left for later.
+    pub(super) rekeyed: Vec<LinkId>,
+    /// The clusters, once everything is read that they hang on.
+    pub(super) formed: Formed,
     stage: Stage,
 }
 
@@ -119,10 +131,12 @@ enum Stage {
     Records,
     Lookups,
     Touch,
+    Derived,
     Blocks,
     Members,
     Pairs,
     Closure,
+    Histories,
     Done,
 }
 
@@ -140,6 +154,20 @@ pub(super) struct View {
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
     /// What of the records is compared, prepared once for the batch.
     pub(super) prepared: FxHashMap<LinkId, Arc<Features>>,
+    /// What was decided, by pair, with what this plan decides.
+    pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
+    /// The other ends of the decisions about a link.
+    pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
+    /// All links of a shard, where that was asked for.
+    pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
+    /// The shards that a link was in when shards were merged, oldest merge first.
+    pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
+    /// The edges that changed records stated before.
+    pub(super) stated: Vec<(LinkId, EdgeTarget)>,
+    /// The links that state an edge of a target, where that was asked for.
+    pub(super) makers: FxHashMap<(EntityId, CompactString), Vec<LinkId>>,
+    /// The keys that a link holds, where that was asked for.
+    pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
     /// Links that looked for values which records of the batch held and no longer hold.
     pub(super) dependents: Vec<LinkId>,
     pub(super) next_link: i64,
@@ -187,6 +215,11 @@ impl<'a> Planner<'a> {
             revived: Vec::new(),
             seen: &[],
             met: FxHashSet::default(),
+            rulings: Rulings::default(),
+            reformed: Vec::new(),
+            rekeyed: Vec::new(),
+            forsaken: Vec::new(),
+            formed: Formed::default(),
             items,
         }
     }
@@ -195,6 +228,34 @@ impl<'a> Planner<'a> {
     /// first. Of several versions of a record that one execution meets, an older one does not stand.
     pub fn having_seen(mut self, seen: &'a [u8]) -> Self {
         self.seen = seen;
+        self
+    }
+
+    /// Adds what a person decides: it holds in this plan, and from then on.
+    pub fn deciding(mut self, rulings: Rulings) -> Self {
+        for (a, b) in rulings.pairs() {
+            self.reformed.extend([a, b]);
+        }
+        for decision in &rulings.decided {
+            self.view.add_decision(decision.clone());
+        }
+        self.rulings = rulings;
+        self
+    }
+
+    /// Adds records whose clusters are formed anew from the match edges and decisions that are stored, together
+    /// with all that shares a shard with them.
+    pub fn reforming(mut self, links: impl IntoIterator<Item = LinkId>) -> Self {
+        self.reformed.extend(links);
+        self
+    }
+
+    /// Makes keys and match edges of stored records anew, as the match rules are now, whatever rules those that are
+    /// stored were made by. Shards are left as they are: see [`Planner::reforming`].
+    ///
+    /// When every record has had its turn, in any order, keys and edges are those of a fresh start.
+    pub fn rekeying(mut self, links: Vec<LinkId>) -> Self {
+        self.rekeyed = links;
         self
     }
 
@@ -209,15 +270,20 @@ impl<'a> Planner<'a> {
                 Stage::Records => self.need_records(),
                 Stage::Lookups => self.need_lookups(),
                 Stage::Touch => self.touch_all()?,
+                Stage::Derived => self.need_derived(),
                 Stage::Blocks => self.need_old_keys()?,
                 Stage::Members => self.need_members(),
                 Stage::Pairs => self.need_pairs()?,
                 Stage::Closure => self.need_closure(),
+                Stage::Histories => self.need_histories()?,
                 Stage::Done => return Ok(Need::default()),
             };
-            let repeats = matches!(self.stage, Stage::Pairs | Stage::Closure);
+            let repeats = matches!(self.stage, Stage::Derived | Stage::Pairs | Stage::Closure);
             if !repeats || need.is_empty() {
                 self.stage = self.stage.next();
+            }
+            if self.stage == Stage::Closure && !self.rekeyed.is_empty() {
+                self.stage = Stage::Done;
             }
             if !need.is_empty() {
                 return Ok(need);
@@ -244,8 +310,32 @@ impl<'a> Planner<'a> {
                 view.edges.entry(edge.b).or_default().push(edge);
             }
         }
+        for decision in found.decisions {
+            if !self.rulings.covers(decision.a, decision.b) {
+                view.add_decision(decision);
+            }
+        }
+        view.siblings.extend(need.shards.iter().map(|&shard| (shard, Vec::new())));
+        for (shard, link) in found.siblings {
+            view.siblings.entry(shard).or_default().push(link);
+        }
+        for (link, shard) in found.histories {
+            view.histories.entry(link).or_default().push(shard);
+        }
+        view.stated.extend(found.stated);
+        for (index, link) in &found.dependents {
+            if let Some(target) = need.dependents.get(*index) {
+                view.makers.entry(target.clone()).or_default().push(*link);
+            }
+        }
+        for (link, key) in found.keys {
+            view.keys_of.entry(link).or_default().push(key);
+        }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
-        view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
+        // Those of derived records are asked for before anything is compared.
+        if self.stage != Stage::Derived {
+            view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
+        }
         for link in found.links {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);
@@ -256,7 +346,11 @@ impl<'a> Planner<'a> {
     pub fn finish(mut self) -> Planned {
         let epoch = self.view.epoch;
         let execution = self.moment.execution;
-        let mut planned = settle_clusters::write(&mut self);
+        let mut planned = if self.rekeyed.is_empty() {
+            settle_clusters::write(&mut self)
+        } else {
+            self.write_rekeyed()
+        };
         planned.plan.epoch = epoch.unwrap_or(0);
         planned.plan.execution = execution;
         planned
@@ -336,6 +430,9 @@ impl<'a> Planner<'a> {
         }
         self.leave_what_came_full_circle();
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        need.links.extend(&self.rekeyed);
+        need.keys_of.extend(&self.rekeyed);
+        need.edges_of = self.changed_makers();
         for touched in &self.touched {
             need.keys.extend(touched.keys.iter().map(|key| key.hash));
             if !touched.is_new {
@@ -348,9 +445,14 @@ impl<'a> Planner<'a> {
     }
 
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
+        self.touch_rekeyed()?;
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
         for index in 0..self.touched.len() {
             if self.touched[index].is_new {
+                continue;
+            }
+            if !self.rekeyed.is_empty() {
+                need.keys.extend(self.unknown_keys(index));
                 continue;
             }
             let image = self.stored_image(self.touched[index].id)?;
@@ -379,9 +481,16 @@ impl<'a> Planner<'a> {
         Ok(need)
     }
 
+    /// The keys of a touched link whose members are not known yet.
+    fn unknown_keys(&self, index: usize) -> impl Iterator<Item = u64> + '_ {
+        let touched = &self.touched[index];
+        let keys = touched.keys.iter().chain(&touched.keys_old).map(|key| key.hash);
+        keys.filter(|key| !self.view.asked.contains(key))
+    }
+
     pub(super) fn members_max(&self) -> usize {
         let block_max = self.rules.types.iter().map(|t| t.matcher.block_max()).max().unwrap_or(0);
-        block_max + 1 + self.items.len().max(self.fates.len())
+        block_max + 1 + self.items.len().max(self.fates.len()).max(self.rekeyed.len())
     }
 }
 
@@ -390,11 +499,13 @@ impl Stage {
         match self {
             Self::Records => Self::Lookups,
             Self::Lookups => Self::Touch,
-            Self::Touch => Self::Blocks,
+            Self::Touch => Self::Derived,
+            Self::Derived => Self::Blocks,
             Self::Blocks => Self::Members,
             Self::Members => Self::Pairs,
             Self::Pairs => Self::Closure,
-            Self::Closure | Self::Done => Self::Done,
+            Self::Closure => Self::Histories,
+            Self::Histories | Self::Done => Self::Done,
         }
     }
 }

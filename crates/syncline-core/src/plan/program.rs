@@ -1,8 +1,10 @@
 //! A configuration, compiled: every mapping, rule and reference resolved before the first record is read.
 
-use super::rows::{EntityId, EntityName, KindId, TypeId};
+use super::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use super::rules::{Conversion, EntityRules, LookupRule, Rules, TypeRules};
-use crate::config::model::{Config, SyncTask, Target as TargetFlags};
+use crate::config::model::{
+    Config, ConversionSchema, Entity, OneOrMany, SyncTask, Target as TargetFlags,
+};
 use crate::convert::{Converter, Names, Target};
 use crate::matching::Matcher;
 use crate::problem::{ConfigPath, Problem};
@@ -38,6 +40,8 @@ pub struct ProgramNames {
     pub entities: Vec<EntityName>,
     /// Relationships.
     pub kinds: Vec<String>,
+    /// Match rules: those of the first shard type in their order, then those of the second, and so on.
+    pub rules: Vec<RuleName>,
 }
 
 /// The row numbers of [`ProgramNames`], in its order.
@@ -49,6 +53,8 @@ pub struct ProgramIds {
     pub entities: Vec<EntityId>,
     /// Relationships.
     pub kinds: Vec<KindId>,
+    /// Match rules.
+    pub rules: Vec<RuleId>,
 }
 
 impl Program {
@@ -84,6 +90,14 @@ impl Program {
                 Err(found) => problems.extend(found),
             }
         }
+        // Of a schema that no sound task uses, what is wrong with it is told all the same.
+        let is_used = |name: &str| tasks.iter().any(|task| task.schema == name);
+        for (name, schema) in config.conversion_schemas.iter().filter(|(name, _)| !is_used(name)) {
+            let found = compile_unused(schema, &layouts, &tenant, name).err().unwrap_or_default();
+            let new = found.into_iter().filter(|found| !problems.contains(found));
+            let new: Vec<_> = new.collect();
+            problems.extend(new);
+        }
         problems.dedup();
         if !problems.is_empty() {
             return Err(problems);
@@ -105,6 +119,13 @@ impl Program {
             shard_types: self.types.iter().map(|(l, _)| l.shard_type.to_string()).collect(),
             ..ProgramNames::default()
         };
+        for (layout, matcher) in &self.types {
+            let name = |rule: &str| RuleName {
+                shard_type: layout.shard_type.to_string(),
+                rule: rule.into(),
+            };
+            names.rules.extend(matcher.rule_names().map(name));
+        }
         for task in &self.tasks {
             names.entities.push(task.entity.clone());
             for spec in task.converter.relationships() {
@@ -149,6 +170,7 @@ impl Program {
                 .collect(),
             layouts: self.types.iter().map(|(layout, _)| layout.clone()).collect(),
         };
+        let mut rule_ids = ids.rules.iter().copied();
         let mut types: Vec<TypeRules> = self
             .types
             .into_iter()
@@ -156,6 +178,7 @@ impl Program {
             .map(|((layout, matcher), &id)| TypeRules {
                 id,
                 layout,
+                rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
                 matcher,
                 found_by: Vec::new(),
                 found_under: Vec::new(),
@@ -280,6 +303,19 @@ fn compile_task(
         is_timed: entity.modified.is_some(),
         converter,
     })
+}
+
+/// Compiles a schema for the problems in it, as if some entity used it.
+fn compile_unused(
+    schema: &ConversionSchema,
+    layouts: &BTreeMap<String, Arc<Layout>>,
+    tenant: &str,
+    name: &str,
+) -> Result<Converter, Vec<Problem>> {
+    let entity = Entity { key: OneOrMany::One("id".to_owned()), ..Entity::default() };
+    let names = Names { tenant, connection: "", entity: &schema.shard_type, task: "" };
+    let path = ConfigPath::root().key("conversion_schemas").key(name);
+    Converter::compile(schema, &entity, layouts, &names, &path)
 }
 
 /// Two tasks may not make the same shards of the same records in different ways.

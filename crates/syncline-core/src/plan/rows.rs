@@ -1,5 +1,6 @@
 //! What the store keeps, as rows that plans read and write.
 
+use crate::matching::Zone;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -39,6 +40,10 @@ id! {
 id! {
     /// The name of a relationship.
     KindId
+}
+id! {
+    /// The name of a match rule.
+    RuleId
 }
 id! {
     /// One execution of a task.
@@ -93,7 +98,7 @@ pub struct ShardRow {
     pub merged_into: Option<ShardId>,
 }
 
-/// Two records that a rule found to be the same.
+/// Two records that a rule found to be the same, or perhaps the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatchEdge {
     /// The one; smaller than `b`.
@@ -102,8 +107,47 @@ pub struct MatchEdge {
     pub b: LinkId,
     /// From 0 to 1.
     pub score: f32,
-    /// The rule's index in the shard type's matching.
-    pub rule: u16,
+    /// The rule.
+    pub rule: RuleId,
+    /// What follows from the score.
+    pub zone: Zone,
+}
+
+/// What a person decided of two records. It stands until another decision takes its place, whatever the match
+/// rules say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The one; smaller than `b`.
+    pub a: LinkId,
+    /// The other.
+    pub b: LinkId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub at: i64,
+    /// Why, in that person's words; may be empty.
+    pub why: String,
+}
+
+/// Whether two records are about the same thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// They are not, so they never share a shard (cannot-link).
+    Apart,
+    /// They are, so they share a shard (must-link), unless that would bring two together that are apart.
+    Same,
+}
+
+/// A match rule as the store knows it: it keeps its number when rules are added, or change places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleName {
+    /// The shard type whose records it compares.
+    pub shard_type: String,
+    /// Its name among the rules of that type.
+    pub rule: String,
 }
 
 /// A relationship that a record states: from its own shard to the shard of another record.

@@ -1,9 +1,9 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
-use super::rows::{EdgeTarget, EntityId, KindId, TypeId, field_form, field_key};
+use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
 use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Target};
-use crate::matching::Matcher;
+use crate::matching::{BlockKey, Matcher, Prepared};
 use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use compact_str::CompactString;
@@ -27,6 +27,8 @@ pub struct TypeRules {
     pub layout: Arc<Layout>,
     /// How its records are matched.
     pub matcher: Matcher,
+    /// The row numbers of its match rules.
+    pub rule_ids: Vec<RuleId>,
     /// Fields by whose value other records find it.
     pub found_by: Vec<usize>,
     /// For each of these, the field pseudo-entity that edges name.
@@ -172,6 +174,48 @@ pub struct Item {
     pub counts: bool,
     /// What is said.
     pub content: Content,
+    /// What follows from it, where that has been worked out already.
+    pub digest: Option<Digest>,
+}
+
+/// What follows from an image alone: worked out beside the planning, and needed there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// The image as JSON text.
+    pub json: Arc<str>,
+    /// Names what the record says: its image and where it points.
+    pub hash: u128,
+    /// Its match keys, where they were wanted.
+    pub keys: Option<Vec<BlockKey>>,
+    /// What of it a model compares, made with the match keys.
+    pub prepared: Prepared,
+}
+
+impl Digest {
+    /// The digest of an image that states `edges`, sorted; with match keys if `with_keys`.
+    pub fn of(rules: &TypeRules, image: &[Cell], edges: &[EdgeTarget], with_keys: bool) -> Self {
+        let json: Arc<str> = rules.layout.to_json(image).into();
+        let hash = image_hash(&json, edges);
+        let made = with_keys.then(|| rules.matcher.prepare_with_keys(image));
+        let (keys, prepared) = made.map_or((None, None), |(keys, made)| (Some(keys), made));
+        Self { json, hash, keys, prepared }
+    }
+}
+
+/// Names what a record says: its fields and where it points.
+fn image_hash(json: &str, edges: &[EdgeTarget]) -> u128 {
+    if edges.is_empty() {
+        return xxhash_rust::xxh3::xxh3_128(json.as_bytes());
+    }
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(json.as_bytes());
+    for edge in edges {
+        hasher.update(&edge.kind.0.to_le_bytes());
+        hasher.update(&edge.entity.0.to_le_bytes());
+        hasher.update(edge.target.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.digest128()
 }
 
 /// What an [`Item`] says.
@@ -190,6 +234,18 @@ pub enum Content {
 }
 
 impl Item {
+    /// Works out the digest, unless looked-up values are still to come; with match keys if `with_keys`.
+    pub fn digest(&mut self, rules: &Rules, with_keys: bool) {
+        let entity = &rules.entities[&self.entity];
+        let looks_up = entity.conversion.as_ref().is_some_and(|c| !c.lookups.is_empty());
+        if let Content::Image { image, edges, .. } = &self.content
+            && !looks_up
+        {
+            let type_rules = &rules.types[entity.shard_type];
+            self.digest = Some(Digest::of(type_rules, image, edges, with_keys));
+        }
+    }
+
     /// Makes the items of a mapped record: its derived records first, then itself.
     pub fn from_mapped(
         entity: EntityId,
@@ -213,6 +269,7 @@ impl Item {
                     lookups: Vec::new(),
                     edges: Vec::new(),
                 },
+                digest: None,
             });
         }
         out.push(Self {
@@ -222,6 +279,7 @@ impl Item {
             contributor: None,
             counts: true,
             content: Content::Image { image: mapped.image, lookups: mapped.lookups, edges },
+            digest: None,
         });
     }
 }

@@ -1,11 +1,10 @@
 //! Components of match edges become clusters, clusters become shards, and all that becomes a plan.
 
+use super::form::{Component, Formed, assign};
 use super::planner::{Fate, Outcome, Planned, Planner, Touched};
 use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use super::writes::{Change, Counters, Merge, Plan, Subject};
-use crate::config::model::MergeStrategy;
-use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
-use crate::matching::survivorship::{Source, survive};
+use crate::matching::Source;
 use crate::shard::Image;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -14,18 +13,7 @@ use std::sync::Arc;
 /// Makes the plan of a batch whose view is complete.
 pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
     let mut writer = Writer::default();
-    let by_review = planner.rules.types.iter().any(|rules| {
-        rules.matcher.strategy() == MergeStrategy::Manual && !rules.matcher.is_empty()
-    });
-    if by_review {
-        writer.divert_reviews(planner);
-    }
-    let components = components(planner);
-    let (mut clusters, mut origins) = (Vec::with_capacity(components.len()), Vec::new());
-    for (index, component) in components.iter().enumerate() {
-        clusters.extend(clusters_of(planner, component));
-        origins.resize(clusters.len(), index);
-    }
+    let Formed { components, clusters, origins } = std::mem::take(&mut planner.formed);
     // A shard's records may have come apart into several components, so all clusters are served at once.
     let assigned = assign(planner, &clusters);
     let written: Vec<Option<ShardId>> = clusters
@@ -39,145 +27,19 @@ pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
     writer.finish(planner)
 }
 
-/// Links that match edges connect, and these edges.
-struct Component {
-    links: Vec<LinkId>,
-    edges: Vec<MatchEdge>,
-}
-
-/// The affected links, by component.
-fn components(planner: &Planner<'_>) -> Vec<Component> {
-    let affected = &planner.pairs.affected;
-    let mut adjacent: FxHashMap<LinkId, Vec<MatchEdge>> = FxHashMap::default();
-    for edge in live_edges(planner) {
-        adjacent.entry(edge.a).or_default().push(edge);
-        adjacent.entry(edge.b).or_default().push(edge);
-    }
-    let mut seen: FxHashSet<LinkId> = FxHashSet::default();
-    let mut components = Vec::with_capacity(affected.len());
-    for &start in affected {
-        if !seen.insert(start) {
-            continue;
-        }
-        let mut component = Component { links: vec![start], edges: Vec::new() };
-        let mut queue = vec![start];
-        while let Some(link) = queue.pop() {
-            for edge in adjacent.get(&link).into_iter().flatten() {
-                if edge.a == link {
-                    component.edges.push(*edge);
-                }
-                let next = if edge.a == link { edge.b } else { edge.a };
-                if seen.insert(next) {
-                    component.links.push(next);
-                    queue.push(next);
-                }
-            }
-        }
-        component.links.sort_unstable();
-        components.push(component);
-    }
-    components
-}
-
-/// Every match edge between affected links as it will be.
-fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
-    let pairs = &planner.pairs;
-    let mut edges: Vec<MatchEdge> = pairs.set.values().copied().collect();
-    for link in &pairs.affected {
-        for edge in planner.view.edges.get(link).into_iter().flatten() {
-            let ends = (edge.a, edge.b);
-            if edge.a == *link && !pairs.set.contains_key(&ends) && !pairs.removed.contains(&ends) {
-                edges.push(*edge);
-            }
-        }
-    }
-    edges
-}
-
-/// A larger component is cut by its surest edges first, so that the work does not grow without bound.
-const COMPARED_MAX: usize = 200;
-
-/// The scores of all pairs of a component's records, where a model decides: pairs without an edge count
-/// against a cluster. `None` where rules alone decide, each of which is proof enough.
-fn scores(planner: &mut Planner<'_>, component: &Component) -> Option<(f64, Vec<ClusterEdge>)> {
-    let (entity, _) = planner.record(component.links[0]);
-    let model = planner.type_of(entity).matcher.model()?;
-    let known: FxHashMap<(LinkId, LinkId), f32> =
-        component.edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
-    let links = &component.links;
-    let mut scores: Vec<ClusterEdge> =
-        known.iter().map(|(&(a, b), &score)| ClusterEdge { a: a.0, b: b.0, score }).collect();
-    if links.len() > 2 {
-        let prepared: Vec<_> =
-            links.iter().map(|&link| planner.prepared(link).ok().flatten()).collect();
-        for (position, (&a, left)) in links.iter().zip(&prepared).enumerate() {
-            for (&b, right) in links.iter().zip(&prepared).skip(position + 1) {
-                let (Some(left), Some(right)) = (left, right) else { continue };
-                if !known.contains_key(&(a, b)) {
-                    let score = model.probability(left, right, 0.01).unwrap_or(0.0) as f32;
-                    scores.push(ClusterEdge { a: a.0, b: b.0, score });
-                }
-            }
-        }
-    }
-    Some((model.threshold(), scores))
-}
-
-fn clusters_of(planner: &mut Planner<'_>, component: &Component) -> Vec<Vec<LinkId>> {
-    if component.links.len() == 1 {
-        return vec![component.links.clone()];
-    }
-    let is_large = component.links.len() > COMPARED_MAX;
-    let scores = if is_large { None } else { scores(planner, component) };
-    let node = |&link: &LinkId| {
-        let (entity, external_id) = planner.record(link);
-        let rules = planner.entity(entity);
-        let name = (rules.connection.as_str(), rules.entity.as_str(), external_id);
-        ClusterNode { id: link.0, system: rules.system, name }
-    };
-    let nodes: Vec<ClusterNode<'_>> = component.links.iter().map(node).collect();
-    let edge = |edge: &MatchEdge| ClusterEdge { a: edge.a.0, b: edge.b.0, score: edge.score };
-    let (entity, _) = planner.record(component.links[0]);
-    let matcher = &planner.type_of(entity).matcher;
-    let (cluster_max, by_model) = (matcher.cluster_max(), matcher.model().is_some());
-    let clusters = match scores {
-        Some((threshold, scores)) => cluster_by_mean(&nodes, &scores, &[], cluster_max, threshold),
-        None => {
-            let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
-            let most = if by_model { cluster_max.min(COMPARED_MAX) } else { cluster_max };
-            cluster(&nodes, &edges, &[], most)
-        }
-    };
-    let clusters: Vec<Vec<LinkId>> =
-        clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect()).collect();
-    if !(is_large && by_model) {
-        return clusters;
-    }
-    clusters.into_iter().flat_map(|links| clusters_of(planner, &component.part(links))).collect()
-}
-
-impl Component {
-    /// Some of the links, with the edges between them.
-    fn part(&self, links: Vec<LinkId>) -> Self {
-        let members: FxHashSet<LinkId> = links.iter().copied().collect();
-        let inside = |edge: &&MatchEdge| members.contains(&edge.a) && members.contains(&edge.b);
-        Self { edges: self.edges.iter().filter(inside).copied().collect(), links }
-    }
-}
-
 impl Planner<'_> {
-    fn record(&self, link: LinkId) -> (super::rows::EntityId, &str) {
+    pub(super) fn record(&self, link: LinkId) -> (super::rows::EntityId, &str) {
         match self.touched_of.get(&link) {
             Some(&index) => (self.touched[index].entity, &self.touched[index].external_id),
             None => (self.view.links[&link].entity, &self.view.links[&link].external_id),
         }
     }
 
-    fn touched(&self, link: LinkId) -> Option<&Touched> {
+    pub(super) fn touched(&self, link: LinkId) -> Option<&Touched> {
         self.touched_of.get(&link).map(|&index| &self.touched[index])
     }
 
-    fn old_shard(&self, link: LinkId) -> Option<ShardId> {
+    pub(super) fn old_shard(&self, link: LinkId) -> Option<ShardId> {
         let is_new = self.touched(link).is_some_and(|touched| touched.is_new);
         (!is_new).then(|| self.view.links[&link].shard)
     }
@@ -187,7 +49,6 @@ impl Planner<'_> {
 struct Writer {
     planned: Planned,
     dropped: FxHashSet<LinkId>,
-    reviews: Vec<MatchEdge>,
     outcomes: FxHashMap<LinkId, Outcome>,
 }
 
@@ -201,20 +62,6 @@ struct Member {
 }
 
 impl Writer {
-    /// Where a person decides, a matching pair is listed, and nothing is put together.
-    fn divert_reviews(&mut self, planner: &mut Planner<'_>) {
-        let manual = |link: LinkId| {
-            let (entity, _) = planner.record(link);
-            planner.type_of(entity).matcher.strategy() == MergeStrategy::Manual
-        };
-        let mut pairs: Vec<_> = planner.pairs.set.keys().copied().collect();
-        pairs.retain(|ends| manual(ends.0));
-        for ends in pairs {
-            self.reviews.extend(planner.pairs.set.remove(&ends));
-        }
-        self.reviews.sort_by_key(|edge| (edge.a, edge.b));
-    }
-
     /// Writes a cluster's shard and links; `None` where the target flags forbid a new shard.
     fn write_cluster(
         &mut self,
@@ -364,7 +211,7 @@ impl Writer {
     /// Old shards that no cluster took over become aliases of the one that took most of their records.
     fn write_merges<'c>(
         &mut self,
-        planner: &Planner<'_>,
+        planner: &mut Planner<'_>,
         clusters: &[Vec<LinkId>],
         shards: &[Option<ShardId>],
         component: impl Fn(usize) -> &'c Component,
@@ -378,12 +225,20 @@ impl Writer {
                 }
             }
         }
+        let records =
+            if moved.is_empty() { FxHashMap::default() } else { records(planner, clusters) };
         for (loser, counts) in moved {
             let most = counts.into_iter().max_by_key(|&(index, n)| (n, std::cmp::Reverse(index)));
             let Some((index, _)) = most else { continue };
             let Some(survivor) = shards[index] else { continue };
+            let of = |shard| records.get(&shard).map_or(&[][..], Vec::as_slice);
+            let by = planner.decided_by(of(loser), &clusters[index]).map(str::to_owned);
+            let both = [survivor, loser].into_iter();
+            let records = both.flat_map(|shard| of(shard).iter().map(move |&link| (link, shard)));
+            let records = records.collect();
             let evidence = evidence(planner, component(index), &clusters[index], loser);
-            self.write_merge(planner, Merge { survivor, loser, evidence });
+            let waterfall = evidence.and_then(|edge| waterfall(planner, &edge));
+            self.write_merge(planner, Merge { survivor, loser, evidence, waterfall, by, records });
         }
     }
 
@@ -402,13 +257,14 @@ impl Writer {
     }
 
     fn write_edges(&mut self, planner: &mut Planner<'_>) {
-        let Self { planned: Planned { plan, .. }, dropped, reviews, .. } = self;
+        let Self { planned: Planned { plan, .. }, dropped, .. } = self;
         let kept = |edge: &&MatchEdge| !dropped.contains(&edge.a) && !dropped.contains(&edge.b);
         plan.match_edges_set = planner.pairs.set.values().filter(kept).copied().collect();
         plan.match_edges_set.sort_by_key(|edge| (edge.a, edge.b));
         plan.match_edges_removed = planner.pairs.removed.iter().copied().collect();
         plan.match_edges_removed.sort_unstable();
-        plan.reviews = std::mem::take(reviews);
+        plan.decisions_set = std::mem::take(&mut planner.rulings.decided);
+        plan.decisions_removed = std::mem::take(&mut planner.rulings.revoked);
         for touched in planner.touched.iter_mut().filter(|t| !dropped.contains(&t.id)) {
             if let Some(edges) = touched.edges.take() {
                 plan.edges.push((touched.id, edges));
@@ -495,6 +351,27 @@ fn evidence(
         .max_by(|x, y| x.score.total_cmp(&y.score).then(y.a.cmp(&x.a)).then(y.b.cmp(&x.b)))
 }
 
+/// The records of each shard before the plan.
+fn records(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> FxHashMap<ShardId, Vec<LinkId>> {
+    let mut records: FxHashMap<ShardId, Vec<LinkId>> = FxHashMap::default();
+    for &link in clusters.iter().flatten() {
+        if let Some(shard) = planner.old_shard(link) {
+            records.entry(shard).or_default().push(link);
+        }
+    }
+    records
+}
+
+/// How the score of an edge comes about, as JSON text.
+fn waterfall(planner: &mut Planner<'_>, edge: &MatchEdge) -> Option<Arc<str>> {
+    let (left, right) = (planner.image(edge.a).ok()?, planner.image(edge.b).ok()?);
+    let (entity, _) = planner.record(edge.a);
+    let rules = planner.type_of(entity);
+    let rule = rules.rule_ids.iter().position(|id| *id == edge.rule)?;
+    let explained = rules.matcher.explain(&left, &right, 1 << rule);
+    serde_json::to_string(&explained).ok().map(Arc::from)
+}
+
 /// Enters an item's outcome in the ledger; derived records have columns of their own.
 fn count(counters: &mut Counters, outcome: &Outcome, counts: bool) {
     let columns: &mut [&mut u64] = match (outcome, counts) {
@@ -558,40 +435,24 @@ fn golden(planner: &Planner<'_>, members: &[Member]) -> Option<Arc<str>> {
                 .collect();
             let (entity, _) = planner.record(several[0].id);
             let rules = planner.type_of(entity);
-            let (image, _) =
-                survive(rules.matcher.strategy(), &sources, rules.layout.names().len());
+            let (image, _) = rules.matcher.survive(&sources, rules.layout.names().len());
             Some(rules.layout.to_json(&image).into())
         }
     }
 }
 
-/// The shard that each cluster takes over: the old one whose records it holds most of; of equals, the older.
-fn assign(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<Option<ShardId>> {
-    let mut overlaps: FxHashMap<(ShardId, usize), usize> = FxHashMap::default();
-    for (index, cluster) in clusters.iter().enumerate() {
-        for shard in cluster.iter().filter_map(|&link| planner.old_shard(link)) {
-            *overlaps.entry((shard, index)).or_default() += 1;
-        }
-    }
-    let mut claims: Vec<_> = overlaps.into_iter().collect();
-    claims.sort_unstable_by_key(|&((shard, index), n)| (std::cmp::Reverse(n), shard, index));
-    let mut taken: FxHashSet<ShardId> = FxHashSet::default();
-    let mut assigned = vec![None; clusters.len()];
-    for ((shard, index), _) in claims {
-        if assigned[index].is_none() && taken.insert(shard) {
-            assigned[index] = Some(shard);
-        }
-    }
-    assigned
-}
-
-/// A UUIDv7 for a shard: the execution's start, and bits that its seed and the row number decide.
+/// A UUIDv7 for a shard: the execution's start, the row number as a counter of 26 bits, and 48 bits that the
+/// execution's seed decides. The counter lets new shards go to the end of the index on them.
 ///
-/// Source: RFC 9562, section 5.7.
+/// Source: RFC 9562, sections 5.7 and 6.2 (method 1).
 fn uuid_v7(started_us: i64, seed: u64, shard: ShardId) -> u128 {
     let ms = u64::try_from(started_us / 1000).unwrap_or(0);
-    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(&shard.0.to_le_bytes(), seed).to_le_bytes();
-    let mut random = [0; 10];
-    random.copy_from_slice(&bits[..10]);
-    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().as_u128()
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&shard.0.to_le_bytes(), seed).to_le_bytes();
+    let count = shard.0.cast_unsigned() & 0x3ff_ffff;
+    let mut bits = [0; 10];
+    bits[..2].copy_from_slice(&((count >> 14) as u16).to_be_bytes());
+    // The two highest of the second part are the variant's.
+    bits[2..4].copy_from_slice(&((count & 0x3fff) as u16).to_be_bytes());
+    bits[4..].copy_from_slice(&hash[..6]);
+    uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid().as_u128()
 }

@@ -1,12 +1,16 @@
 //! Laws of the planner, on a store that is a few maps.
 
+use super::constrain::Rulings;
 use super::planner::{Moment, Outcome, Planned, Planner};
-use super::rows::{EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
+use super::rows::{
+    Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
+    Verdict,
+};
 use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use crate::config::model::{ShardType, Target};
-use crate::matching::Matcher;
+use crate::matching::{Matcher, Zone};
 use crate::problem::ConfigPath;
 use crate::shard::Layout;
 use crate::value::Value;
@@ -27,7 +31,8 @@ struct Shelf {
     keys: BTreeSet<(u64, LinkId)>,
     match_edges: BTreeMap<(LinkId, LinkId), MatchEdge>,
     edges: BTreeMap<LinkId, Vec<EdgeTarget>>,
-    reviews: Vec<MatchEdge>,
+    decisions: BTreeMap<(LinkId, LinkId), Decision>,
+    histories: Vec<(LinkId, ShardId)>,
 }
 
 impl Shelf {
@@ -48,6 +53,17 @@ impl Shelf {
             found.shards.push(self.shards[&link.shard].clone());
             found.edges.extend(self.match_edges.values().filter(|e| e.a == *id || e.b == *id));
             found.links.push(link);
+            let about = |d: &&Decision| d.a == *id || d.b == *id;
+            found.decisions.extend(self.decisions.values().filter(about).cloned());
+        }
+        for &shard in &need.shards {
+            let of = self.links.values().filter(|link| link.shard == shard);
+            found.siblings.extend(of.map(|link| (shard, link.id)));
+        }
+        for id in &need.histories {
+            let of = self.histories.iter().filter(|(link, _)| link == id);
+            found.histories.extend(of.clone());
+            found.shards.extend(of.map(|(_, shard)| self.shards[shard].clone()));
         }
         found
     }
@@ -79,7 +95,17 @@ impl Shelf {
             self.match_edges.insert((edge.a, edge.b), edge);
         }
         self.edges.extend(plan.edges);
-        self.reviews.extend(plan.reviews);
+        for decision in plan.decisions_set {
+            self.decisions.insert((decision.a, decision.b), decision);
+        }
+        for pair in plan.decisions_removed {
+            self.decisions.remove(&pair);
+        }
+        for merge in plan.merges {
+            assert!(merge.records.iter().any(|(_, shard)| *shard == merge.loser));
+            self.histories.retain(|of| !merge.records.contains(of));
+            self.histories.extend(merge.records);
+        }
     }
 
     fn run(&mut self, rules: &Rules, execution: i64, items: Vec<Item>) -> Planned {
@@ -89,7 +115,14 @@ impl Shelf {
             seed: 7,
             is_replay: false,
         };
-        let mut planner = Planner::new(rules, moment, items);
+        self.plan(Planner::new(rules, moment, items))
+    }
+
+    fn rule(&mut self, rules: &Rules, rulings: Rulings) -> Planned {
+        self.plan(Planner::new(rules, Moment::default(), Vec::new()).deciding(rulings))
+    }
+
+    fn plan(&mut self, mut planner: Planner<'_>) -> Planned {
         loop {
             let need = planner.need().expect("the shelf holds what plans wrote");
             if need.is_empty() {
@@ -150,6 +183,7 @@ fn rules(yaml_matching: &str) -> Rules {
         TypeRules {
             id: TypeId(id),
             layout,
+            rule_ids: (1..=9).map(RuleId).collect(),
             matcher,
             found_by: Vec::new(),
             found_under: Vec::new(),
@@ -187,6 +221,7 @@ fn item(entity: EntityId, id: &str, modified: i64, cells: [Option<&str>; 3]) -> 
             lookups: Vec::new(),
             edges: Vec::new(),
         },
+        digest: None,
     }
 }
 
@@ -202,6 +237,7 @@ fn company(key: &str, contributor: &str, modified: i64, name: &str) -> Item {
             lookups: Vec::new(),
             edges: Vec::new(),
         },
+        digest: None,
     }
 }
 
@@ -345,7 +381,11 @@ fn a_manual_type_lists_pairs_and_merges_nothing() {
     let mut shelf = Shelf::default();
     let cells = [Some("a@x.de"), None, None];
     shelf.run(&rules, 1, vec![item(CRM, "1", 1, cells), item(BILLING, "2", 1, cells)]);
-    assert_eq!((shelf.outcome().len(), shelf.reviews.len()), (2, 1));
+    let zones: Vec<Zone> = shelf.match_edges.values().map(|edge| edge.zone).collect();
+    assert_eq!((shelf.outcome().len(), zones), (2, vec![Zone::Review]));
+    // What speaks for a question goes, and the question with it.
+    shelf.run(&rules, 2, vec![item(CRM, "1", 2, [Some("else@x.de"), None, None])]);
+    assert!(shelf.match_edges.is_empty());
 }
 
 #[test]
@@ -418,6 +458,102 @@ fn of_two_versions_in_one_read_the_newer_one_stands_whatever_their_order() {
         let planned = shelf.run(&rules, 1, items);
         assert_eq!(planned.counters.created, 1);
         assert_eq!(shelf.outcome().into_values().next().unwrap(), r#"{"email":"n@x.de"} false"#);
+        shelf.check(&rules);
+    }
+}
+
+/// Decides of every record of `left` and every one of `right`.
+fn ruling(left: &[i64], right: &[i64], verdict: Verdict) -> Rulings {
+    let links = |ids: &[i64]| ids.iter().copied().map(LinkId).collect::<Vec<_>>();
+    let mut rulings = Rulings::default();
+    rulings.decide(&links(left), &links(right), verdict, ("ann", 1, ""));
+    rulings
+}
+
+/// Each record with the id of its shard.
+fn places(shelf: &Shelf) -> Vec<(i64, i64)> {
+    shelf.links.values().map(|link| (link.id.0, link.shard.0)).collect()
+}
+
+#[test]
+fn a_shard_that_comes_apart_gives_each_part_its_old_id_back() {
+    let rules = rules(MATCHING);
+    let mut shelf = Shelf::default();
+    let city = |city| [None, Some("anna berg"), Some(city)];
+    shelf.run(&rules, 1, vec![item(CRM, "1", 1, city("ulm"))]);
+    shelf.run(&rules, 1, vec![item(CRM, "2", 2, city("bonn"))]);
+    shelf.run(&rules, 1, vec![item(CRM, "3", 3, city("jena"))]);
+    let merged = shelf.rule(&rules, ruling(&[1], &[2], Verdict::Same));
+    assert_eq!(merged.plan.merges[0].by.as_deref(), Some("ann"));
+    assert_eq!(places(&shelf), [(1, 1), (2, 1), (3, 3)]);
+    shelf.rule(&rules, ruling(&[2], &[3], Verdict::Same));
+    assert_eq!(places(&shelf), [(1, 1), (2, 1), (3, 1)]);
+    // Records that join meanwhile do not take an id along.
+    shelf.run(&rules, 2, vec![item(CRM, "4", 4, city("jena")), item(CRM, "5", 5, city("jena"))]);
+    shelf.rule(&rules, ruling(&[3, 4, 5], &[1, 2], Verdict::Apart));
+    assert_eq!(places(&shelf), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3)]);
+    shelf.rule(&rules, ruling(&[1], &[2], Verdict::Apart));
+    assert_eq!(places(&shelf), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 3)]);
+    assert!(shelf.shards.values().all(|shard| shard.merged_into.is_none()));
+}
+
+#[test]
+fn what_was_set_apart_stays_apart_whatever_its_records_say_later() {
+    let rules = rules(MATCHING);
+    let mut shelf = Shelf::default();
+    let cells = |mail| [Some(mail), Some("anna berg"), Some("ulm")];
+    let items = |mail| vec![item(CRM, "1", 1, cells(mail)), item(BILLING, "2", 2, cells(mail))];
+    shelf.run(&rules, 1, items("a@x.de"));
+    assert_eq!(shelf.outcome().len(), 1);
+    shelf.rule(&rules, ruling(&[1], &[2], Verdict::Apart));
+    assert_eq!(shelf.outcome().len(), 2);
+    assert!(shelf.run(&rules, 2, items("a@x.de")).plan.changes_nothing());
+    let mut later = items("b@x.de");
+    later.iter_mut().for_each(|item| item.modified = Some(9));
+    shelf.run(&rules, 3, later);
+    assert_eq!(shelf.outcome().len(), 2);
+    let revoked = Rulings { revoked: vec![(LinkId(1), LinkId(2))], ..Rulings::default() };
+    shelf.rule(&rules, revoked);
+    assert_eq!(shelf.outcome().len(), 1, "what is decided no longer, the rules decide");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn merging_and_unmerging_changes_nothing(
+        saids in prop::collection::vec(said(), 2..16),
+        picked in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+    ) {
+        let rules = rules(MATCHING);
+        let items = saids.iter().enumerate().map(|(index, said)| said.item(index)).collect();
+        let (mut shelf, _) = run_all(&rules, items, &[1000]);
+        let contacts: Vec<LinkRow> =
+            shelf.links.values().filter(|link| link.entity != COMPANY).cloned().collect();
+        prop_assume!(!contacts.is_empty());
+        let (a, b) = (picked.0.get(&contacts), picked.1.get(&contacts));
+        prop_assume!(a.shard != b.shard);
+        let of = |shard| {
+            let links = shelf.links.values().filter(move |link| link.shard == shard);
+            links.map(|link| link.id.0).collect::<Vec<_>>()
+        };
+        let (left, right) = (of(a.shard), of(b.shard));
+        let facts = |shelf: &Shelf| {
+            let data = |shard: &ShardRow| (shard.id, shard.data.clone(), shard.merged_into);
+            let image = |link: &LinkRow| {
+                let data = &shelf.shards[&link.shard].data;
+                link.image.clone().unwrap_or_else(|| data.clone())
+            };
+            let links: Vec<_> = shelf.links.values().map(|l| (l.id, l.shard, image(l))).collect();
+            // A record that had to make room meanwhile leaves an alias.
+            let live = shelf.shards.values().filter(|shard| shard.merged_into.is_none());
+            (live.map(data).collect::<Vec<_>>(), links)
+        };
+        let before = facts(&shelf);
+        shelf.rule(&rules, ruling(&[a.id.0], &[b.id.0], Verdict::Same));
+        prop_assert!(shelf.links[&a.id].shard == shelf.links[&b.id].shard);
+        shelf.rule(&rules, ruling(&left, &right, Verdict::Apart));
+        prop_assert_eq!(facts(&shelf), before);
         shelf.check(&rules);
     }
 }

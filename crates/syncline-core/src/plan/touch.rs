@@ -2,7 +2,7 @@
 
 use super::planner::{Fate, Moment, Outcome, Planner, Touched};
 use super::rows::{EdgeTarget, EntityId, LinkId};
-use super::rules::{Content, Item};
+use super::rules::{Content, Digest, Item};
 use crate::shard::Image;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -52,9 +52,11 @@ impl Planner<'_> {
         let Content::Image { image, edges, .. } = item.content else {
             return self.touch_deleted(known, item.modified);
         };
-        let json = self.type_of(item.entity).layout.to_json(&image);
-        let hash = image_hash(&json, &edges);
-        let said = Said { image: Arc::new(image), json: json.into(), hash, edges };
+        let digest = item.digest;
+        let digest =
+            digest.unwrap_or_else(|| Digest::of(self.type_of(item.entity), &image, &edges, false));
+        let hash = digest.hash;
+        let said = Said { image: Arc::new(image), digest, edges };
         let Some(id) = known else {
             let id = LinkId(self.view.next_link);
             self.view.next_link += 1;
@@ -89,6 +91,7 @@ impl Planner<'_> {
         // A deleted record stays so on the word of an older version: it is not among those that are there.
         let there = (!now.deleted).then_some(id);
         if !later {
+            self.forsake(id, item.entity, &said.edges);
             return Fate::Known(Outcome::Unchanged, there);
         }
         if !target.update_if_exists {
@@ -153,17 +156,20 @@ impl Planner<'_> {
         contributor: Option<CompactString>,
         said: Said,
     ) -> Fate {
-        let mut keys = Vec::new();
-        let matcher = &self.type_of(entity).matcher;
-        let prepared = matcher.prepare(&said.image);
-        matcher.keys_prepared(&said.image, &prepared, &mut keys);
+        let Digest { json, hash, keys, prepared } = said.digest;
+        let (keys, prepared) = match keys {
+            Some(keys) => (keys, prepared),
+            None => self.type_of(entity).matcher.prepare_with_keys(&said.image),
+        };
         if let Some(features) = prepared {
             self.view.prepared.insert(id, features);
         }
         if let Some(&index) = self.touched_of.get(&id) {
+            let before = self.touched[index].edges.take().unwrap_or_default();
+            self.forsake(id, entity, &before);
             let touched = &mut self.touched[index];
             (touched.modified, touched.contributor) = (modified, contributor);
-            (touched.image, touched.json, touched.hash) = (said.image, said.json, said.hash);
+            (touched.image, touched.json, touched.hash) = (said.image, json, hash);
             (touched.edges, touched.keys) = (Some(said.edges), keys);
             touched.deleted = false;
             touched.observed = self.moment.started;
@@ -179,8 +185,8 @@ impl Planner<'_> {
             deleted: false,
             observed: self.moment.started,
             image: said.image,
-            json: said.json,
-            hash: said.hash,
+            json,
+            hash,
             edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
             keys,
             keys_old: Vec::new(),
@@ -252,8 +258,7 @@ impl Planner<'_> {
 
 struct Said {
     image: Arc<Image>,
-    json: Arc<str>,
-    hash: u128,
+    digest: Digest,
     edges: Vec<EdgeTarget>,
 }
 
@@ -287,20 +292,4 @@ impl State {
             }
         }
     }
-}
-
-/// Names what a record says: its fields and where it points.
-fn image_hash(json: &str, edges: &[EdgeTarget]) -> u128 {
-    if edges.is_empty() {
-        return xxhash_rust::xxh3::xxh3_128(json.as_bytes());
-    }
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(json.as_bytes());
-    for edge in edges {
-        hasher.update(&edge.kind.0.to_le_bytes());
-        hasher.update(&edge.entity.0.to_le_bytes());
-        hasher.update(edge.target.as_bytes());
-        hasher.update(&[0]);
-    }
-    hasher.digest128()
 }

@@ -1,6 +1,6 @@
 //! What a plan reads: asked for in rounds, each one trip to the store.
 
-use super::rows::{EntityId, LinkId, LinkRow, MatchEdge, ShardRow};
+use super::rows::{Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use compact_str::CompactString;
 
 /// What a plan needs to know next.
@@ -12,10 +12,18 @@ pub struct Need {
     pub keys: Vec<u64>,
     /// The most members of a key that are wanted: more than that tells nothing further.
     pub members_max: usize,
-    /// These links, with their shards and their match edges.
+    /// These links, with their shards, their match edges and what was decided of them.
     pub links: Vec<LinkId>,
     /// The links that state an edge of these targets.
     pub dependents: Vec<(EntityId, CompactString)>,
+    /// All links of these shards, by number alone.
+    pub shards: Vec<ShardId>,
+    /// The shards that these links were in when shards were merged; with their rows.
+    pub histories: Vec<LinkId>,
+    /// All match keys of these links.
+    pub keys_of: Vec<LinkId>,
+    /// The edges that these links state.
+    pub edges_of: Vec<LinkId>,
 }
 
 impl Need {
@@ -25,6 +33,10 @@ impl Need {
             && self.keys.is_empty()
             && self.links.is_empty()
             && self.dependents.is_empty()
+            && self.shards.is_empty()
+            && self.histories.is_empty()
+            && self.keys_of.is_empty()
+            && self.edges_of.is_empty()
     }
 }
 
@@ -33,7 +45,7 @@ impl Need {
 pub struct Found {
     /// The links of `records`, `links` and `dependents`; a link may come more than once.
     pub links: Vec<LinkRow>,
-    /// The shards of the links asked for in `links`.
+    /// The shards of the links asked for in `links`, and those of `histories`.
     pub shards: Vec<ShardRow>,
     /// Key and link, for each member of each of `keys`: sorted by key, then link.
     pub members: Vec<(u64, LinkId)>,
@@ -41,6 +53,17 @@ pub struct Found {
     pub edges: Vec<MatchEdge>,
     /// Index into `dependents`, and the link that points there.
     pub dependents: Vec<(usize, LinkId)>,
+    /// Every decision about each link asked for in `links`; one about two of them may come twice.
+    pub decisions: Vec<Decision>,
+    /// The links of each of `shards`: sorted by shard, then link.
+    pub siblings: Vec<(ShardId, LinkId)>,
+    /// Link and shard, for each time that one of `histories` was in a shard that took part in a merge: by link,
+    /// oldest merge first.
+    pub histories: Vec<(LinkId, ShardId)>,
+    /// Link and key, for each match key of each of `keys_of`: sorted.
+    pub keys: Vec<(LinkId, u64)>,
+    /// Link and edge, for each edge that each of `edges_of` states: sorted.
+    pub stated: Vec<(LinkId, EdgeTarget)>,
     /// The next free row number of a link.
     pub next_link: i64,
     /// The next free row number of a shard.

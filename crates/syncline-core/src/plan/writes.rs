@@ -1,6 +1,8 @@
 //! What a plan writes: all of it or nothing.
 
-use super::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rows::{
+    Decision, EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+};
 use crate::record::Cursor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ pub struct Plan {
     pub keys_added: Vec<(u64, LinkId)>,
     /// Match keys that links lost, sorted.
     pub keys_removed: Vec<(u64, LinkId)>,
-    /// Match edges that are new or scored anew.
+    /// Match edges that are new or scored anew, each pair once.
     pub match_edges_set: Vec<MatchEdge>,
     /// Match edges that are gone.
     pub match_edges_removed: Vec<(LinkId, LinkId)>,
@@ -34,8 +36,13 @@ pub struct Plan {
     pub edges: Vec<(LinkId, Vec<EdgeTarget>)>,
     /// Merges of shards that were there before.
     pub merges: Vec<Merge>,
-    /// Pairs that a person has to decide on.
-    pub reviews: Vec<MatchEdge>,
+    /// What a person decided; it takes the place of what was decided of the same records before.
+    pub decisions_set: Vec<Decision>,
+    /// Pairs of which nothing is decided any more.
+    pub decisions_removed: Vec<(LinkId, LinkId)>,
+    /// For shard types, under which match rules their records are matched, and how far that is: plain text of
+    /// whoever carries it out.
+    pub matched: Vec<(TypeId, String)>,
     /// What was there before, for undo and history.
     pub changes: Vec<Change>,
     /// Records that failed, with their payload.
@@ -62,7 +69,9 @@ impl Plan {
             && self.match_edges_removed.is_empty()
             && self.edges.is_empty()
             && self.merges.is_empty()
-            && self.reviews.is_empty()
+            && self.matched.is_empty()
+            && self.decisions_set.is_empty()
+            && self.decisions_removed.is_empty()
             && self.changes.is_empty()
             && self.dead_letters.is_empty()
             && self.unsettled.is_empty()
@@ -79,6 +88,12 @@ pub struct Merge {
     pub loser: ShardId,
     /// The best edge between their records.
     pub evidence: Option<MatchEdge>,
+    /// How the score of that edge comes about, comparison by comparison: JSON text.
+    pub waterfall: Option<Arc<str>>,
+    /// Who decided it, where that was a person.
+    pub by: Option<String>,
+    /// The records of both shards before, each with its shard.
+    pub records: Vec<(LinkId, ShardId)>,
 }
 
 /// What a shard or link held before this plan.
@@ -186,6 +201,8 @@ pub struct Counters {
     pub shards_merged: u64,
     /// Shards that were deleted.
     pub shards_deleted: u64,
+    /// Records that were matched anew because match rules, survivorship or priorities changed.
+    pub rematched: u64,
     /// Links that were made.
     pub links_created: u64,
 }

@@ -4,20 +4,49 @@ use super::fetch::Fetching;
 use super::plan::Batch;
 use super::transform::Work;
 use super::{End, Execution, PLANS_MAX, mark, settle};
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::EngineError;
+use crate::world::World;
 use futures_util::future::join;
+use std::pin::pin;
 use std::time::Duration;
 use syncline_core::plan::writes::{Counters, Plan};
 use syncline_store::StoreError;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Waits until somebody asks for a stop: in this process, or in the store. A commit would tell too, but none
+/// may come for long: the source makes us wait, or a failed read waits to be tried again.
+async fn stop_asked(world: &World, task: String, clock: &dyn Clock, cancel: CancellationToken) {
+    let asked_in_store = async {
+        loop {
+            clock.beat().await;
+            // Where the store fails, the next commit says so.
+            if world.store.cancel_requested(&task).await.unwrap_or(false) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {}
+        () = asked_in_store => {}
+    }
+}
 
 impl Execution<'_> {
     /// Reads to the end of the source, and commits batch by batch.
     pub(super) async fn read_and_commit(&mut self) -> Result<End, EngineError> {
         self.advance("fetching", 10.0);
         let Fetching { pump, work, transforming } = self.fetch()?;
-        let (end, committed) = join(pump.run(), self.commit_all(work)).await;
+        let over = CancellationToken::new();
+        let committing = async {
+            // Whatever ends the committing ends the reading, even where the source keeps it waiting.
+            let _over = over.clone().drop_guard();
+            self.commit_all(work).await
+        };
+        let (end, committed) = join(pump.run(&over), committing).await;
         committed?;
         // Otherwise half a source would pass for a whole one.
         transforming.await.map_err(|_| EngineError::Broken("transforming"))?;
@@ -31,7 +60,23 @@ impl Execution<'_> {
     }
 
     async fn commit_all(&mut self, mut incoming: mpsc::Receiver<Work>) -> Result<(), EngineError> {
-        while let Some(mut work) = incoming.recv().await {
+        let mut stop = pin!(stop_asked(
+            self.world,
+            self.name.clone(),
+            self.clock,
+            self.options.cancel.clone()
+        ));
+        loop {
+            let next = tokio::select! {
+                // What has been read already is committed first: nothing depends on chance.
+                biased;
+                next = incoming.recv() => next,
+                () = &mut stop => {
+                    self.cancelled = true;
+                    return Ok(());
+                }
+            };
+            let Some(mut work) = next else { return Ok(()) };
             self.advance("transforming", 30.0);
             self.commit_page(&mut work).await?;
             settle::run(self).await?;
@@ -41,11 +86,18 @@ impl Execution<'_> {
             if self.cancelled {
                 return Ok(());
             }
-            if self.task.batch.delay_ms > 0 {
-                self.clock.sleep(Duration::from_millis(self.task.batch.delay_ms)).await;
+            let pause = Duration::from_millis(self.task.batch.delay_ms);
+            if !pause.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = self.clock.sleep(pause) => {}
+                    () = &mut stop => {
+                        self.cancelled = true;
+                        return Ok(());
+                    }
+                }
             }
         }
-        Ok(())
     }
 
     async fn commit_page(&mut self, work: &mut Work) -> Result<(), EngineError> {
@@ -56,15 +108,15 @@ impl Execution<'_> {
         });
         let standing = (self.counters, self.high_water);
         let seen = self.seen.clone();
-        let mut done = Vec::new();
         for _ in 0..PLANS_MAX {
             let mut batch = self.plan(work).await?;
             let counters = batch.counters;
-            done.extend(self.letters.met(&mut batch));
+            let met = self.letters.meet(&mut batch);
             match self.commit_batch(work, batch).await {
                 Ok(()) => {
-                    if !done.is_empty() {
-                        self.world.store.replayed(done, self.begun.execution).await?;
+                    self.letters.forget(&met.subjects);
+                    if !met.done.is_empty() {
+                        self.world.store.replayed(met.done, self.begun.execution).await?;
                     }
                     self.report(work, counters.created, counters.failed);
                     return Ok(());

@@ -55,7 +55,7 @@ pub(super) async fn finish(
     let verdict = match outcome {
         // Whoever took over ends the execution; this process has no say any more.
         Err(EngineError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
-        Err(error) => Verdict::new("failed", error.to_string(), hint(&error)),
+        Err(error) => Verdict::new("failed", error.to_string(), BROKEN_HINT),
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
@@ -112,7 +112,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         let cursor = stopped.filter(|cursor| !cursor.is_null());
         let verdict = Verdict::new(
             "cancelled",
-            format!("stopped after {} records, at a batch border", results.fetched),
+            format!("stopped after {}, at a batch border", records(results.fetched)),
             if execution.full {
                 "what was committed stands; `syncline run` reads from the start"
             } else {
@@ -164,7 +164,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ if results.failed > 0 => Verdict::new(
             "partial",
-            format!("{} records could not be read", results.failed),
+            format!("{} could not be read", records(results.failed)),
             "`syncline dead-letters list` shows which, and why",
         ),
         _ => Verdict { status: "success", ..Verdict::default() },
@@ -172,15 +172,13 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     Ok(Verdict { cursor, whole, ..verdict })
 }
 
-/// What to do about an execution that broke.
-fn hint(error: &EngineError) -> &'static str {
-    match error {
-        EngineError::MatchingChanged(_) => {
-            "put the rules back, or fill a new store under the new ones: `--store FILE`"
-        }
-        _ => "what was committed before stands; `syncline run` goes on from there",
-    }
+/// So many records, for people.
+pub(super) fn records(number: u64) -> String {
+    format!("{number} record{}", if number == 1 { "" } else { "s" })
 }
+
+/// What to do about an execution that broke.
+const BROKEN_HINT: &str = "what was committed before stands; `syncline run` goes on from there";
 
 /// What does not add up: an execution whose sums are wrong cannot end in success.
 async fn imbalance(execution: &Execution<'_>) -> Result<Option<String>, EngineError> {

@@ -1,5 +1,6 @@
 //! The sixth step, after a complete full read: what did not come is gone, unless that is too much at once.
 
+use super::complete::records;
 use super::plan::{deletion, plan_items};
 use super::{Execution, PLANS_MAX, settle};
 use crate::execution::EngineError;
@@ -45,7 +46,7 @@ pub(super) async fn missing(
         return Ok(Missing::Gaps(reason.unwrap_or_else(|| "the read did not end".to_owned())));
     }
     if execution.counters.failed > 0 {
-        let reason = format!("{} records could not be read", execution.counters.failed);
+        let reason = format!("{} could not be read", records(execution.counters.failed));
         return Ok(Missing::Gaps(reason));
     }
     let (gone, live) = unseen(execution).await?;

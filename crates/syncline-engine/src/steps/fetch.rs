@@ -1,7 +1,7 @@
 //! The second step: pages come from the adapter, or from what was handed in; failed reads are tried again.
 
 use super::Execution;
-use super::transform::{Work, transform};
+use super::transform::Work;
 use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::execution::EngineError;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Pages that may wait before each step: enough to keep all steps busy, few enough to bound memory.
-const PAGES_WAITING: usize = 4;
+const PAGES_WAITING: usize = 2;
 
 /// What reads, what it was told to read, and how it tries again. Shares nothing with the steps that commit, so
 /// that both go on side by side.
@@ -58,10 +58,10 @@ impl<'a> Execution<'a> {
         };
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);
-        let (world, entity) = (self.world.clone(), self.entity);
+        let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
         let transforming = tokio::task::spawn_blocking(move || {
-            transform(&world, entity, cursor_field.as_deref(), receiver, &sender);
+            transformer.run(cursor_field.as_deref(), receiver, &sender);
         });
         let pump = Pump {
             task: self.name.clone(),
@@ -95,15 +95,24 @@ impl<'a> Execution<'a> {
             entity: self.task.entity.clone(),
             cursor,
             full: self.full,
-            page_len: usize::try_from(self.task.batch.size.max(1)).unwrap_or(1000),
+            page_len: usize::try_from(self.task.batch.size.max(1)).unwrap_or(2000),
             changed_since,
         }
     }
 }
 
 impl Pump<'_> {
-    /// Sends every page to the transforming step, until the source ends or nobody receives any more.
-    pub(super) async fn run(self) -> Result<ReadEnd, AdapterError> {
+    /// Sends every page to the transforming step, until the source ends, or nobody commits any more: then a
+    /// read that waits for its source is given up.
+    pub(super) async fn run(self, over: &CancellationToken) -> Result<ReadEnd, AdapterError> {
+        tokio::select! {
+            biased;
+            end = self.read() => end,
+            () = over.cancelled() => Ok(ReadEnd::default()),
+        }
+    }
+
+    async fn read(&self) -> Result<ReadEnd, AdapterError> {
         let adapter = match &self.source {
             Source::Adapter(adapter) => adapter.clone(),
             Source::Pages(pages) => return Ok(self.hand_over(pages).await),

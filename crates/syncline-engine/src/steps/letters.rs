@@ -4,7 +4,7 @@ use super::Execution;
 use super::plan::Batch;
 use crate::execution::EngineError;
 use crate::world::World;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_core::plan::writes::DeadLetter;
 use syncline_store::query::DeadLetterFilter;
 
@@ -15,9 +15,18 @@ const LETTERS_MAX: usize = 100_000;
 #[derive(Default)]
 pub(super) struct Letters(FxHashMap<Subject, Vec<(i64, DeadLetter)>>);
 
+/// What a batch brought again of the list.
+#[derive(Default)]
+pub(super) struct Met {
+    /// What came again.
+    pub(super) subjects: FxHashSet<Subject>,
+    /// The letters that have had their day.
+    pub(super) done: Vec<i64>,
+}
+
 /// What a letter is about: a record, or a line that is none.
 #[derive(PartialEq, Eq, Hash)]
-enum Subject {
+pub(super) enum Subject {
     Record(String),
     Line(String, u64),
 }
@@ -46,15 +55,17 @@ impl Letters {
         Ok(letters)
     }
 
-    /// Takes out the letters of the records and lines that a batch brought again, and returns those that have
-    /// had their day. A letter that says what is on the list already is taken out of the batch instead.
-    pub(super) fn met(&mut self, batch: &mut Batch) -> Vec<i64> {
+    /// What the records and lines of a batch mean for the list. A letter that says what is on the list
+    /// already is taken out of the batch. The list itself stays as it is until the batch is committed: its
+    /// plan may go stale, and then it comes again.
+    pub(super) fn meet(&self, batch: &mut Batch) -> Met {
+        let mut met = Met::default();
         if self.0.is_empty() {
-            return Vec::new();
+            return met;
         }
-        let mut done = Vec::new();
+        let Met { subjects, done } = &mut met;
         batch.dead_letters.retain(|letter| {
-            let old = self.0.remove(&Subject::of(letter)).unwrap_or_default();
+            let Some(old) = self.first_met(Subject::of(letter), subjects) else { return true };
             let same = |old: &DeadLetter| {
                 (&old.problem, &old.payload, old.line)
                     == (&letter.problem, &letter.payload, letter.line)
@@ -64,10 +75,27 @@ impl Letters {
             standing.is_none()
         });
         for external_id in &batch.external_ids {
-            let old = self.0.remove(&Subject::Record(external_id.to_string()));
+            let old = self.first_met(Subject::Record(external_id.to_string()), subjects);
             done.extend(old.into_iter().flatten().map(|(id, _)| id));
         }
-        done
+        met
+    }
+
+    /// The letters of a subject, the first time that a batch brings it.
+    fn first_met(
+        &self,
+        subject: Subject,
+        met: &mut FxHashSet<Subject>,
+    ) -> Option<&[(i64, DeadLetter)]> {
+        let old = self.0.get(&subject)?;
+        met.insert(subject).then_some(old.as_slice())
+    }
+
+    /// Forgets what a committed batch brought again.
+    pub(super) fn forget(&mut self, met: &FxHashSet<Subject>) {
+        for subject in met {
+            self.0.remove(subject);
+        }
     }
 }
 
@@ -81,5 +109,34 @@ impl Execution<'_> {
             self.world.store.replayed(ids, self.begun.execution).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(line: u64, problem: &str) -> DeadLetter {
+        let external_id = Some("7".to_owned());
+        DeadLetter { line, problem: problem.to_owned(), external_id, ..DeadLetter::default() }
+    }
+
+    #[test]
+    fn a_letter_on_the_list_stays_the_only_one_when_its_batch_comes_again() {
+        let mut letters = Letters::default();
+        let old = vec![(1, letter(3, "no")), (2, letter(3, "other"))];
+        letters.0.insert(Subject::of(&old[0].1), old);
+        for _ in 0..2 {
+            // The first plan went stale: nothing of it stands.
+            let dead_letters = vec![letter(3, "no"), letter(4, "no")];
+            let mut batch = Batch { dead_letters, ..Batch::default() };
+            let met = letters.meet(&mut batch);
+            assert_eq!((batch.dead_letters, met.done), (vec![letter(4, "no")], vec![2]));
+        }
+        let mut batch = Batch { external_ids: vec!["7".into()], ..Batch::default() };
+        let met = letters.meet(&mut batch);
+        assert_eq!(met.done, [1, 2]);
+        letters.forget(&met.subjects);
+        assert!(letters.meet(&mut batch).done.is_empty());
     }
 }

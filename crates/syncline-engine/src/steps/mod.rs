@@ -6,10 +6,14 @@ mod delete;
 mod fetch;
 mod letters;
 mod plan;
+mod rematch;
 mod settle;
 mod standing;
 mod transform;
 mod trigger;
+
+pub(crate) use plan::plan_with;
+pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;
 use crate::event::{Event, Progress};
@@ -61,7 +65,7 @@ pub(crate) struct Execution<'a> {
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.
-const PLANS_MAX: usize = 100;
+pub(crate) const PLANS_MAX: usize = 100;
 
 /// How the reading and planning of an execution ended.
 enum End {
@@ -96,7 +100,11 @@ fn mark(bits: &mut Vec<u8>, link: LinkId) {
 
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
-        self.standing = standing::Standing::of(self.world, &self.name, &self.begun)?;
+        self.standing = standing::Standing::of(self.world, &self.name, &self.begun);
+        rematch::run(self).await?;
+        if self.cancelled {
+            return Ok(complete::Outcome::of(End::Cancelled));
+        }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
         let end = self.read_and_commit().await?;

@@ -153,6 +153,7 @@ async fn items(
             contributor: None,
             counts: false,
             content: Content::Image { image, lookups, edges },
+            digest: None,
         });
     }
     Ok(items)

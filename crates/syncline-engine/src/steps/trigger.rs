@@ -96,7 +96,7 @@ impl Execution<'_> {
     }
 }
 
-fn execution_uuid(now_us: i64, bits: u128) -> u128 {
+pub(crate) fn execution_uuid(now_us: i64, bits: u128) -> u128 {
     let ms = u64::try_from(now_us / 1000).unwrap_or(0);
     let mut random = [0; 10];
     random.copy_from_slice(&bits.to_le_bytes()[..10]);

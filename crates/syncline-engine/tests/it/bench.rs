@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syncline_core::config::{SourceFile, load};
@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 pub(crate) struct ManualClock {
     now: AtomicI64,
     pub(crate) waits: Mutex<Vec<Duration>>,
+    /// Whether waits never end; beats come at once then, and never otherwise.
+    pub(crate) stuck: AtomicBool,
     /// Rung when the clock was looked at so many times.
     pub(crate) alarm: Mutex<Option<(u32, oneshot::Sender<()>)>>,
 }
@@ -39,11 +41,19 @@ impl Clock for ManualClock {
         self.waits.lock().unwrap().push(duration);
         let us = i64::try_from(duration.as_micros()).unwrap();
         self.now.fetch_add(us, Ordering::Relaxed);
-        Box::pin(std::future::ready(()))
+        self.ready_if(!self.stuck.load(Ordering::Relaxed))
+    }
+
+    fn beat(&self) -> BoxFuture<'_, ()> {
+        self.ready_if(self.stuck.load(Ordering::Relaxed))
     }
 }
 
 impl ManualClock {
+    fn ready_if(&self, ready: bool) -> BoxFuture<'_, ()> {
+        if ready { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+
     /// Lets a second pass.
     pub(crate) fn pass(&self) {
         self.now.fetch_add(1_000_000, Ordering::Relaxed);
@@ -60,7 +70,12 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(config: &str) -> Self {
         let now = AtomicI64::new(1_764_000_000_000_000);
-        let clock = ManualClock { now, waits: Mutex::default(), alarm: Mutex::default() };
+        let clock = ManualClock {
+            now,
+            waits: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            alarm: Mutex::default(),
+        };
         Self { dir: TempDir::new().unwrap(), config: config.to_owned(), clock }
     }
 
@@ -180,7 +195,7 @@ impl Bench {
     /// Every row of every table that a run of unchanged input may not touch.
     pub(crate) fn rows(&self) -> Vec<String> {
         let mut rows = Vec::new();
-        for table in ["shard", "link", "match_key", "match_edge", "edge", "merge_log", "review"]
+        for table in ["shard", "link", "match_key", "match_edge", "edge", "merge_log", "match_rule"]
             .into_iter()
             .chain(["change", "dead_letter", "unsettled", "entity", "edge_kind", "shard_type"])
         {

@@ -141,3 +141,39 @@ async fn a_worker_that_is_alive_is_not_disturbed() {
         assert!(second.unwrap_err().to_string().contains("is running already"));
     }
 }
+
+/// What was seen of a source before it was replaced says nothing of what is there now. It may keep a record for
+/// one run too long; it never deletes one that is there.
+#[tokio::test]
+async fn a_full_read_taken_up_on_a_file_that_was_replaced_deletes_nothing_that_is_there() {
+    let whole = prepared(false).await;
+    write(&whole, &lines(6, 3));
+    take_up(&whole).await;
+    let mut deaths = 0;
+    for looks in (2..60).step_by(3) {
+        let bench = prepared(false).await;
+        if !die_after(&bench, looks, true).await || bench.number("SELECT count(*) FROM lease") == 0
+        {
+            break;
+        }
+        deaths += 1;
+        write(&bench, &lines(6, 3));
+        let there = |bench: &Bench| {
+            let sql = "SELECT count(*) FROM link l JOIN entity e ON e.id = l.entity \
+                 WHERE e.entity = 'person' AND NOT l.deleted AND CAST(l.external_id AS INTEGER) >= 6";
+            bench.number(sql)
+        };
+        let before = there(&bench);
+        let report = take_up(&bench).await;
+        assert!(report.results.deleted <= 6, "after {looks}: {report:?}");
+        assert_eq!(there(&bench), before, "after {looks}");
+        take_up(&bench).await;
+        // What a deleted record said last depends on what was read of it while it was there.
+        let live = |bench: &Bench| {
+            let state = bench.state().into_iter();
+            state.filter(|line| !line.contains(" deleted 1 ")).collect::<Vec<_>>()
+        };
+        assert_eq!(live(&bench), live(&whole), "after {looks}, and again");
+    }
+    assert!(deaths >= 5, "there was something to die of");
+}

@@ -5,10 +5,13 @@
 mod bench;
 mod crashes;
 mod deletions;
+mod derived;
 mod duplicates;
 mod events;
 mod incremental;
 mod lookups;
+mod memory;
 mod order;
 mod relationships;
+mod rematch;
 mod retries;

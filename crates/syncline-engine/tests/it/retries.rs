@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, listening};
 use futures_util::future::BoxFuture;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syncline_adapters::{
@@ -10,6 +11,7 @@ use syncline_adapters::{
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
 use syncline_engine::{Event, Options, Report, execute};
+use syncline_store::Store;
 use tokio::sync::mpsc::Sender;
 
 const CONFIG: &str = r"
@@ -67,6 +69,10 @@ impl Adapter for Shaky {
         Box::pin(async move {
             let from = request.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
             self.begun_at.lock().unwrap().push(from);
+            if self.calls.lock().unwrap().is_empty() {
+                // A source that neither sends nor ends.
+                return std::future::pending().await;
+            }
             let (count, error) = self.calls.lock().unwrap().remove(0);
             for number in from..from + count {
                 if pages.send(page(number)).await.is_err() {
@@ -156,5 +162,39 @@ async fn a_stop_while_waiting_is_a_stop_and_no_failure() {
     let options = Options::default();
     options.cancel.cancel();
     let ran = run(&bench, vec![(0, down(None)), (0, down(None))], options).await;
+    assert_eq!(ran.report.status, "cancelled", "{:?}", ran.report);
+}
+
+/// Asks for a stop as another process would, as soon as the task runs.
+async fn cancel_from_outside(bench: &Bench) {
+    let other = bench.store();
+    while !other.cancel("people").await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_from_another_process_is_heard_while_nothing_is_committed() {
+    // Waiting to try again, and waiting for a source that is silent.
+    for calls in [vec![(0, down(None)), (1, None)], Vec::new()] {
+        let bench = Bench::new(CONFIG);
+        bench.clock.stuck.store(true, Ordering::Relaxed);
+        let (ran, ()) =
+            tokio::join!(run(&bench, calls, Options::default()), cancel_from_outside(&bench));
+        assert_eq!(ran.report.status, "cancelled", "{:?}", ran.report);
+        bench.clock.stuck.store(false, Ordering::Relaxed);
+        bench.clock.pass();
+        let ran = run(&bench, vec![(3, None)], Options::default()).await;
+        assert_eq!((ran.report.status.as_str(), ran.report.results.created), ("success", 3));
+    }
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_source_that_is_silent() {
+    let bench = Bench::new(CONFIG);
+    let options = Options::default();
+    let cancel = options.cancel.clone();
+    let stop = async { cancel.cancel() };
+    let (ran, ()) = tokio::join!(run(&bench, Vec::new(), options), stop);
     assert_eq!(ran.report.status, "cancelled", "{:?}", ran.report);
 }

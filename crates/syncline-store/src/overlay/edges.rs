@@ -3,6 +3,7 @@
 use super::{Outcome, OverlayStore};
 use crate::Store;
 use crate::query::{Counts, DeadLetterFilter, EdgeRow, ShardFilter};
+use crate::reviews::waiting;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use syncline_core::plan::rows::{EntityId, EntityName, LinkId, LinkRow, ShardId, field_key};
@@ -142,7 +143,7 @@ impl OverlayStore {
         counts.shards = shards.into_iter().collect();
         let letters = DeadLetterFilter { limit: usize::MAX, ..DeadLetterFilter::default() };
         counts.dead_letters = self.dead_letters(letters).await?.len() as u64;
-        counts.reviews = self.reviews(usize::MAX).await?.len() as u64;
+        counts.reviews = waiting(self).await?.len() as u64;
         Ok(counts)
     }
 }

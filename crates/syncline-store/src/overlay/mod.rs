@@ -13,9 +13,12 @@ use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use futures_util::future::BoxFuture;
 use own::{Own, Task};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    Decision, EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow,
+    TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -128,6 +131,7 @@ impl OverlayStore {
                 EntityId,
             ),
             kinds: number(catalog.kinds, &mut known.kinds, &mut ids.kinds, |id| id.0, KindId),
+            rules: number(catalog.rules, &mut known.rules, &mut ids.rules, |id| id.0, RuleId),
         })
     }
 
@@ -246,6 +250,10 @@ impl Store for OverlayStore {
 
     fn cancel<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
         Box::pin(async move { Ok(self.own().cancel(task)) })
+    }
+
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.own().cancel_requested(task)) })
     }
 
     fn executions<'a>(
@@ -373,15 +381,17 @@ impl Store for OverlayStore {
         })
     }
 
-    fn reviews(&self, limit: usize) -> Answer<'_, Vec<MatchEdge>> {
+    fn review_edges(&self, after: (LinkId, LinkId), limit: usize) -> Answer<'_, Vec<MatchEdge>> {
         Box::pin(async move {
-            let mut out = BTreeMap::new();
-            if let Some(base) = &self.base {
-                let found = base.reviews(usize::MAX).await?;
-                out.extend(found.into_iter().map(|edge| ((edge.a, edge.b), Some(edge))));
-            }
-            out.extend(self.own().reviews.iter().map(|(pair, edge)| (*pair, *edge)));
-            Ok(out.into_values().flatten().take(limit).collect())
+            let own = {
+                let own = self.own();
+                let later = own.pairs.range((Bound::Excluded(after), Bound::Unbounded));
+                let edges = later.filter_map(|(_, edge)| *edge);
+                edges.filter(|edge| edge.zone == Zone::Review).take(limit).collect()
+            };
+            let is_own = |own: &Own, pair| own.pairs.contains_key(&pair);
+            let of_base = |base, after| Store::review_edges(base, after, limit);
+            self.page(limit, after, |edge: &MatchEdge| (edge.a, edge.b), own, is_own, of_base).await
         })
     }
 
@@ -395,6 +405,29 @@ impl Store for OverlayStore {
                 out.extend(base.merges(shards.clone()).await?);
             }
             Ok(out)
+        })
+    }
+
+    fn matched(&self, shard_type: TypeId) -> Answer<'_, Option<String>> {
+        Box::pin(async move {
+            let own = self.own().matched.get(&shard_type).cloned();
+            match (&self.base, own) {
+                (Some(base), None) => base.matched(shard_type).await,
+                (_, own) => Ok(own),
+            }
+        })
+    }
+
+    fn decisions(&self) -> Answer<'_, Vec<Decision>> {
+        Box::pin(async move {
+            let mut out = BTreeMap::new();
+            if let Some(base) = &self.base {
+                let found = base.decisions().await?.into_iter();
+                out.extend(found.map(|decision| ((decision.a, decision.b), Some(decision))));
+            }
+            let own = self.own();
+            out.extend(own.decisions.iter().map(|(pair, decision)| (*pair, decision.clone())));
+            Ok(out.into_values().flatten().collect())
         })
     }
 

@@ -6,7 +6,8 @@ use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use syncline_core::plan::rows::{
-    EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    TypeId,
 };
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Checkpoint, Plan, Subject};
@@ -20,6 +21,8 @@ pub(super) struct Own {
     pub(super) shards: BTreeMap<ShardId, ShardRow>,
     pub(super) keys: BTreeSet<(u64, LinkId)>,
     pub(super) keys_removed: BTreeSet<(u64, LinkId)>,
+    pub(super) keys_by_link: BTreeSet<(LinkId, u64)>,
+    pub(super) matched: BTreeMap<TypeId, String>,
     /// By pair; `None` where the base's is gone.
     pub(super) pairs: BTreeMap<(LinkId, LinkId), Option<MatchEdge>>,
     /// The pairs of each link.
@@ -27,7 +30,8 @@ pub(super) struct Own {
     /// All the edges of the links that are here.
     pub(super) edges: BTreeMap<LinkId, BTreeSet<EdgeTarget>>,
     pub(super) pointing: BTreeSet<(EntityId, CompactString, LinkId)>,
-    pub(super) reviews: BTreeMap<(LinkId, LinkId), Option<MatchEdge>>,
+    /// By pair; `None` where the base's is gone.
+    pub(super) decisions: BTreeMap<(LinkId, LinkId), Option<Decision>>,
     /// Oldest first.
     pub(super) merges: Vec<MergeRow>,
     /// Oldest first.
@@ -79,13 +83,15 @@ impl Own {
         }
         for key in plan.keys_removed {
             self.keys.remove(&key);
+            self.keys_by_link.remove(&(key.1, key.0));
             self.keys_removed.insert(key);
         }
         for key in plan.keys_added {
             self.keys_removed.remove(&key);
             self.keys.insert(key);
+            self.keys_by_link.insert((key.1, key.0));
         }
-        self.apply_pairs(&plan.match_edges_removed, plan.match_edges_set, plan.reviews);
+        self.apply_pairs(&plan.match_edges_removed, plan.match_edges_set);
         for (link, targets) in plan.edges {
             self.set_edges(link, targets);
         }
@@ -93,8 +99,15 @@ impl Own {
             survivor: merge.survivor,
             loser: merge.loser,
             evidence: merge.evidence,
+            waterfall: merge.waterfall,
+            by: merge.by,
+            records: merge.records,
             execution,
         }));
+        self.matched.extend(plan.matched);
+        self.decisions.extend(plan.decisions_removed.into_iter().map(|pair| (pair, None)));
+        let decided = plan.decisions_set.into_iter().map(|d| ((d.a, d.b), Some(d)));
+        self.decisions.extend(decided);
         for change in plan.changes {
             if let Subject::Shard(shard) = change.subject {
                 let (version, before) = (change.version, change.before);
@@ -109,22 +122,12 @@ impl Own {
         self.settle(&plan.settled, plan.unsettled);
     }
 
-    fn apply_pairs(
-        &mut self,
-        removed: &[(LinkId, LinkId)],
-        set: Vec<MatchEdge>,
-        reviews: Vec<MatchEdge>,
-    ) {
+    fn apply_pairs(&mut self, removed: &[(LinkId, LinkId)], set: Vec<MatchEdge>) {
         for &(a, b) in removed {
-            let pair = (a.min(b), a.max(b));
-            self.set_pair(pair, None);
-            self.reviews.insert(pair, None);
+            self.set_pair((a.min(b), a.max(b)), None);
         }
         for edge in set {
             self.set_pair((edge.a, edge.b), Some(edge));
-        }
-        for edge in reviews {
-            self.reviews.insert((edge.a, edge.b), Some(edge));
         }
     }
 
@@ -195,6 +198,77 @@ impl Own {
         out
     }
 
+    /// The edges that links state, given those of the base.
+    pub(super) fn stated(
+        &self,
+        links: &[LinkId],
+        base: Vec<(LinkId, EdgeTarget)>,
+    ) -> Vec<(LinkId, EdgeTarget)> {
+        let mut out = base;
+        out.retain(|(link, _)| !self.edges.contains_key(link));
+        for link in links.iter().collect::<BTreeSet<_>>() {
+            let edges = self.edges.get(link).into_iter().flatten();
+            out.extend(edges.map(|edge| (*link, edge.clone())));
+        }
+        out.sort_unstable();
+        out
+    }
+
+    /// The keys of links, given those of the base.
+    pub(super) fn keys_of(&self, links: &[LinkId], base: &[(LinkId, u64)]) -> Vec<(LinkId, u64)> {
+        let is_there = |&&(link, key): &&(LinkId, u64)| !self.keys_removed.contains(&(key, link));
+        let mut out: BTreeSet<(LinkId, u64)> = base.iter().filter(is_there).copied().collect();
+        for &link in links {
+            out.extend(range_of(&self.keys_by_link, link).map(|key| (link, key)));
+        }
+        out.into_iter().collect()
+    }
+
+    /// The decisions about each of `links`, given those of the base.
+    pub(super) fn decisions_of(&self, links: &[LinkId], base: Vec<Decision>) -> Vec<Decision> {
+        let mut out = base;
+        out.retain(|decision| !self.decisions.contains_key(&(decision.a, decision.b)));
+        let own = self.decisions.values().flatten();
+        let own: Vec<&Decision> = own.collect();
+        for link in links.iter().collect::<BTreeSet<_>>() {
+            let about = own.iter().filter(|decision| decision.a == *link || decision.b == *link);
+            out.extend(about.copied().cloned());
+        }
+        out.sort_by_key(|decision| (decision.a, decision.b));
+        out
+    }
+
+    /// The links of `shards`, given those of the base.
+    pub(super) fn siblings(
+        &self,
+        shards: &[ShardId],
+        base: &[(ShardId, LinkId)],
+    ) -> Vec<(ShardId, LinkId)> {
+        let mut out: BTreeSet<(ShardId, LinkId)> =
+            base.iter().filter(|(_, link)| !self.links.contains_key(link)).copied().collect();
+        let own = self.links.values().filter(|link| shards.contains(&link.shard));
+        out.extend(own.map(|link| (link.shard, link.id)));
+        out.into_iter().collect()
+    }
+
+    /// The shards that links were in when shards were merged, given those of the base.
+    pub(super) fn histories(
+        &self,
+        links: &[LinkId],
+        base: Vec<(LinkId, ShardId)>,
+    ) -> Vec<(LinkId, ShardId)> {
+        let mut out = base;
+        for merge in &self.merges {
+            let of = merge.records.iter().filter(|(link, _)| links.contains(link));
+            let of: Vec<(LinkId, ShardId)> = of.copied().collect();
+            out.retain(|record| !of.contains(record));
+            out.extend(of);
+        }
+        // By link; of one link, the order of the merges stays.
+        out.sort_by_key(|(link, _)| *link);
+        out
+    }
+
     /// The links that point to `targets`, by index, given those of the base.
     pub(super) fn dependents(
         &self,
@@ -232,6 +306,10 @@ fn range_of<A: Copy + Ord, B: Copy + Ord + Least>(
 /// A type's smallest value.
 trait Least {
     const LEAST: Self;
+}
+
+impl Least for u64 {
+    const LEAST: Self = Self::MIN;
 }
 
 impl Least for LinkId {

@@ -28,7 +28,8 @@ impl OverlayStore {
         }
         let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
         let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
-        let late = of_wanted.map(|link| link.shard).collect();
+        let mut late: BTreeSet<ShardId> = of_wanted.map(|link| link.shard).collect();
+        late.extend(found.histories.iter().map(|(_, shard)| *shard));
         found.shards = self.shards_of(late).await?;
         Ok(found)
     }
@@ -38,6 +39,11 @@ impl OverlayStore {
         let own = self.own();
         found.members = own.members(&need.keys, need.members_max, &found.members);
         found.edges = own.match_edges(&need.links, std::mem::take(&mut found.edges));
+        found.decisions = own.decisions_of(&need.links, std::mem::take(&mut found.decisions));
+        found.stated = own.stated(&need.edges_of, std::mem::take(&mut found.stated));
+        found.keys = own.keys_of(&need.keys_of, &found.keys);
+        found.siblings = own.siblings(&need.shards, &found.siblings);
+        found.histories = own.histories(&need.histories, std::mem::take(&mut found.histories));
         found.dependents = own.dependents(&need.dependents, &found.dependents);
         let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
         let pointing = found.dependents.iter().map(|(_, link)| *link);
@@ -79,7 +85,7 @@ impl OverlayStore {
     }
 
     /// A page of rows: the base's that are not ours, and ours, by row number.
-    async fn page<'a, T, Id: Ord + Copy>(
+    pub(super) async fn page<'a, T, Id: Ord + Copy>(
         &'a self,
         limit: usize,
         mut after: Id,

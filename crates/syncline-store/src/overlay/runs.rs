@@ -130,6 +130,12 @@ impl Own {
         Ok(())
     }
 
+    /// Whether the task's running execution was asked to stop.
+    pub(super) fn cancel_requested(&self, task: &str) -> bool {
+        let holder = self.tasks.get(task).and_then(|task| task.holder);
+        holder.and_then(|id| self.executions.get(&id)).is_some_and(|execution| execution.cancel)
+    }
+
     /// Asks the task's running execution to stop.
     pub(super) fn cancel(&mut self, task: &str) -> bool {
         let holder = self.tasks.get(task).and_then(|task| task.holder);

@@ -55,6 +55,10 @@ CREATE TABLE match_key (
   PRIMARY KEY (key, link)
 ) STRICT, WITHOUT ROWID;
 
+-- Keys of the last commits, on their way into match_key: pairs of key and link, 8 bytes each, highest first;
+-- a negative link lost the key.
+CREATE TABLE key_log (id INTEGER PRIMARY KEY, pairs BLOB NOT NULL) STRICT;
+
 -- Each pair stands here twice, once from either side.
 CREATE TABLE match_edge (
   a INTEGER NOT NULL,

@@ -2,11 +2,14 @@
 
 use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
+use super::key_log;
+use super::merges::{insert_merges, write_decisions, write_matched};
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, params};
 use std::sync::LazyLock;
+use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardRow};
-use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+use syncline_core::plan::writes::{Change, DeadLetter, Plan, Subject};
 
 impl Db {
     /// Puts `plan` into the group.
@@ -20,15 +23,17 @@ impl Db {
                 return Err(StoreError::Stale);
             }
             if let Err(error) = apply(&self.conn, &plan) {
-                self.note_commit(plan.execution, None);
+                self.note_commit(plan.execution, None, 0);
                 return Err(self.lose_group(&error));
             }
             self.epoch += 1;
-            if let Some(filter) = &mut self.key_filter {
-                filter.add(plan.keys_added.iter().map(|(key, _)| *key));
+            if let Some(memory) = &mut self.memory {
+                memory.note(&plan);
             }
         }
-        self.note_commit(plan.execution, plan.checkpoint.take());
+        let changed = plan.shards_changed.len() + plan.links_changed.len();
+        self.note_commit(plan.execution, plan.checkpoint.take(), changed);
+        self.move_keys_if_many()?;
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
         Ok(Committed { cancel_requested })
@@ -53,11 +58,12 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
         "DELETE FROM match_key WHERE key = ?1 AND link = ?2",
         signed(&plan.keys_removed),
     )?;
-    insert_keys(conn, &plan.keys_added)?;
+    key_log::append(conn, &plan.keys_removed, &plan.keys_added)?;
     write_match_edges(conn, plan)?;
     write_edges(conn, plan)?;
     insert_merges(conn, &plan.merges, plan.execution)?;
-    insert_reviews(conn, &plan.reviews, plan.execution)?;
+    write_decisions(conn, &plan.decisions_set, &plan.decisions_removed)?;
+    write_matched(conn, &plan.matched)?;
     insert_changes(conn, &plan.changes, plan.execution)?;
     insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
     remove_settled(conn, &plan.settled)?;
@@ -137,11 +143,12 @@ fn signed(keys: &[(u64, LinkId)]) -> Vec<(i64, i64)> {
     keys
 }
 
-fn insert_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
+/// Inserts keys, in the order of the table.
+pub(super) fn insert_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
     static INSERT: LazyLock<Insert> =
         LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_key", 2));
-    INSERT.run(conn, &signed(keys), |&(key, link), columns| {
-        columns.put(key)?.put(link)?;
+    INSERT.run(conn, keys, |&(key, link), columns| {
+        columns.put(key.cast_signed())?.put(link.0)?;
         Ok(())
     })
 }
@@ -158,15 +165,17 @@ fn remove_pairs(
     Ok(())
 }
 
-/// A pair that is no longer found the same needs nobody's decision either.
 fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
+    // Not `OR REPLACE`: that may change more than one row, and so journals every page that it touches.
     static INSERT: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO match_edge", 4));
+        LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO match_edge", 5));
     let removed = &plan.match_edges_removed;
     let pairs = || removed.iter().map(|(a, b)| (a.0.min(b.0), a.0.max(b.0)));
+    let first_new = plan.links_new.first().map_or(i64::MAX, |link| link.id.0);
+    let set = plan.match_edges_set.iter().map(|edge| (edge.a.0, edge.b.0));
+    let set_anew = set.filter(|(a, b)| *a.max(b) < first_new);
     let remove = "DELETE FROM match_edge WHERE a = ?1 AND b = ?2";
-    remove_pairs(conn, remove, pairs().flat_map(|(a, b)| [(a, b), (b, a)]))?;
-    remove_pairs(conn, "DELETE FROM review WHERE a = ?1 AND b = ?2", pairs())?;
+    remove_pairs(conn, remove, pairs().chain(set_anew).flat_map(|(a, b)| [(a, b), (b, a)]))?;
     let mut rows: Vec<(i64, i64, &MatchEdge)> = plan
         .match_edges_set
         .iter()
@@ -174,7 +183,8 @@ fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
         .collect();
     rows.sort_by_key(|&(a, b, _)| (a, b));
     INSERT.run(conn, &rows, |&(a, b, edge), columns| {
-        columns.put(a)?.put(b)?.put(edge.score)?.put(edge.rule)?;
+        let is_match = edge.zone == Zone::Match;
+        columns.put(a)?.put(b)?.put(edge.score)?.put(edge.rule.0)?.put(is_match)?;
         Ok(())
     })
 }
@@ -195,30 +205,6 @@ fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     rows.sort_unstable();
     INSERT.run(conn, &rows, |(link, edge), columns| {
         columns.put(link.0)?.put(edge.kind.0)?.put(edge.entity.0)?.put(edge.target.as_str())?;
-        Ok(())
-    })
-}
-
-fn insert_merges(conn: &Connection, merges: &[Merge], execution: ExecutionId) -> Result<()> {
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        let columns = "survivor, loser, a, b, score, rule, execution";
-        Insert::new(&format!("INSERT OR FAIL INTO merge_log ({columns})"), 7)
-    });
-    INSERT.run(conn, merges, |merge, columns| {
-        let evidence = merge.evidence;
-        columns.put(merge.survivor.0)?.put(merge.loser.0)?;
-        columns.put(evidence.map(|edge| edge.a.0))?.put(evidence.map(|edge| edge.b.0))?;
-        columns.put(evidence.map(|edge| edge.score))?.put(evidence.map(|edge| edge.rule))?;
-        columns.put(execution.0)?;
-        Ok(())
-    })
-}
-
-fn insert_reviews(conn: &Connection, pairs: &[MatchEdge], execution: ExecutionId) -> Result<()> {
-    static INSERT: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT OR REPLACE INTO review", 5));
-    INSERT.run(conn, pairs, |edge, columns| {
-        columns.put(edge.a.0)?.put(edge.b.0)?.put(edge.score)?.put(edge.rule)?.put(execution.0)?;
         Ok(())
     })
 }

@@ -3,12 +3,12 @@
 use super::db::Db;
 use super::read::array;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
-use crate::query::{DeadLetterFilter, DeadLetterRow, History, MergeRow, ShardFilter, id_range};
+use crate::query::{DeadLetterFilter, DeadLetterRow, History, ShardFilter, id_range};
 use crate::{Catalog, Ids, StoreError};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use syncline_core::plan::rows::{
-    EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
-    TypeId,
+    EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, RuleName,
+    ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::writes::DeadLetter;
 
@@ -40,6 +40,7 @@ impl Db {
 
 const SELECT_TYPE: &str = "SELECT id FROM shard_type WHERE name = ?1";
 const SELECT_KIND: &str = "SELECT id FROM edge_kind WHERE name = ?1";
+const SELECT_RULE: &str = "SELECT id FROM match_rule WHERE shard_type = ?1 AND rule = ?2";
 const SELECT_ENTITY: &str =
     "SELECT id FROM entity WHERE connection = ?1 AND entity = ?2 AND shard_type = ?3";
 
@@ -65,6 +66,10 @@ fn known_ids(conn: &Connection, catalog: &Catalog) -> Result<Option<Ids>> {
         let Some(id) = find(SELECT_KIND, &[name])? else { return Ok(None) };
         ids.kinds.push(KindId(id));
     }
+    for name in &catalog.rules {
+        let Some(id) = find(SELECT_RULE, &[&name.shard_type, &name.rule])? else { return Ok(None) };
+        ids.rules.push(RuleId(id));
+    }
     Ok(Some(ids))
 }
 
@@ -78,6 +83,10 @@ fn register_all(conn: &Connection, catalog: &Catalog) -> Result<Ids> {
     }
     for name in &catalog.kinds {
         conn.execute("INSERT OR IGNORE INTO edge_kind (name) VALUES (?1)", [name])?;
+    }
+    let sql = "INSERT OR IGNORE INTO match_rule (shard_type, rule) VALUES (?1, ?2)";
+    for name in &catalog.rules {
+        conn.execute(sql, params![name.shard_type, name.rule])?;
     }
     known_ids(conn, catalog)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
@@ -95,6 +104,13 @@ pub(super) fn catalog(conn: &Connection) -> Result<(Catalog, Ids)> {
     while let Some(row) = rows.next()? {
         ids.kinds.push(KindId(row.get(0)?));
         catalog.kinds.push(row.get(1)?);
+    }
+    let sql = "SELECT id, shard_type, rule FROM match_rule ORDER BY id";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        ids.rules.push(RuleId(row.get(0)?));
+        catalog.rules.push(RuleName { shard_type: row.get(1)?, rule: row.get(2)? });
     }
     for (id, name) in entities(conn)? {
         ids.entities.push(id);
@@ -191,28 +207,15 @@ pub(super) fn links_of(conn: &Connection, shards: &[ShardId]) -> Result<Vec<Link
     conn.prepare_cached(&sql)?.query_map([ids], rows::link)?.collect()
 }
 
-pub(super) fn reviews(conn: &Connection, limit: usize) -> Result<Vec<MatchEdge>> {
-    let sql = "SELECT a, b, score, rule FROM review ORDER BY a, b LIMIT ?1";
-    conn.prepare_cached(sql)?.query_map([at_most(limit)], rows::match_edge)?.collect()
-}
-
-pub(super) fn merges(conn: &Connection, shards: &[ShardId]) -> Result<Vec<MergeRow>> {
-    let sql = "SELECT a, b, score, rule, survivor, loser, execution FROM merge_log
-               WHERE survivor IN (SELECT value FROM rarray(?1))
-                  OR loser IN (SELECT value FROM rarray(?1))
-               ORDER BY id DESC";
-    let ids = array(shards.iter().map(|shard| shard.0));
-    let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([ids], |row| {
-        let has_evidence = row.get::<_, Option<i64>>(0)?.is_some();
-        Ok(MergeRow {
-            survivor: ShardId(row.get(4)?),
-            loser: ShardId(row.get(5)?),
-            evidence: has_evidence.then(|| rows::match_edge(row)).transpose()?,
-            execution: ExecutionId(row.get(6)?),
-        })
-    })?;
-    rows.collect()
+pub(super) fn review_edges(
+    conn: &Connection,
+    after: (LinkId, LinkId),
+    limit: usize,
+) -> Result<Vec<MatchEdge>> {
+    let sql = "SELECT a, b, score, rule, zone FROM match_edge INDEXED BY match_edge_review
+               WHERE zone = 0 AND a < b AND (a, b) > (?1, ?2) ORDER BY a, b LIMIT ?3";
+    let values = params![after.0.0, after.1.0, at_most(limit)];
+    conn.prepare_cached(sql)?.query_map(values, rows::match_edge)?.collect()
 }
 
 pub(super) fn history(conn: &Connection, shard: ShardId) -> Result<Vec<History>> {

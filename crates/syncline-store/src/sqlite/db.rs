@@ -1,6 +1,7 @@
 //! The connection and the transaction that commits share.
 
-use super::filter::KeyFilter;
+use super::key_log::{self, KeyLog};
+use super::memory::Memory;
 use super::trouble::trouble;
 use super::{Options, schema};
 use crate::StoreError;
@@ -26,8 +27,8 @@ pub(super) struct Db {
     /// SQLite's own count of what other connections committed.
     data_version: i64,
     pub(super) running: FxHashMap<ExecutionId, Running>,
-    /// Which match keys there can be, where that is known: see [`KeyFilter`].
-    pub(super) key_filter: Option<KeyFilter>,
+    /// While executions run, and nobody else has written since they began.
+    pub(super) memory: Option<Memory>,
 }
 
 /// The open transaction.
@@ -35,6 +36,8 @@ struct Group {
     since: Instant,
     /// Whether the last thing that happened was a commit: then nobody is planning on what was read.
     committed: bool,
+    /// Rows that were changed where they stand: about as many pages.
+    changed: usize,
 }
 
 /// An execution that was begun through this store and has not ended.
@@ -70,16 +73,7 @@ impl Db {
                 .map_err(|e| trouble(&path, "open", &e))?;
         }
         let running = FxHashMap::default();
-        Ok(Self {
-            conn,
-            path,
-            options,
-            group: None,
-            epoch: 1,
-            data_version,
-            running,
-            key_filter: None,
-        })
+        Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running, memory: None })
     }
 
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
@@ -109,7 +103,7 @@ impl Db {
             reason = "how long a group waits decides nothing in it"
         )]
         let since = Instant::now();
-        self.group = Some(Group { since, committed: false });
+        self.group = Some(Group { since, committed: false, changed: 0 });
         Ok(())
     }
 
@@ -134,7 +128,10 @@ impl Db {
         }
         self.data_version = version;
         self.epoch += 1;
-        self.key_filter = None;
+        // What was known may be wrong; what is learned from here on holds again.
+        if self.memory.take().is_some() {
+            self.memory = Some(Memory::of_log(&self.conn)?);
+        }
         let sql = "SELECT token, cancel FROM lease WHERE task = ?1 AND execution = ?2";
         let mut lease = self.conn.prepare_cached(sql)?;
         for (id, running) in &mut self.running {
@@ -150,9 +147,15 @@ impl Db {
     }
 
     /// Notes that a plan of `execution` is in the group.
-    pub(super) fn note_commit(&mut self, execution: ExecutionId, checkpoint: Option<Checkpoint>) {
+    pub(super) fn note_commit(
+        &mut self,
+        execution: ExecutionId,
+        checkpoint: Option<Checkpoint>,
+        changed: usize,
+    ) {
         if let Some(group) = &mut self.group {
             group.committed = true;
+            group.changed += changed;
         }
         if let Some(running) = self.running.get_mut(&execution) {
             running.in_group = true;
@@ -169,10 +172,12 @@ impl Db {
         }
     }
 
-    /// Commits the group if it is old enough.
+    /// Commits the group if it is old enough, or if what it changed could soon fill the page cache: a page that
+    /// has to leave it before the commit is written to the log, and written there again when it changes again.
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
-        let age = self.options.group_age;
-        if self.group.as_ref().is_none_or(|group| group.since.elapsed() < age) {
+        let Some(group) = &self.group else { return Ok(()) };
+        let cache_pages = self.options.cache_kib as usize / 4;
+        if group.since.elapsed() < self.options.group_age && group.changed < cache_pages / 2 {
             return Ok(());
         }
         self.settle()?;
@@ -208,6 +213,34 @@ impl Db {
         Ok(())
     }
 
+    /// Moves the log of match keys into their table if it has grown long.
+    pub(super) fn move_keys_if_many(&mut self) -> Result<(), StoreError> {
+        let keys_max = self.options.key_log_max;
+        match &self.memory {
+            Some(memory) if memory.log().len() > keys_max => self.move_keys(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the log of match keys into their table, as part of the group.
+    pub(super) fn move_keys(&mut self) -> Result<(), StoreError> {
+        if self.memory.as_ref().is_some_and(|memory| memory.log().len() == 0) {
+            return Ok(());
+        }
+        self.open_group()?;
+        let moved = match &self.memory {
+            Some(memory) => key_log::move_into_table(&self.conn, memory.log()),
+            None => {
+                KeyLog::read(&self.conn).and_then(|log| key_log::move_into_table(&self.conn, &log))
+            }
+        };
+        moved.map_err(|error| self.lose_group(&error))?;
+        if let Some(memory) = &mut self.memory {
+            memory.note_moved();
+        }
+        Ok(())
+    }
+
     /// Gives up the whole group after a write failed, and every execution with a plan in it: each goes on
     /// from its last durable checkpoint, in a later run. Cheaper than a savepoint for each plan, which
     /// would keep a copy of every page that the plan touches.
@@ -215,6 +248,8 @@ impl Db {
         self.roll_back();
         self.group = None;
         self.epoch += 1;
+        // What cannot be read now is looked up each time.
+        self.memory.take_if(|memory| memory.roll_back(&self.conn).is_err());
         let error = self.trouble("write", error);
         for running in self.running.values_mut().filter(|running| running.in_group) {
             running.in_group = false;

@@ -169,6 +169,12 @@ fn holders<'a>(
     Ok(out)
 }
 
+/// Counts what [`crate::reviews::waiting`] lists.
+const REVIEWS: &str = "SELECT count(*) FROM match_edge e INDEXED BY match_edge_review
+    JOIN link a ON a.id = e.a AND NOT a.deleted JOIN link b ON b.id = e.b AND NOT b.deleted
+    WHERE e.zone = 0 AND e.a < e.b AND a.shard <> b.shard
+      AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.a = e.a AND d.b = e.b)";
+
 pub(super) fn counts(conn: &Connection) -> Result<Counts> {
     let count = |sql: &str| -> Result<u64> {
         conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
@@ -188,7 +194,7 @@ pub(super) fn counts(conn: &Connection) -> Result<Counts> {
         edges_linked,
         edges_waiting: edges - edges_linked,
         dead_letters: count("SELECT count(*) FROM dead_letter WHERE replayed IS NULL")?,
-        reviews: count("SELECT count(*) FROM review")?,
+        reviews: count(REVIEWS)?,
     })
 }
 

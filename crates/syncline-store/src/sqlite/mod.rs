@@ -13,8 +13,10 @@ mod apply;
 mod ask;
 mod db;
 mod edges;
-mod filter;
 mod insert;
+mod key_log;
+mod memory;
+mod merges;
 mod read;
 mod rows;
 mod runs;
@@ -34,7 +36,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -61,6 +63,9 @@ pub struct Options {
     pub cache_kib: u32,
     /// How long the write-ahead log may grow before its pages are copied into the database, in pages.
     pub wal_pages: u32,
+    /// How many match keys may be kept beside their table before they are moved into it; each takes some 50
+    /// bytes of memory.
+    pub key_log_max: usize,
     /// The most pages that the database may have; `None` leaves it to the disk.
     pub pages_max: Option<u32>,
 }
@@ -74,8 +79,9 @@ impl Default for Options {
             busy_ms: 10_000,
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
-            cache_kib: 96 * 1024,
-            wal_pages: 25_000,
+            cache_kib: 72 * 1024,
+            wal_pages: 65_536,
+            key_log_max: 1 << 19,
             pages_max: None,
         }
     }
@@ -202,6 +208,11 @@ impl Store for SqliteStore {
         self.ask(move |db| db.cancel(&task))
     }
 
+    fn cancel_requested<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {
+        let task = task.to_owned();
+        self.query(move |conn| runs::cancel_requested(conn, &task))
+    }
+
     fn executions<'a>(
         &'a self,
         task: Option<&'a str>,
@@ -274,12 +285,20 @@ impl Store for SqliteStore {
         })
     }
 
-    fn reviews(&self, limit: usize) -> Answer<'_, Vec<MatchEdge>> {
-        self.query(move |conn| ask::reviews(conn, limit))
+    fn review_edges(&self, after: (LinkId, LinkId), limit: usize) -> Answer<'_, Vec<MatchEdge>> {
+        self.query(move |conn| ask::review_edges(conn, after, limit))
     }
 
     fn merges(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<MergeRow>> {
-        self.query(move |conn| ask::merges(conn, &shards))
+        self.query(move |conn| merges::merges(conn, &shards))
+    }
+
+    fn matched(&self, shard_type: TypeId) -> Answer<'_, Option<String>> {
+        self.query(move |conn| merges::matched(conn, shard_type))
+    }
+
+    fn decisions(&self) -> Answer<'_, Vec<Decision>> {
+        self.query(merges::decisions)
     }
 
     fn history(&self, shard: ShardId) -> Answer<'_, Vec<History>> {

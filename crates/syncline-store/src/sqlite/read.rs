@@ -1,13 +1,19 @@
 //! What a plan reads.
 
 use super::db::Db;
+use super::key_log;
+use super::memory::Memory;
+use super::merges;
 use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, params};
 use std::rc::Rc;
-use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use syncline_core::plan::rows::{
+    EdgeTarget, EntityId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+};
 use syncline_core::plan::view::{Found, Need};
 
 type Result<T> = rusqlite::Result<T>;
@@ -18,20 +24,26 @@ impl Db {
     pub(super) fn read(&mut self, need: &Need) -> std::result::Result<Found, StoreError> {
         if !self.running.is_empty() {
             self.open_group()?;
-            if !need.dependents.is_empty()
-                && let Err(error) = self.make_index("edge_target")
+            if !need.keys_of.is_empty()
+                && let Err(error) = self.conn.execute_batch(schema::KEYS_BY_LINK)
             {
                 return Err(self.lose_group(&error));
             }
+            for (is_asked, index) in [
+                (!need.dependents.is_empty(), "edge_target"),
+                (!need.shards.is_empty(), "link_shard"),
+            ] {
+                if is_asked && let Err(error) = self.make_index(index) {
+                    return Err(self.lose_group(&error));
+                }
+            }
         }
-        // What the filter says holds only while nobody else can write.
-        let filter = if self.running.is_empty() { None } else { self.key_filter.take() };
-        let keys: Vec<u64> = match &filter {
-            Some(filter) => need.keys.iter().copied().filter(|&key| filter.may_hold(key)).collect(),
-            None => need.keys.clone(),
-        };
-        let found = self.read_together(|conn| look_up(conn, need, &keys));
-        self.key_filter = filter;
+        // What is remembered holds only while nobody else can write.
+        let mut memory = if self.running.is_empty() { None } else { self.memory.take() };
+        let found = self.read_together(|conn| look_up(conn, need, memory.as_mut()));
+        if memory.is_some() {
+            self.memory = memory;
+        }
         let mut found = found?;
         self.note_read();
         found.epoch = self.epoch;
@@ -39,26 +51,70 @@ impl Db {
     }
 }
 
-fn look_up(conn: &Connection, need: &Need, keys: &[u64]) -> Result<Found> {
+fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> Result<Found> {
     let mut found = Found {
         next_link: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM link")?,
         next_shard: next(conn, "SELECT coalesce(max(id), 0) + 1 FROM shard")?,
         ..Found::default()
     };
-    links_of_records(conn, &need.records, &mut found.links)?;
-    found.members = members(conn, keys, need.members_max)?;
+    match memory.as_deref_mut() {
+        Some(memory) => records_by_memory(conn, &need.records, memory, &mut found.links)?,
+        None => links_of_records(conn, &need.records, &mut found.links)?,
+    }
+    found.members = match memory.as_deref() {
+        Some(memory) => members_by_memory(conn, &need.keys, need.members_max, memory)?,
+        None => members(conn, &need.keys, need.members_max)?,
+    };
     found.dependents = dependents(conn, &need.dependents)?;
     let first_own = found.links.len();
     if !need.links.is_empty() {
         found.links.extend(links(conn, need.links.iter().copied())?);
         let shards = found.links[first_own..].iter().map(|link| link.shard);
         found.shards = shards_by_row(conn, shards)?;
-        found.edges = match_edges(conn, &need.links)?;
+        let is_edged = |&&link: &&LinkId| memory.as_ref().is_none_or(|m| m.may_have_edge(link));
+        let edged: Vec<LinkId> = need.links.iter().filter(is_edged).copied().collect();
+        found.edges = match_edges(conn, &edged)?;
+        found.decisions = merges::decisions_of(conn, &need.links)?;
+    }
+    if !need.shards.is_empty() {
+        found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.edges_of.is_empty() {
+        found.stated = stated(conn, &need.edges_of)?;
+    }
+    if !need.keys_of.is_empty() {
+        found.keys = merges::keys_of(conn, &need.keys_of)?;
+    }
+    if !need.histories.is_empty() {
+        found.histories = merges::histories(conn, &need.histories)?;
+        let shards = found.histories.iter().map(|(_, shard)| *shard);
+        found.shards.extend(shards_by_row(conn, shards)?);
     }
     found.links.extend(links(conn, found.dependents.iter().map(|(_, link)| *link))?);
     found.links.sort_unstable_by_key(|link| link.id);
     found.links.dedup_by_key(|link| link.id);
     Ok(found)
+}
+
+/// Adds the links of `records` to `out`, looking up those only of which it is not known how they are.
+fn records_by_memory(
+    conn: &Connection,
+    records: &[(EntityId, CompactString)],
+    memory: &mut Memory,
+    out: &mut Vec<LinkRow>,
+) -> Result<()> {
+    let mut unknown = Vec::new();
+    for (entity, external_id) in records {
+        if let Some(link) = memory.shared(*entity, external_id) {
+            out.push(link.clone());
+        } else if memory.may_have_record(*entity, external_id) {
+            unknown.push((*entity, external_id.clone()));
+        }
+    }
+    let first = out.len();
+    links_of_records(conn, &unknown, out)?;
+    out[first..].iter().filter(|link| link.contributor.is_some()).for_each(|l| memory.share(l));
+    Ok(())
 }
 
 fn next(conn: &Connection, sql: &str) -> Result<i64> {
@@ -141,7 +197,7 @@ pub(super) fn shards_by_row(
 
 /// Every match edge of each of `links`; one between two of them comes twice.
 pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<MatchEdge>> {
-    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule
+    let sql = "SELECT min(e.a, e.b), max(e.a, e.b), e.score, e.rule, e.zone
                FROM rarray(?1) r CROSS JOIN match_edge e ON e.a = r.value";
     let ids = array(links.iter().map(|link| link.0));
     let mut edges: Vec<MatchEdge> =
@@ -150,8 +206,65 @@ pub(super) fn match_edges(conn: &Connection, links: &[LinkId]) -> Result<Vec<Mat
     Ok(edges)
 }
 
+/// The edges that each of `links` states, sorted.
+fn stated(conn: &Connection, links: &[LinkId]) -> Result<Vec<(LinkId, EdgeTarget)>> {
+    let sql = "SELECT e.link, e.kind, e.entity, e.target FROM rarray(?1) r CROSS JOIN edge e
+               ON e.link = r.value";
+    let ids = array(links.iter().map(|link| link.0));
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([ids], |row| {
+        let (kind, entity) = (KindId(row.get(1)?), EntityId(row.get(2)?));
+        Ok((LinkId(row.get(0)?), EdgeTarget { kind, entity, target: rows::text(row, 3)? }))
+    })?;
+    let mut stated = rows.collect::<Result<Vec<_>>>()?;
+    stated.sort_unstable();
+    Ok(stated)
+}
+
 /// The first `members_max` links of each key, sorted by key and link.
 pub(super) fn members(
+    conn: &Connection,
+    keys: &[u64],
+    members_max: usize,
+) -> Result<Vec<(u64, LinkId)>> {
+    let mut out = members_in_table(conn, keys, members_max)?;
+    if !keys.is_empty() {
+        key_log::look_up(conn, keys, &mut out)?;
+    }
+    Ok(first_of_each(out, members_max))
+}
+
+/// The same, by what is known of table and log.
+fn members_by_memory(
+    conn: &Connection,
+    keys: &[u64],
+    members_max: usize,
+    memory: &Memory,
+) -> Result<Vec<(u64, LinkId)>> {
+    let is_in_table = |&&key: &&u64| memory.may_have_key(key);
+    let in_table: Vec<u64> = keys.iter().filter(is_in_table).copied().collect();
+    let mut out = members_in_table(conn, &in_table, members_max)?;
+    for &key in keys {
+        out.extend(memory.log().links(key).map(|link| (key, link)));
+    }
+    Ok(first_of_each(out, members_max))
+}
+
+fn first_of_each(mut members: Vec<(u64, LinkId)>, members_max: usize) -> Vec<(u64, LinkId)> {
+    members.sort_unstable();
+    members.dedup();
+    let (mut last, mut count) = (None, 0);
+    members.retain(|&(key, _)| {
+        if last != Some(key) {
+            (last, count) = (Some(key), 0);
+        }
+        count += 1;
+        count <= members_max
+    });
+    members
+}
+
+fn members_in_table(
     conn: &Connection,
     keys: &[u64],
     members_max: usize,
@@ -169,7 +282,6 @@ pub(super) fn members(
         let rest = keys.iter().skip_while(|&key| *key != Value::Integer(full)).skip(1);
         keys = Rc::new(rest.cloned().collect());
     }
-    out.sort_unstable();
     Ok(out)
 }
 

@@ -3,8 +3,9 @@
 use compact_str::CompactString;
 use rusqlite::{Row, types::FromSqlError};
 use std::sync::Arc;
+use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
 };
 
 /// The columns of `link l`, as [`link`] reads them.
@@ -49,7 +50,8 @@ pub(super) fn match_edge(row: &Row<'_>) -> rusqlite::Result<MatchEdge> {
         a: LinkId(row.get(0)?),
         b: LinkId(row.get(1)?),
         score: row.get(2)?,
-        rule: row.get(3)?,
+        rule: RuleId(row.get(3)?),
+        zone: if row.get(4)? { Zone::Match } else { Zone::Review },
     })
 }
 

@@ -1,8 +1,9 @@
 //! Executions, leases and the statistics of tasks.
 
 use super::db::{Db, Running, Standing, write_checkpoint};
-use super::filter::KeyFilter;
+use super::memory::Memory;
 use super::rows;
+use super::schema;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats, Worker};
 use crate::lease::INTERRUPTED;
 use crate::{Position, StoreError};
@@ -58,7 +59,8 @@ impl Db {
             in_group: false,
         };
         if self.running.is_empty() {
-            self.key_filter = KeyFilter::of_empty_table(&self.conn);
+            // What cannot be read now is looked up each time.
+            self.memory = Memory::begin(&self.conn).ok();
         }
         self.running.insert(begun.execution, running);
         Ok(begun)
@@ -66,7 +68,13 @@ impl Db {
 
     pub(super) fn finish(&mut self, mut finish: Finish) -> std::result::Result<(), StoreError> {
         // If this fails, the execution is broken, and ends as such.
-        let mut done = self.settle();
+        let is_last = self.running.len() == 1;
+        let moved = if is_last && self.running.contains_key(&finish.execution) {
+            self.move_keys()
+        } else {
+            Ok(())
+        };
+        let mut done = moved.and_then(|()| self.settle());
         let Some(running) = self.running.get(&finish.execution) else {
             return Err(StoreError::Fenced);
         };
@@ -82,6 +90,7 @@ impl Db {
         if is_good {
             // Under the lease still. Without an index everything is as right, only slower.
             drop(self.make_late_indexes());
+            drop(self.conn.execute_batch(schema::NO_KEYS_BY_LINK));
         }
         let written = self.write_alone(|db| {
             match &db.running[&finish.execution].standing {
@@ -94,7 +103,7 @@ impl Db {
             self.running.remove(&finish.execution);
         }
         if self.running.is_empty() {
-            self.key_filter = None;
+            self.memory = None;
         }
         done.and(written)
     }
@@ -110,6 +119,12 @@ impl Db {
         }
         Ok(found > 0)
     }
+}
+
+/// Whether the lease of a task bears the request to stop.
+pub(super) fn cancel_requested(conn: &Connection, task: &str) -> Result<bool> {
+    let mut statement = conn.prepare_cached("SELECT cancel FROM lease WHERE task = ?1")?;
+    Ok(statement.query_row([task], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
 fn find_lease(conn: &Connection, task: &str) -> Result<Option<Lease>> {

@@ -10,7 +10,7 @@ use std::path::Path;
 const APPLICATION_ID: i64 = 0x5379_6e63;
 
 /// Each takes a database from the version that is its index to the next.
-const MIGRATIONS: &[&str] = &[include_str!("0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
 
 /// The indexes that nothing needs while an empty database is filled: made when first needed, and at the
 /// latest when an execution ends, which is cheaper than keeping them up during a first load.
@@ -23,6 +23,12 @@ pub(super) const LATE_INDEXES: &[(&str, &str)] = &[
     ("merge_log_survivor", "merge_log (survivor)"),
     ("merge_log_loser", "merge_log (loser)"),
 ];
+
+/// An index that is there only while records are matched anew: every insertion of a key would pay for it.
+pub(super) const KEYS_BY_LINK: &str =
+    "CREATE INDEX IF NOT EXISTS match_key_link ON match_key (link)";
+/// Takes it away again.
+pub(super) const NO_KEYS_BY_LINK: &str = "DROP INDEX IF EXISTS match_key_link";
 
 /// A connection to the database at `path`, which is of this version and this tenant.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, StoreError> {

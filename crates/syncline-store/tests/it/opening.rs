@@ -58,6 +58,28 @@ fn a_newer_version_and_another_tenant_are_refused() {
     assert!(matches!(refused(&path, options()), StoreError::Newer { found: 99, .. }));
 }
 
+/// A write version that SQLite does not know makes a database read-only for whoever opens it, root included.
+#[tokio::test]
+async fn a_read_only_database_says_so_and_stays_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("s.db");
+    let store = sqlite(&folder);
+    let (_, begun) = start(&store).await;
+    commit(&store, begun.execution, Plan { shards_new: vec![shard(1, "{}")], ..Plan::default() })
+        .await;
+    store.settle().await.unwrap();
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[18] = 3;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = match SqliteStore::open(&path, options()) {
+        Ok(store) => store.begin(begin("u", 9)).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(!error.is_transient() && problem(&error).contains("read-only"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
 #[tokio::test]
 async fn a_locked_database_says_so_and_can_be_tried_again() {
     let folder = TempDir::new().unwrap();

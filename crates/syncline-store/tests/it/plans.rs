@@ -1,11 +1,11 @@
 //! What is committed is what is read.
 
 use crate::stores::*;
-use syncline_core::plan::rows::{LinkId, ShardId};
+use syncline_core::plan::rows::{Decision, LinkId, ShardId, Verdict};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
 use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
-use syncline_store::{Catalog, StoreError};
+use syncline_store::{Catalog, StoreError, reviews};
 
 fn two_people() -> Plan {
     Plan {
@@ -55,6 +55,7 @@ async fn a_read_finds_what_was_committed_before_it_is_settled() {
             members_max: 1,
             links: vec![LinkId(2), LinkId(9)],
             dependents: vec![(CRM, "z".into()), (COMPANY, "a".into()), (CRM, "z".into())],
+            ..Need::default()
         };
         let found = read(store, need).await;
         let links = vec![link(1, CRM, "a", 1), link(2, CRM, "b", 2), link(3, COMPANY, "a", 2)];
@@ -199,6 +200,113 @@ async fn shards_are_found_by_field_page_and_id() {
 }
 
 #[tokio::test]
+async fn a_pair_waits_while_its_evidence_and_its_records_last() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let links = (1..=5).map(|id| link(id, CRM, &format!("r{id}"), (id + 1) / 2)).collect();
+        let shards_new = (1..=3).map(|id| shard(id, "{}")).collect();
+        let pairs = vec![asked(1, 2, 0.5), asked(1, 3, 0.5), asked(3, 5, 0.75), pair(1, 5, 0.9)];
+        let plan = Plan { links_new: links, shards_new, match_edges_set: pairs, ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let waiting = async || {
+            let pairs = reviews::waiting(store).await.unwrap();
+            let counted = store.counts().await.unwrap().reviews;
+            assert_eq!(counted, pairs.len() as u64, "{}", opened.name);
+            pairs.iter().map(|edge| (edge.a.0, edge.b.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting().await, [(3, 5), (1, 3)], "{}: not in one shard", opened.name);
+        let page = store.review_edges((LinkId(1), LinkId(2)), 1).await.unwrap();
+        assert_eq!(page, [asked(1, 3, 0.5)], "{}", opened.name);
+        let mut gone = link(5, CRM, "r5", 3);
+        gone.deleted = true;
+        let plan = Plan { links_changed: vec![gone], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        assert_eq!(waiting().await, [(1, 3)], "{}: a record is gone", opened.name);
+        let plan = Plan { match_edges_removed: vec![(LinkId(1), LinkId(3))], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        assert!(waiting().await.is_empty(), "{}: the evidence is gone", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn decisions_stand_until_they_are_taken_back() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let links = (1..=3).map(|id| link(id, CRM, &format!("r{id}"), id)).collect();
+        let shards_new = (1..=3).map(|id| shard(id, "{}")).collect();
+        let decided = |a, b, verdict| Decision {
+            a: LinkId(a),
+            b: LinkId(b),
+            verdict,
+            by: "ann".into(),
+            at: 5,
+            why: "told so".into(),
+        };
+        let pairs = vec![asked(1, 2, 0.5), asked(1, 3, 0.5)];
+        let set = vec![decided(1, 2, Verdict::Apart), decided(2, 3, Verdict::Same)];
+        let plan = Plan {
+            links_new: links,
+            shards_new,
+            match_edges_set: pairs,
+            decisions_set: set.clone(),
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        assert_eq!(store.decisions().await.unwrap(), set, "{}", opened.name);
+        let need = Need { links: vec![LinkId(2)], ..Need::default() };
+        assert_eq!(read(store, need).await.decisions, set, "{}", opened.name);
+        let waiting = reviews::waiting(store).await.unwrap();
+        assert_eq!(waiting, [asked(1, 3, 0.5)], "{}: decided is decided", opened.name);
+        assert_eq!(store.counts().await.unwrap().reviews, 1, "{}", opened.name);
+        let other = decided(2, 3, Verdict::Apart);
+        let plan = Plan {
+            decisions_set: vec![other.clone()],
+            decisions_removed: vec![(LinkId(1), LinkId(2))],
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        assert_eq!(store.decisions().await.unwrap(), [other], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn it_is_remembered_which_records_a_shard_had_when_it_was_merged() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let links = (1..=3).map(|id| link(id, CRM, &format!("r{id}"), 1)).collect();
+        let shards_new = (1..=3).map(|id| shard(id, "{}")).collect();
+        let merge = |loser, others: &[(i64, i64)]| Merge {
+            survivor: ShardId(1),
+            loser: ShardId(loser),
+            evidence: None,
+            waterfall: None,
+            by: None,
+            records: others.iter().map(|&(l, s)| (LinkId(l), ShardId(s))).collect(),
+        };
+        let first = merge(2, &[(1, 1), (2, 2)]);
+        let plan = Plan { links_new: links, shards_new, merges: vec![first], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let second = merge(3, &[(1, 1), (2, 1), (3, 3)]);
+        commit(store, begun.execution, Plan { merges: vec![second], ..Plan::default() }).await;
+        let need = Need {
+            histories: vec![LinkId(2), LinkId(3)],
+            shards: vec![ShardId(1), ShardId(9)],
+            ..Need::default()
+        };
+        let found = read(store, need).await;
+        let told: Vec<_> = found.histories.iter().map(|(l, s)| (l.0, s.0)).collect();
+        assert_eq!(told, [(2, 2), (2, 1), (3, 3)], "{}", opened.name);
+        let rows: Vec<_> = found.shards.iter().map(|shard| shard.id.0).collect();
+        assert_eq!(rows, [1, 2, 3], "{}", opened.name);
+        let siblings: Vec<_> = found.siblings.iter().map(|(s, l)| (s.0, l.0)).collect();
+        assert_eq!(siblings, [(1, 1), (1, 2), (1, 3)], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
 async fn lists_come_back_in_their_order() {
     for opened in all() {
         let store = &*opened.store;
@@ -214,21 +322,20 @@ async fn lists_come_back_in_their_order() {
             survivor: ShardId(survivor),
             loser: ShardId(loser),
             evidence,
+            waterfall: evidence.map(|_| "[]".into()),
+            by: evidence.is_none().then(|| "ann".into()),
+            records: vec![(LinkId(survivor), ShardId(survivor)), (LinkId(loser), ShardId(loser))],
         };
         let plan = Plan {
             merges: vec![merge(1, 2, Some(pair(1, 2, 0.5))), merge(3, 1, None), merge(7, 8, None)],
-            reviews: vec![pair(4, 5, 0.5), pair(1, 9, 0.25)],
             changes: vec![change(1, "a"), of_link, change(2, "b")],
             dead_letters: vec![letter(4), letter(2)],
             ..Plan::default()
         };
         commit(store, begun.execution, plan).await;
-        let plan = Plan { match_edges_removed: vec![(LinkId(5), LinkId(4))], ..Plan::default() };
-        commit(store, begun.execution, plan).await;
         let merges = store.merges(vec![ShardId(1)]).await.unwrap();
         let found: Vec<_> = merges.iter().map(|m| (m.survivor.0, m.evidence.is_some())).collect();
         assert_eq!(found, [(3, false), (1, true)], "{}", opened.name);
-        assert_eq!(store.reviews(9).await.unwrap(), [pair(1, 9, 0.25)], "{}", opened.name);
         let history = store.history(ShardId(1)).await.unwrap();
         assert_eq!(
             history.iter().map(|h| h.version).collect::<Vec<_>>(),

@@ -93,7 +93,10 @@ fn plan(step: &Step, first: i64) -> Plan {
         match score {
             _ if a == b => {}
             Some(score) => {
-                plan.match_edges_set.push(pair(a.0.min(b.0), a.0.max(b.0), f32::from(score)))
+                let (a, b) = (a.min(b), a.max(b));
+                if plan.match_edges_set.iter().all(|edge| (edge.a, edge.b) != (a, b)) {
+                    plan.match_edges_set.push(pair(a.0, b.0, f32::from(score)));
+                }
             }
             None => plan.match_edges_removed.push((a, b)),
         }
@@ -126,6 +129,7 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         members_max: 2,
         links: links.clone(),
         dependents: targets.clone().collect(),
+        ..Need::default()
     };
     let part = Need {
         dependents: targets.take(3).collect(),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    EdgeTarget, EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardId,
-    ShardRow, TypeId, field_key,
+    EdgeTarget, EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId,
+    RuleName, ShardId, ShardRow, TypeId, field_key,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -24,7 +25,8 @@ pub(crate) struct Opened {
 /// Options under which a lock is not waited for long, and groups last until they are settled.
 pub(crate) fn options() -> Options {
     let long = Duration::from_secs(600);
-    Options { busy_ms: 20, group_age: long, idle: long, ..Options::default() }
+    // Small, so that keys are found in the log and in the table.
+    Options { busy_ms: 20, group_age: long, idle: long, key_log_max: 3, ..Options::default() }
 }
 
 pub(crate) fn sqlite(folder: &TempDir) -> SqliteStore {
@@ -65,6 +67,7 @@ pub(crate) fn catalog() -> Catalog {
             name("", "email", "contact"),
         ],
         kinds: vec!["works_at".into(), "knows".into()],
+        rules: vec![RuleName { shard_type: "contact".into(), rule: "email".into() }],
     }
 }
 
@@ -123,7 +126,13 @@ pub(crate) fn link(id: i64, entity: EntityId, external_id: &str, shard: i64) -> 
 }
 
 pub(crate) fn pair(a: i64, b: i64, score: f32) -> MatchEdge {
-    MatchEdge { a: LinkId(a), b: LinkId(b), score, rule: 2 }
+    let (rule, zone) = (RuleId(2), Zone::Match);
+    MatchEdge { a: LinkId(a), b: LinkId(b), score, rule, zone }
+}
+
+/// A pair that a person is asked about.
+pub(crate) fn asked(a: i64, b: i64, score: f32) -> MatchEdge {
+    MatchEdge { zone: Zone::Review, ..pair(a, b, score) }
 }
 
 pub(crate) fn edge(kind: i64, entity: EntityId, target: &str) -> EdgeTarget {

@@ -209,8 +209,8 @@ fn print_entity(app: &App, check: &EntityCheck) -> Result<(), Error> {
             if parts.is_empty() { "nothing to convert".to_owned() } else { parts.join(", ") };
         out.line(format!("    task {}: {parts}", task.task))?;
         for (field, refused) in &task.fields {
-            let text =
-                format!("`{field}`: {} × {}", refused.count, shorten(&refused.first_problem, 90));
+            let problem = out.scrub(&refused.first_problem);
+            let text = format!("`{field}`: {} × {}", refused.count, shorten(&problem, 90));
             out.line(format!("      {}", out.paint(Tone::Warn, &text)))?;
         }
     }

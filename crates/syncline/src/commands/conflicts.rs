@@ -4,11 +4,11 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::explain::{self, Claims, claims, rule};
 use crate::output::{Tone, counted, shorten};
+use crate::reviewing::{RecordName, Review, waiting};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use syncline_core::plan::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId};
-use syncline_core::plan::view::Need;
+use syncline_core::plan::rows::{LinkRow, ShardId, ShardRow};
 use syncline_core::value::Value;
 use syncline_engine::World;
 use syncline_store::query::ShardFilter;
@@ -108,34 +108,6 @@ pub struct Other {
     pub value: Value,
 }
 
-/// What tells a record from every other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecordName {
-    /// The connection.
-    pub connection: String,
-    /// The entity at the connection.
-    pub entity: String,
-    /// The record's id there.
-    pub external_id: String,
-}
-
-/// A pair of records that waits for a person.
-#[derive(Clone, Debug, Serialize)]
-pub struct Review {
-    /// The one.
-    pub a: RecordName,
-    /// Its shard.
-    pub a_shard: String,
-    /// The other.
-    pub b: RecordName,
-    /// Its shard.
-    pub b_shard: String,
-    /// The rule that found them to be the same.
-    pub rule: String,
-    /// Its score, from 0 to 1.
-    pub score: f32,
-}
-
 /// Lists or shows what sources disagree on.
 ///
 /// # Errors
@@ -173,8 +145,7 @@ pub async fn find(world: &World, args: &ListArgs) -> Result<Conflicts, Error> {
     }
     conflicts.more_shards = conflicts.shards.len() > args.limit;
     conflicts.shards.truncate(args.limit);
-    let pairs = world.store.reviews(usize::MAX).await?;
-    let mut reviews = reviews(world, pairs, shard_type, args.limit.saturating_add(1)).await?;
+    let mut reviews = waiting(world, shard_type).await?;
     conflicts.more_reviews = reviews.len() > args.limit;
     reviews.truncate(args.limit);
     conflicts.reviews = reviews;
@@ -224,69 +195,11 @@ fn disputed(claims: &Claims) -> Vec<Disputed> {
             field: claims.layout.names()[field].to_string(),
             value: stands.cloned(),
             record: claims.winner(field).map(name),
-            rule: rule(claims).to_owned(),
+            rule: rule(claims, field),
             others: others.collect(),
         }
     };
     claims.disputed().into_iter().map(story).collect()
-}
-
-async fn reviews(
-    world: &World,
-    pairs: Vec<MatchEdge>,
-    shard_type: Option<TypeId>,
-    limit: usize,
-) -> Result<Vec<Review>, Error> {
-    let mut found = Vec::new();
-    for chunk in pairs.chunks(PAGE) {
-        if found.len() >= limit {
-            break;
-        }
-        let ids: BTreeSet<LinkId> = chunk.iter().flat_map(|edge| [edge.a, edge.b]).collect();
-        let need = Need { links: ids.into_iter().collect(), ..Need::default() };
-        let rows = world.store.read(need).await?;
-        let links: BTreeMap<LinkId, LinkRow> =
-            rows.links.into_iter().map(|row| (row.id, row)).collect();
-        let shards: BTreeMap<ShardId, ShardRow> =
-            rows.shards.into_iter().map(|row| (row.id, row)).collect();
-        for edge in chunk {
-            let (Some(a), Some(b)) = (links.get(&edge.a), links.get(&edge.b)) else { continue };
-            let (Some(a_shard), Some(b_shard)) = (shards.get(&a.shard), shards.get(&b.shard))
-            else {
-                continue;
-            };
-            if shard_type.is_none_or(|wanted| wanted == a_shard.shard_type) {
-                found.push(review(world, edge, (a, a_shard), (b, b_shard)));
-            }
-        }
-    }
-    found.truncate(limit);
-    Ok(found)
-}
-
-fn review(
-    world: &World,
-    edge: &MatchEdge,
-    (a, a_shard): (&LinkRow, &ShardRow),
-    (b, b_shard): (&LinkRow, &ShardRow),
-) -> Review {
-    let name = |link: &LinkRow| {
-        let entity = world.entities.get(&link.entity).cloned().unwrap_or_default();
-        RecordName {
-            connection: entity.connection,
-            entity: entity.entity,
-            external_id: link.external_id.to_string(),
-        }
-    };
-    let rules = world.rules.types.iter().find(|rules| rules.id == a_shard.shard_type);
-    Review {
-        a: name(a),
-        a_shard: explain::uuid(a_shard.uuid),
-        b: name(b),
-        b_shard: explain::uuid(b_shard.uuid),
-        rule: rules.map_or("", |rules| rules.matcher.rule_name(edge.rule)).to_owned(),
-        score: edge.score,
-    }
 }
 
 fn print(conflicts: &Conflicts, app: &App) -> Result<(), Error> {
@@ -325,7 +238,7 @@ fn print(conflicts: &Conflicts, app: &App) -> Result<(), Error> {
         return Ok(());
     }
     app.out.line("")?;
-    app.out.line(app.out.paint(Tone::Bold, "pairs that wait for a person (merge: manual)"))?;
+    app.out.line(app.out.paint(Tone::Bold, "pairs that wait for a person"))?;
     let rows = conflicts.reviews.iter().map(|review| {
         let name = |r: &RecordName| format!("{}/{} {}", r.connection, r.entity, r.external_id);
         let score = format!("{:.2}", review.score);

@@ -11,6 +11,7 @@ pub mod init;
 pub mod matching;
 pub mod preview;
 pub mod retry;
+pub mod review;
 pub mod run;
 pub mod schema;
 pub mod shards;

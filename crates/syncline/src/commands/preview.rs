@@ -1,14 +1,12 @@
 //! `syncline preview`: what a run would change, exactly.
 
 use crate::app::App;
-use crate::commands::run::{chosen, run_tasks};
+use crate::commands::run::{Selection, chosen, run_tasks};
 use crate::error::{Error, Exit};
 use crate::output::{Tone, count, shorten};
 use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
 use crate::report;
-use crate::signals::cancel_on_signal;
-use crate::syncing::{RunOptions, Syncline};
-use std::path::PathBuf;
+use crate::syncing::Syncline;
 use syncline_engine::{Clock, SystemClock};
 
 /// Shows exactly what a run would change, field by field. Nothing is written; a store that is not there is not made.
@@ -19,17 +17,9 @@ use syncline_engine::{Clock, SystemClock};
     that is not there is not made."
 )]
 pub struct Args {
-    /// The configuration: a folder or a file [default: --config, or the current folder]
-    pub path: Option<PathBuf>,
-    /// Only this task; several run in the order in which they are named
-    #[arg(long = "task", short, value_name = "NAME")]
-    pub tasks: Vec<String>,
-    /// Reads everything, changed or not; what is missing counts as deleted at the source
-    #[arg(long)]
-    pub full: bool,
-    /// Lets deletions pass, however many there are
-    #[arg(long)]
-    pub allow_deletes: bool,
+    /// What is tried out, and how.
+    #[command(flatten)]
+    pub what: Selection,
     /// Shows at most so many shards and refused records; 0 shows all. JSON always holds all
     #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
     pub limit: usize,
@@ -42,15 +32,11 @@ pub struct Args {
 /// When nothing could be run at all.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let begun = SystemClock.now();
-    let workspace = app.load(args.path.as_deref())?;
+    let workspace = app.load(args.what.path.as_deref())?;
     let (sync, overlay) = Syncline::over_memory(workspace).await?;
-    let options = RunOptions {
-        full: args.full,
-        allow_deletes: args.allow_deletes,
-        cancel: cancel_on_signal(&app.out),
-        ..RunOptions::default()
-    };
-    let outcomes = run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, false).await?;
+    let options = args.what.options(app);
+    let tasks = chosen(&sync, &args.what.tasks)?;
+    let outcomes = run_tasks(app, &sync, tasks, &options, false).await?;
     let changes = changes(&sync, &overlay).await?;
     let duration_ms = report::since(begun);
     if app.out.json {
@@ -68,7 +54,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     Ok(report::exit(&outcomes))
 }
 
-fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
+pub(super) fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
     let out = &app.out;
     for (shard_type, kinds) in &changes.counts {
         let kinds = kinds.iter().map(|(kind, number)| {

@@ -24,6 +24,17 @@ use tokio_util::sync::CancellationToken;
     skipped + failed."
 )]
 pub struct Args {
+    /// What is run, and how.
+    #[command(flatten)]
+    pub what: Selection,
+    /// Prints everything that happens as CloudEvents, one line of JSON each, on standard output
+    #[arg(long)]
+    pub events: bool,
+}
+
+/// Which tasks are run, or tried out, and how.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
     /// The configuration: a folder or a file [default: --config, or the current folder]
     pub path: Option<PathBuf>,
     /// Only this task; several run in the order in which they are named
@@ -35,9 +46,18 @@ pub struct Args {
     /// Lets deletions pass, however many there are
     #[arg(long)]
     pub allow_deletes: bool,
-    /// Prints everything that happens as CloudEvents, one line of JSON each, on standard output
-    #[arg(long)]
-    pub events: bool,
+}
+
+impl Selection {
+    /// How the tasks are run; a signal stops them.
+    pub(crate) fn options(&self, app: &App) -> RunOptions {
+        RunOptions {
+            full: self.full,
+            allow_deletes: self.allow_deletes,
+            cancel: cancel_on_signal(&app.out),
+            ..RunOptions::default()
+        }
+    }
 }
 
 /// Runs the command.
@@ -47,15 +67,10 @@ pub struct Args {
 /// When nothing could be run at all.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let begun = SystemClock.now();
-    let sync = app.open(args.path.as_deref()).await?;
-    let options = RunOptions {
-        full: args.full,
-        allow_deletes: args.allow_deletes,
-        cancel: cancel_on_signal(&app.out),
-        ..RunOptions::default()
-    };
-    let outcomes =
-        run_tasks(app, &sync, chosen(&sync, &args.tasks)?, &options, args.events).await?;
+    let sync = app.open(args.what.path.as_deref()).await?;
+    let options = args.what.options(app);
+    let tasks = chosen(&sync, &args.what.tasks)?;
+    let outcomes = run_tasks(app, &sync, tasks, &options, args.events).await?;
     let duration_ms = report::since(begun);
     report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
 }

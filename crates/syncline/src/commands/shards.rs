@@ -74,7 +74,7 @@ fn test(text: &str) -> Result<(String, FieldTest), String> {
 /// # Errors
 ///
 /// When there is none.
-pub(super) fn type_named<'a>(
+pub(crate) fn type_named<'a>(
     types: impl IntoIterator<Item = (&'a TypeId, &'a String)>,
     wanted: &str,
 ) -> Result<TypeId, Error> {
@@ -139,7 +139,7 @@ async fn list_shards(args: ListArgs, app: &App) -> Result<(), Error> {
     shards.truncate(args.limit);
     let listed: Vec<Listed> = shards.iter().map(|shard| listed(world, shard)).collect();
     if app.out.json {
-        return app.out.json(&listed);
+        return app.out.json(&serde_json::json!({ "shards": listed, "more": has_more }));
     }
     if listed.is_empty() {
         return app.out.line("no shards");
@@ -319,12 +319,11 @@ async fn gather(world: &World, found: &Found) -> Result<Shown, Error> {
     let others = world.store.shards_by_row(others).await?;
     let others: BTreeMap<ShardId, ShardRow> = others.into_iter().map(|row| (row.id, row)).collect();
     let known = |id: ShardId| others.get(&id);
-    let matcher = world.rules.types.iter().find(|rules| rules.id == found.shard.shard_type);
     let merged = merges
         .iter()
         .filter_map(|merge| {
             let evidence = merge.evidence;
-            let rule = evidence.zip(matcher).map(|(e, r)| r.matcher.rule_name(e.rule).to_owned());
+            let rule = evidence.map(|edge| world.rule_name(edge.rule).to_owned());
             Some(Merged {
                 id: explain::uuid(known(merge.loser)?.uuid),
                 score: evidence.map(|edge| edge.score),

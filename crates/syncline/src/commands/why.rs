@@ -119,7 +119,12 @@ fn field_text(
             add("rule", field.rule.clone());
         }
         None if field.value.is_some() => {
-            add("record", "none says this now: it stands from an earlier run".to_owned());
+            if field.rule.starts_with("union") || field.rule.starts_with("expression") {
+                add("record", "made of what several records say".to_owned());
+            } else {
+                add("record", "none says this now: it stands from an earlier run".to_owned());
+            }
+            add("rule", field.rule.clone());
         }
         None => {}
     }

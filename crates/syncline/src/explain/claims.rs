@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::sync::Arc;
 use syncline_core::config::model::{FieldDef, FieldType, MergeStrategy, ShardType};
-use syncline_core::matching::{Source, survive};
+use syncline_core::matching::{FieldRule, Matcher, Source, survive};
 use syncline_core::plan::rows::{EntityName, LinkRow, ShardRow};
 use syncline_core::shard::{Image, Layout};
 use syncline_core::value::Value;
@@ -17,6 +17,8 @@ pub struct Claims {
     pub layout: Arc<Layout>,
     /// What becomes of duplicates of the type.
     pub strategy: MergeStrategy,
+    /// For each field that has one, the rule of its own by which values stand, in words.
+    pub rules: Vec<Option<String>>,
     /// The shard's data as stored.
     pub data: Image,
     /// The links of the shard, oldest first.
@@ -92,14 +94,18 @@ pub fn claims(world: &World, shard: &ShardRow, mut links: Vec<LinkRow>) -> Resul
         .iter()
         .map(|link| world.entities.get(&link.entity).cloned().unwrap_or_default())
         .collect();
-    let (survivor, winners) = survivors(world, &layout, strategy, &links, &names, &images);
-    Ok(Claims { layout, strategy, data, links, names, images, survivor, winners })
+    let fields = 0..layout.names().len();
+    let rule_of = |field| rules.and_then(|rules| rules.matcher.survivor_rule(field));
+    let told = fields.map(|field| rule_of(field).map(FieldRule::told)).collect();
+    let matcher = rules.map(|rules| &rules.matcher);
+    let (survivor, winners) = survivors(world, &layout, matcher, &links, &names, &images);
+    Ok(Claims { layout, strategy, rules: told, data, links, names, images, survivor, winners })
 }
 
 fn survivors(
     world: &World,
     layout: &Layout,
-    strategy: MergeStrategy,
+    matcher: Option<&Matcher>,
     links: &[LinkRow],
     names: &[EntityName],
     images: &[Image],
@@ -128,7 +134,11 @@ fn survivors(
             }
         })
         .collect();
-    let (survivor, winners) = survive(strategy, &sources, layout.names().len());
+    let fields = layout.names().len();
+    let (survivor, winners) = match matcher {
+        Some(matcher) => matcher.survive(&sources, fields),
+        None => survive(MergeStrategy::default(), &sources, fields),
+    };
     let winner = |winner: Option<u32>| winner.map(|index| standing[index as usize]);
     (survivor, winners.into_iter().map(winner).collect())
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use syncline_core::config::model::MergeStrategy;
-use syncline_core::matching::RuleExplanation;
+use syncline_core::matching::{RuleExplanation, Zone};
 use syncline_core::plan::rows::{ExecutionId, LinkId};
 use syncline_core::value::Value;
 use syncline_engine::World;
@@ -140,15 +140,16 @@ pub async fn explain(world: &World, found: &Found) -> Result<Explanation, Error>
     let edges = world.store.match_edges(ids.clone()).await?;
     let matcher = world.rules.types.iter().find(|rules| rules.id == found.shard.shard_type);
     let mut matches = Vec::new();
-    for edge in edges {
+    for edge in edges.into_iter().filter(|edge| edge.zone == Zone::Match) {
         let (Some(a), Some(b), Some(rules)) = (position(edge.a), position(edge.b), matcher) else {
             continue;
         };
-        let only = 1_u64.checked_shl(u32::from(edge.rule)).unwrap_or(0);
+        let rule = rules.rule_ids.iter().position(|id| *id == edge.rule);
+        let only = rule.map_or(0, |rule| 1_u64 << rule);
         matches.push(MatchStory {
             a,
             b,
-            rule: rules.matcher.rule_name(edge.rule).to_owned(),
+            rule: world.rule_name(edge.rule).to_owned(),
             score: edge.score,
             waterfall: rules.matcher.explain(&claims.images[a], &claims.images[b], only),
         });
@@ -226,7 +227,7 @@ fn fields(world: &World, claims: &Claims) -> Vec<FieldStory> {
         FieldStory {
             mapping: record
                 .and_then(|record| mapping::of_field(&world.config, &claims.names[record], &field)),
-            rule: rule(claims).to_owned(),
+            rule: rule(claims, index),
             field,
             value,
             record,
@@ -237,12 +238,15 @@ fn fields(world: &World, claims: &Claims) -> Vec<FieldStory> {
     (0..claims.layout.names().len()).map(story).collect()
 }
 
-/// The rule by which values stand, for people.
-pub fn rule(claims: &Claims) -> &'static str {
+/// The rule by which values of the field at this index stand, for people.
+pub fn rule(claims: &Claims, field: usize) -> String {
     if claims.links.len() < 2 {
-        return "the only record";
+        return "the only record".to_owned();
     }
-    match claims.strategy {
+    if let Some(told) = &claims.rules[field] {
+        return told.clone();
+    }
+    let told = match claims.strategy {
         MergeStrategy::KeepFirst => "keep_first: the oldest record's value",
         MergeStrategy::KeepLast => "keep_last: the newest record's value",
         MergeStrategy::KeepMostComplete => {
@@ -250,5 +254,6 @@ pub fn rule(claims: &Claims) -> &'static str {
         }
         MergeStrategy::MergeFields => "merge_fields: the newest value that is not null",
         MergeStrategy::Manual => "manual: the newest value that is not null",
-    }
+    };
+    told.to_owned()
 }

@@ -161,7 +161,7 @@ fn who_is_one_and_who_is_not() {
     }
     let mut args = vec!["shards", "list", "contact", "--json", "--where"];
     args.push("email=charlotte.ashworth@whitfield.example");
-    let charlotte = &project.json(&args)[0]["data"];
+    let charlotte = &project.json(&args)["shards"][0]["data"];
     let said: Vec<&Value> =
         ["city", "first_name", "country", "invoiced"].iter().map(|name| &charlotte[name]).collect();
     assert_eq!(said, ["Norwich", "Charlotte", "GB", "1840.5"]);
@@ -224,7 +224,7 @@ fn companies_have_their_derived_shards_and_edges_wait() {
 
     let named = |name: &str| {
         let test = format!("name~{name}");
-        project.json(&["shards", "list", "account", "--json", "--where", &test])
+        project.json(&["shards", "list", "account", "--json", "--where", &test])["shards"].clone()
     };
     assert_eq!(named("acific foods")[0]["data"]["name"], "Pacific Foods AG");
     assert_eq!(named("acific foods").as_array().unwrap().len(), 1);

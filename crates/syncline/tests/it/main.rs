@@ -11,5 +11,6 @@ mod project;
 mod query_export;
 mod query_init;
 mod query_shards;
+mod review;
 mod run;
 mod stop;

@@ -129,6 +129,10 @@ fn a_file_gets_its_name_when_it_is_complete() {
     let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!((&first["external_id"], &first["deleted"]), (&"X".into(), &false.into()));
     assert!(!project.path("links.jsonl.partial").exists());
+    let ran = project.run(&["export", "links", "--output", "links.csv", "--json"]);
+    assert_eq!(ran.json(), serde_json::json!({ "file": "links.csv", "rows": 4 }));
+    let lines = project.run(&["export", "links", "--json"]).out;
+    assert_eq!(serde_json::from_str::<Value>(lines.lines().next().unwrap()).unwrap(), first);
 
     let ran = project.run(&["export", "links", "--output", "no/such/folder.csv"]);
     assert_eq!(ran.code, Some(1));

@@ -156,6 +156,28 @@ fn advice_names_the_project_that_was_run() {
     ran.expect(0, &[&format!("`syncline {advice}`")]);
     let words: Vec<&str> = advice.split(' ').collect();
     project.run(&words).expect(0, &["contacts.csv:2"]);
+    let filled = CONTACTS.replace("contacts.csv", "\"${var:input}\"");
+    project.write("crm/syncline.yaml", &filled);
+    let ran = project.run(&["run", "crm", "--var", "input=contacts.csv", "--full"]);
+    ran.expect(0, &["`syncline dead-letters list --config crm --var input=contacts.csv`"]);
     let lost = project.run(&["run", "--config", "crm", "--store", "no/such/folder/x.db"]);
+    lost.expect(2, &["`input`", "hint:"]);
+    let place = ["--store", "no/such/folder/x.db", "--var", "input=contacts.csv"];
+    let lost = project.run(&[&["run", "--config", "crm"], &place[..]].concat());
     lost.expect(1, &["no/such/folder/x.db", "hint:"]);
+}
+
+#[test]
+fn a_wrong_command_line_is_told_as_json_too() {
+    let project = Project::new(&[]);
+    for args in
+        [&["run", "--bogus", "--json"][..], &["--json", "chek"], &["shards", "--where=x", "--json"]]
+    {
+        let ran = project.run(args);
+        let json = ran.json();
+        assert_eq!((ran.code, &json["exit_code"]), (Some(2), &2.into()), "{args:?}");
+        assert!(json["error"].is_string() && json["hint"].is_string(), "{json}");
+        assert!(ran.err.starts_with("error: "), "{ran:?}");
+    }
+    assert_eq!(project.run(&["--version", "--json"]).code, Some(0));
 }

@@ -4,6 +4,7 @@ use super::{OneOrMany, indexed};
 use crate::matching::model::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A user's own type of shard.
@@ -18,6 +19,31 @@ pub struct ShardType {
     /// How duplicates are found, and what becomes of them.
     #[serde(default)]
     pub matching: Option<Matching>,
+    /// For single fields, whose value stands where several records give one: instead of what `merge` says.
+    #[serde(default)]
+    pub survivorship: BTreeMap<String, Survivor>,
+}
+
+/// Whose value of a field stands. Values that are blank stand back behind others; of equals, the newest stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Survivor {
+    /// The newest record's.
+    Newest,
+    /// The oldest record's.
+    Oldest,
+    /// The one that most records give.
+    MostFrequent,
+    /// That of the record with the most filled fields.
+    MostComplete,
+    /// The longest text.
+    Longest,
+    /// The items of all lists, the newest record's first, each once.
+    Union,
+    /// That of the connection that comes first in this list; connections that are not in it come last.
+    SourcePriority(Vec<String>),
+    /// What the expression makes of `values` (newest first) and `sources` (the connection of each).
+    Expression(String),
 }
 
 /// Fields by name; the order counts.
@@ -148,7 +174,7 @@ pub enum MergeStrategy {
     /// Each field takes the newest value that is not null.
     #[default]
     MergeFields,
-    /// Nothing is merged; the pair is listed for a person to decide.
+    /// Nothing is merged by itself: every match is listed for a person to decide.
     Manual,
 }
 
@@ -167,6 +193,10 @@ pub struct MatchRule {
     /// The least score that makes a match. Default 0.8.
     #[serde(default = "threshold_default")]
     pub threshold: f64,
+    /// The least score at which a person is asked: a pair that scores from here to below the threshold is
+    /// listed for review, and not merged. Default: nobody is asked.
+    #[serde(default)]
+    pub review: Option<f64>,
 }
 
 fn threshold_default() -> f64 {

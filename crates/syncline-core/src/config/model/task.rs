@@ -64,7 +64,7 @@ pub enum ReadMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Batch {
-    /// Records in a batch. Default 1000.
+    /// Records in a batch. Default 2000.
     #[schemars(range(min = 1, max = 100_000))]
     pub size: u32,
     /// A pause after each batch, in milliseconds. Default 0.
@@ -73,7 +73,7 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { size: 1000, delay_ms: 0 }
+        Self { size: 2000, delay_ms: 0 }
     }
 }
 

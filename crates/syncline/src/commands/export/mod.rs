@@ -38,7 +38,7 @@ pub struct Args {
     /// Only shards, links or edges of shards of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub shard_type: Option<String>,
-    /// The form; by default what the end of FILE says, else csv for links and edges, jsonl for shards
+    /// The form; by default what the end of FILE says, else csv for links and edges, jsonl for shards and with --json
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// The file; by default standard output. It appears under its name when it is complete, not before
@@ -75,7 +75,7 @@ pub enum Format {
 }
 
 impl Args {
-    fn format(&self) -> Format {
+    fn format(&self, json: bool) -> Format {
         let by_name = self.output.as_ref().and_then(|path| path.extension()).and_then(|end| {
             match end.to_string_lossy().to_ascii_lowercase().as_str() {
                 "csv" => Some(Format::Csv),
@@ -85,6 +85,7 @@ impl Args {
             }
         });
         self.format.or(by_name).unwrap_or(match self.what {
+            _ if json && self.output.is_none() => Format::Jsonl,
             What::Shards => Format::Jsonl,
             What::Links | What::Edges => Format::Csv,
         })
@@ -107,7 +108,7 @@ struct Source {
 ///
 /// When there is no store or no such type, or the store cannot be read, or the file cannot be written.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let format = args.format();
+    let format = args.format(app.out.json);
     if format == Format::Parquet {
         check_parquet(&args)?;
     }
@@ -146,6 +147,9 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
             What::Links => "link",
             What::Edges => "edge",
         };
+        if app.out.json {
+            app.out.json(&serde_json::json!({ "file": path, "rows": rows }))?;
+        }
         app.out.note(format!("{} in {}", counted(rows, what), path.display()));
     }
     Ok(Exit::Success)

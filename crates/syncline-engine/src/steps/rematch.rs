@@ -1,0 +1,127 @@
+//! Before anything is read: where match rules, survivorship or priorities have changed, every stored record of the
+//! type is matched anew.
+//!
+//! First the keys and match edges of all records, then the clusters of all, each in batches. How far it is, is
+//! committed with each batch, so that it goes on after a death, and so that several executions can share the work.
+//! In between, shards are as they were under the old rules.
+
+use super::Execution;
+use super::plan::plan_with;
+use crate::execution::EngineError;
+use serde::{Deserialize, Serialize};
+use syncline_core::plan::planner::{Planned, Planner};
+use syncline_core::plan::rows::{EntityId, LinkId, TypeId};
+use syncline_core::plan::writes::{Counters, Plan};
+
+/// How the records of a shard type are matched, and how far that is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Matched {
+    /// Names what keys and match edges hang on.
+    rules: String,
+    /// Names what clusters and surviving values hang on besides.
+    merging: String,
+    stage: Stage,
+    /// Links up to this one are through the stage.
+    after: LinkId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Stage {
+    Keys,
+    Clusters,
+    Done,
+}
+
+impl Matched {
+    /// What is left to do, given what was done last.
+    fn next(kept: Option<Self>, (rules, merging): (String, String), is_empty: bool) -> Self {
+        let (stage, after) = match kept {
+            _ if is_empty => (Stage::Done, LinkId(0)),
+            Some(kept) if kept.rules == rules && kept.merging == merging => {
+                (kept.stage, kept.after)
+            }
+            // Keys know nothing of how clusters are merged.
+            Some(kept) if kept.rules == rules && kept.stage == Stage::Keys => {
+                (kept.stage, kept.after)
+            }
+            Some(kept) if kept.rules == rules => (Stage::Clusters, LinkId(0)),
+            _ => (Stage::Keys, LinkId(0)),
+        };
+        Self { rules, merging, stage, after }
+    }
+}
+
+pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+    for index in execution.world.types_of_task(&execution.name) {
+        while batch(execution, index).await? {
+            if execution.cancelled || execution.options.cancel.is_cancelled() {
+                execution.cancelled = true;
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Matches some records of a shard type anew; `false` when all are.
+async fn batch(execution: &mut Execution<'_>, index: usize) -> Result<bool, EngineError> {
+    let world = execution.world;
+    let shard_type = world.rules.types[index].id;
+    let text = world.store.matched(shard_type).await?;
+    let kept: Option<Matched> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let wanted = world.match_fingerprints(index);
+    let is_empty = kept.is_none() && world.store.links(LinkId(0), 1).await?.is_empty();
+    let now = Matched::next(kept.clone(), wanted, is_empty);
+    if now.stage == Stage::Done {
+        if kept.as_ref() != Some(&now) {
+            commit(execution, shard_type, &now, Planned::default(), 0).await?;
+        }
+        return Ok(false);
+    }
+    let size = usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000);
+    let page = world.store.links(now.after, size).await?;
+    let Some(last) = page.last().map(|link| link.id) else {
+        let stage = if now.stage == Stage::Keys { Stage::Clusters } else { Stage::Done };
+        let after = LinkId(0);
+        commit(execution, shard_type, &Matched { stage, after, ..now }, Planned::default(), 0)
+            .await?;
+        return Ok(true);
+    };
+    let is_of_type = |entity: &EntityId| {
+        world.rules.entities.get(entity).is_some_and(|rules| rules.shard_type == index)
+    };
+    let links: Vec<LinkId> =
+        page.iter().filter(|link| is_of_type(&link.entity)).map(|link| link.id).collect();
+    let next = Matched { after: last, ..now };
+    if links.is_empty() {
+        commit(execution, shard_type, &next, Planned::default(), 0).await?;
+        return Ok(true);
+    }
+    let planner = Planner::new(&world.rules, execution.moment, Vec::new());
+    let (planner, done) = match next.stage {
+        Stage::Keys => (planner.rekeying(links), 0),
+        Stage::Clusters | Stage::Done => {
+            let done = links.len() as u64;
+            (planner.reforming(links), done)
+        }
+    };
+    let planned = plan_with(world, planner).await?;
+    execution.wrote |= !planned.plan.changes_nothing();
+    commit(execution, shard_type, &next, planned, done).await?;
+    Ok(true)
+}
+
+/// Commits a batch with how far it brings the type. Where another process wrote in between, nothing is written,
+/// and what is stored tells where to go on.
+async fn commit(
+    execution: &mut Execution<'_>,
+    shard_type: TypeId,
+    matched: &Matched,
+    planned: Planned,
+    done: u64,
+) -> Result<(), EngineError> {
+    let state = serde_json::to_string(matched).expect("it is plain data");
+    let counters = Counters { rematched: done, ..planned.counters };
+    let plan = Plan { matched: vec![(shard_type, state)], ..planned.plan };
+    execution.commit_beside(&counters, plan).await.map(drop)
+}

@@ -1,0 +1,348 @@
+//! What people decide of records: pairs that wait, merging, keeping apart, taking a shard apart.
+
+use crate::error::Error;
+use crate::explain::{self, Found};
+use crate::syncing::{Syncline, random_bits};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use syncline_core::matching::RuleExplanation;
+use syncline_core::plan::rows::{
+    EntityId, LinkId, LinkRow, RuleId, ShardId, ShardRow, TypeId, Verdict,
+};
+use syncline_core::plan::view::Need;
+use syncline_core::value::Value;
+use syncline_engine::decide::{Decided, Decider, Wish, decide};
+use syncline_engine::{SystemClock, World};
+use syncline_store::execution::Worker;
+use syncline_store::reviews;
+
+/// What tells a record from every other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordName {
+    /// The connection.
+    pub connection: String,
+    /// The entity at the connection.
+    pub entity: String,
+    /// The record's id there.
+    pub external_id: String,
+}
+
+/// A pair of records that waits for a person.
+#[derive(Clone, Debug, Serialize)]
+pub struct Review {
+    /// The one.
+    pub a: RecordName,
+    /// Its shard.
+    pub a_shard: String,
+    /// The other.
+    pub b: RecordName,
+    /// Its shard.
+    pub b_shard: String,
+    /// The rule that found them to be perhaps the same.
+    pub rule: String,
+    /// Its score, from 0 to 1.
+    pub score: f32,
+}
+
+/// Two records side by side.
+#[derive(Clone, Debug, Serialize)]
+pub struct SideBySide {
+    /// The one.
+    pub a: RecordName,
+    /// Its shard.
+    pub a_shard: String,
+    /// The other.
+    pub b: RecordName,
+    /// Its shard.
+    pub b_shard: String,
+    /// Each field, with what either says.
+    pub fields: Vec<Compared>,
+    /// What each match rule makes of them, comparison by comparison.
+    pub rules: Vec<RuleExplanation>,
+    /// What was decided of them.
+    pub decision: Option<DecisionStory>,
+}
+
+/// A field of two records.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    /// The field.
+    pub field: String,
+    /// What the one says.
+    pub a: Option<Value>,
+    /// What the other says.
+    pub b: Option<Value>,
+}
+
+/// What somebody decided of two records.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionStory {
+    /// The one.
+    pub a: RecordName,
+    /// The other.
+    pub b: RecordName,
+    /// Whether they are the same.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub at_us: i64,
+    /// Why.
+    pub why: String,
+}
+
+impl Syncline {
+    /// The pairs that wait for a person, the surest first; of one shard type or all.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such type, or the store cannot be read.
+    pub async fn reviews(&self, shard_type: Option<&str>) -> Result<Vec<Review>, Error> {
+        let world = self.world();
+        let wanted = match shard_type {
+            Some(name) => Some(crate::commands::shards::type_named(&world.shard_types, name)?),
+            None => None,
+        };
+        waiting(world, wanted).await
+    }
+
+    /// Two records side by side, with what each match rule makes of them. A record is named as
+    /// `connection/entity:external-id`, or by the id of its shard.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not there, or the store cannot be read.
+    pub async fn side_by_side(&self, a: &str, b: &str) -> Result<SideBySide, Error> {
+        let world = self.world();
+        let (a, b) = (find_record(world, a).await?, find_record(world, b).await?);
+        let found = world.store.read(Need { links: vec![a, b], ..Need::default() }).await?;
+        let rows = Rows::of(world, found.links, found.shards);
+        let (Some(left), Some(right)) = (rows.links.get(&a), rows.links.get(&b)) else {
+            return Err(gone());
+        };
+        let rules =
+            world.rules.entities.get(&left.entity).map(|e| &world.rules.types[e.shard_type]);
+        let rules = rules.ok_or_else(gone)?;
+        let image = |link: &LinkRow| {
+            let data = rows.shards.get(&link.shard).map(|shard| &*shard.data);
+            let json = link.image.as_deref().or(data).unwrap_or("{}");
+            rules.layout.read_json(json).unwrap_or_else(|_| rules.layout.empty_image())
+        };
+        let (left_image, right_image) = (image(left), image(right));
+        let fields = rules.layout.names().iter().zip(left_image.iter().zip(&right_image));
+        let decision = found.decisions.first().filter(|d| (d.a, d.b) == (a.min(b), a.max(b)));
+        Ok(SideBySide {
+            a: rows.name(left),
+            a_shard: rows.shard(left),
+            b: rows.name(right),
+            b_shard: rows.shard(right),
+            rules: rules.matcher.explain(&left_image, &right_image, u64::MAX),
+            decision: decision.map(|d| rows.decision(d)),
+            fields: fields
+                .map(|(name, (a, b))| Compared {
+                    field: name.to_string(),
+                    a: a.clone(),
+                    b: b.clone(),
+                })
+                .collect(),
+        })
+    }
+
+    /// Everything that people decided, by pair.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn decisions(&self) -> Result<Vec<DecisionStory>, Error> {
+        let world = self.world();
+        let decisions = world.store.decisions().await?;
+        let links = decisions.iter().flat_map(|d| [d.a, d.b]).collect();
+        let found = world.store.read(Need { links, ..Need::default() }).await?;
+        let rows = Rows::of(world, found.links, found.shards);
+        Ok(decisions.iter().map(|decision| rows.decision(decision)).collect())
+    }
+
+    /// Two records (or shards) are about the same thing: their shards become one, now and for good.
+    ///
+    /// # Errors
+    ///
+    /// When they are one already, or the store cannot be written.
+    pub async fn merge(&self, a: &str, b: &str, by: &str, why: &str) -> Result<Decided, Error> {
+        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        self.carry_out(Wish::Merge(a, b), by, why).await
+    }
+
+    /// Two records (or shards) are not about the same thing: their shards are never put together.
+    ///
+    /// # Errors
+    ///
+    /// When they are in one shard, or the store cannot be written.
+    pub async fn keep_apart(
+        &self,
+        a: &str,
+        b: &str,
+        by: &str,
+        why: &str,
+    ) -> Result<Decided, Error> {
+        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        self.carry_out(Wish::Apart(a, b), by, why).await
+    }
+
+    /// Takes back what was decided of two records: the match rules have the say again.
+    ///
+    /// # Errors
+    ///
+    /// When nothing was decided of them, or the store cannot be written.
+    pub async fn forget(&self, a: &str, b: &str) -> Result<Decided, Error> {
+        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        self.carry_out(Wish::Forget(a, b), "", "").await
+    }
+
+    /// Takes a shard apart, and keeps its parts apart: `records` leave it; or, where none is named, what the last
+    /// merge brought together comes apart, or (where none was logged) every record from every other. `shard` may
+    /// be the old id of a shard that was merged: then that one comes out again.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to take apart, or the store cannot be written.
+    pub async fn unmerge(
+        &self,
+        shard: &str,
+        records: &[String],
+        by: &str,
+        why: &str,
+    ) -> Result<Decided, Error> {
+        let world = self.world();
+        let Found { shard: found, redirected_from } =
+            explain::find(world.store.as_ref(), shard).await?;
+        let alias = match redirected_from {
+            Some(old) => {
+                let rows = world.store.shards_by_id(&old.replace('-', "")).await?;
+                rows.first().map(|row| row.id)
+            }
+            None => None,
+        };
+        let mut links = Vec::new();
+        for record in records {
+            links.push(find_record(world, record).await?);
+        }
+        let alias = alias.filter(|_| links.is_empty());
+        let wish = Wish::Unmerge { shard: found.id, alias, records: links };
+        self.carry_out(wish, by, why).await
+    }
+
+    async fn carry_out(&self, wish: Wish, by: &str, why: &str) -> Result<Decided, Error> {
+        let decider = Decider {
+            by: by.to_owned(),
+            why: why.to_owned(),
+            worker: Worker::current(),
+            seed: random_bits(),
+        };
+        Ok(decide(self.world(), &SystemClock, &wish, &decider).await?)
+    }
+}
+
+fn gone() -> Error {
+    Error::refused("one of the records is not there any more", "`syncline review list` shows more")
+}
+
+/// The pairs that wait for a person, of a shard type or all.
+pub(crate) async fn waiting(world: &World, of: Option<TypeId>) -> Result<Vec<Review>, Error> {
+    let pairs = reviews::waiting(world.store.as_ref()).await?;
+    let links = pairs.iter().flat_map(|edge| [edge.a, edge.b]).collect();
+    let found = world.store.read(Need { links, ..Need::default() }).await?;
+    let rows = Rows::of(world, found.links, found.shards);
+    let mut out = Vec::new();
+    for edge in pairs {
+        let (Some(a), Some(b)) = (rows.links.get(&edge.a), rows.links.get(&edge.b)) else {
+            continue;
+        };
+        let is_wanted = rows
+            .shards
+            .get(&a.shard)
+            .is_some_and(|shard| of.is_none_or(|wanted| wanted == shard.shard_type));
+        if is_wanted {
+            out.push(Review {
+                a: rows.name(a),
+                a_shard: rows.shard(a),
+                b: rows.name(b),
+                b_shard: rows.shard(b),
+                rule: rule_name(world, edge.rule),
+                score: edge.score,
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn rule_name(world: &World, rule: RuleId) -> String {
+    world.rule_name(rule).to_owned()
+}
+
+/// Rows by number, and what they are called outside.
+struct Rows<'a> {
+    world: &'a World,
+    links: BTreeMap<LinkId, LinkRow>,
+    shards: BTreeMap<ShardId, ShardRow>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(world: &'a World, links: Vec<LinkRow>, shards: Vec<ShardRow>) -> Self {
+        let links = links.into_iter().map(|row| (row.id, row)).collect();
+        let shards = shards.into_iter().map(|row| (row.id, row)).collect();
+        Self { world, links, shards }
+    }
+
+    fn name(&self, link: &LinkRow) -> RecordName {
+        let name = self.world.entities.get(&link.entity).cloned().unwrap_or_default();
+        RecordName {
+            connection: name.connection,
+            entity: name.entity,
+            external_id: link.external_id.to_string(),
+        }
+    }
+
+    fn shard(&self, link: &LinkRow) -> String {
+        self.shards.get(&link.shard).map(|shard| explain::uuid(shard.uuid)).unwrap_or_default()
+    }
+
+    fn decision(&self, decision: &syncline_core::plan::rows::Decision) -> DecisionStory {
+        let name = |id| self.links.get(&id).map(|link| self.name(link)).unwrap_or_default();
+        DecisionStory {
+            a: name(decision.a),
+            b: name(decision.b),
+            verdict: decision.verdict,
+            by: decision.by.clone(),
+            at_us: decision.at,
+            why: decision.why.clone(),
+        }
+    }
+}
+
+/// The link of a record named as `connection/entity:external-id` (or with a blank instead of the colon, as lists
+/// print it), or the oldest link of a shard that is named by its id.
+async fn find_record(world: &World, text: &str) -> Result<LinkId, Error> {
+    let named = text.split_once('/').and_then(|(connection, rest)| {
+        let (entity, external_id) = rest.split_once([':', ' '])?;
+        Some((connection, entity, external_id))
+    });
+    let Some((connection, entity, external_id)) = named else {
+        let found = explain::find(world.store.as_ref(), text).await?;
+        let links = world.store.links_of(vec![found.shard.id]).await?;
+        return links.first().map(|link| link.id).ok_or_else(gone);
+    };
+    let of_name: Vec<EntityId> = world
+        .entities
+        .iter()
+        .filter(|(_, name)| name.connection == connection && name.entity == entity)
+        .map(|(id, _)| *id)
+        .collect();
+    let records = of_name.into_iter().map(|id| (id, external_id.into())).collect();
+    let found = world.store.read(Need { records, ..Need::default() }).await?;
+    found.links.first().map(|link| link.id).ok_or_else(|| {
+        let message = format!("there is no record `{external_id}` of `{connection}/{entity}`");
+        let hint = "name it as `connection/entity:external-id`; `syncline shards show SHARD` \
+                    lists the records of a shard";
+        Error::refused(message, hint)
+    })
+}
