@@ -54,6 +54,17 @@ impl App {
         loaded
     }
 
+    /// As [`App::load`], for training its models: it does not matter whether they are trained yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::load`].
+    pub fn load_untrained(&self, path: Option<&Path>) -> Result<Workspace, Error> {
+        self.keep_place(path);
+        let located = Located::find(self.path(path))?;
+        Workspace::load_untrained(located, &self.options, |secrets| self.keep(secrets))
+    }
+
     /// Loads the configuration, and opens its store for writing; makes it where there is none.
     ///
     /// # Errors

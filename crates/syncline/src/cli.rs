@@ -75,6 +75,8 @@ pub enum Command {
     Shards(commands::shards::Args),
     /// Tells which record, run, mapping and rule gave a shard its values
     Why(commands::why::Args),
+    /// Trains the models that find duplicates, tries them on known ones, explains what they make of two records
+    Match(commands::matching::Args),
     /// Lists fields on which records of one shard disagree, and pairs that wait for a person
     Conflicts(commands::conflicts::Args),
     /// Lists pairs of records that wait for a person, shows them, and decides on them
@@ -164,6 +166,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::DeadLetters(args) => commands::dead_letters::run(args, app).await,
         Command::Shards(args) => commands::shards::run(args, app).await,
         Command::Why(args) => commands::why::run(args, app).await,
+        Command::Match(args) => commands::matching::run(args, app).await,
         Command::Conflicts(args) => commands::conflicts::run(args, app).await,
         Command::Review(args) => commands::review::run(args, app).await,
         Command::Merge(args) => commands::review::merge(args, app).await,

@@ -51,6 +51,7 @@ pub mod commands;
 pub mod error;
 pub mod explain;
 pub mod infer;
+pub mod models;
 pub mod output;
 pub mod preview;
 mod progress;
@@ -59,6 +60,7 @@ mod report;
 pub mod reviewing;
 mod signals;
 mod syncing;
+pub mod training;
 pub mod workspace;
 
 pub use error::{Error, Exit};

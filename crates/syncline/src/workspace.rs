@@ -1,6 +1,7 @@
 //! Finds a configuration, reads and compiles it, and finds out which store it means.
 
 use crate::error::Error;
+use crate::models::Places;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -161,12 +162,43 @@ impl Workspace {
         options: &OpenOptions,
         keep: impl FnOnce(&Secrets),
     ) -> Result<Self, Error> {
-        let Inspection { loaded, mut diagnostics } = located.inspect(options)?;
+        Self::load_with(located, options, keep, |places, config| places.read(config))
+    }
+
+    /// As [`Workspace::load`], for training: what the files of its models hold does not matter, nor whether
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Workspace::load`].
+    pub fn load_untrained(
+        located: Located,
+        options: &OpenOptions,
+        keep: impl FnOnce(&Secrets),
+    ) -> Result<Self, Error> {
+        Self::load_with(located, options, keep, |_, config| {
+            crate::models::forget(config);
+            Vec::new()
+        })
+    }
+
+    fn load_with(
+        located: Located,
+        options: &OpenOptions,
+        keep: impl FnOnce(&Secrets),
+        models: impl FnOnce(Places<'_>, &mut Config) -> Vec<Problem>,
+    ) -> Result<Self, Error> {
+        let Inspection { mut loaded, mut diagnostics } = located.inspect(options)?;
         keep(&loaded.secrets);
+        let store_path = located.store_path(&loaded.config, options);
+        let places = Places { folder: &located.folder, store: &store_path };
+        let unusable = models(places, &mut loaded.config);
+        if !unusable.is_empty() {
+            diagnostics.merge(loaded.diagnose(unusable));
+        }
         let compiled = Program::compile(&loaded.config);
         match compiled {
             Ok(program) if diagnostics.is_empty() => {
-                let store_path = located.store_path(&loaded.config, options);
                 Ok(Self { store_path, loaded, program, located, options: options.clone() })
             }
             Ok(_) => Err(Error::Config(diagnostics)),

@@ -1,7 +1,7 @@
 //! Clusters: which records together are one thing, given which pairs of them match.
 
 use super::RecordName;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Two records that match.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,12 +45,11 @@ pub fn cluster(
     cluster_max: usize,
 ) -> Vec<Vec<i64>> {
     let mut forest = Forest::new(nodes, cannot_link);
-    let ranks = |(a, b): &(i64, i64)| Some((forest.rank(*a)?, forest.rank(*b)?));
-    let mut decided: Vec<(usize, usize)> =
-        must_link.iter().filter_map(ranks).map(|(a, b)| (a.min(b), a.max(b))).collect();
-    decided.sort_unstable();
-    for (a, b) in decided {
-        forest.join_decided(a, b);
+    for (a, b) in forest.decided(must_link) {
+        let (a, b) = (forest.root(a), forest.root(b));
+        if a != b && forest.may_meet(a, b) {
+            forest.unite(a, b);
+        }
     }
     let mut ranked: Vec<(f32, usize, usize)> = edges
         .iter()
@@ -64,6 +63,97 @@ pub fn cluster(
         forest.join(a, b, cluster_max);
     }
     forest.into_clusters()
+}
+
+/// A score in millionths: sums of whole numbers are the same in every order.
+const UNIT: f64 = 1e6;
+
+/// The clusters of `nodes` that hold together: as [`cluster`], but two clusters are put together only where the
+/// mean score of all pairs of records between them reaches `threshold`.
+///
+/// `scores` are those of all pairs of nodes; a pair that is not among them scores 0, so that what was compared
+/// and is unlike counts against. The two clusters with the highest mean come first; of equal ones, those
+/// with the smaller names. So a chain of records, each like the next, comes apart where its ends are not.
+/// Pairs of `must_link` and `cannot_link` hold as they do there, whatever the scores.
+pub fn cluster_by_mean(
+    nodes: &[ClusterNode<'_>],
+    scores: &[ClusterEdge],
+    must_link: &[(i64, i64)],
+    cannot_link: &[(i64, i64)],
+    cluster_max: usize,
+    threshold: f64,
+) -> Vec<Vec<i64>> {
+    let mut forest = Forest::new(nodes, cannot_link);
+    let mut sums = Sums::new(&forest, scores);
+    for (a, b) in forest.decided(must_link) {
+        let (a, b) = (forest.root(a), forest.root(b));
+        if a != b && forest.may_meet(a, b) {
+            // The smaller name stands for both.
+            forest.merge(a.max(b), a.min(b));
+            sums.merge(a.max(b), a.min(b));
+        }
+    }
+    let mut refused: FxHashSet<(usize, usize)> = FxHashSet::default();
+    // Scores are kept as single-precision numbers, so the threshold is met a little below.
+    let least = threshold * UNIT - 1.0;
+    loop {
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (position, &a) in sums.roots.iter().enumerate() {
+            for &b in &sums.roots[position + 1..] {
+                let pairs = (forest.sets[a].len * forest.sets[b].len) as f64;
+                let mean = sums.of(a, b) as f64 / pairs;
+                let is_better = best.is_none_or(|(most, ..)| mean > most);
+                if mean >= least && is_better && !refused.contains(&(a, b)) {
+                    best = Some((mean, a, b));
+                }
+            }
+        }
+        let Some((_, a, b)) = best else { break };
+        if !(forest.may_join(a, b, cluster_max) && forest.may_meet(a, b)) {
+            refused.insert((a, b));
+            continue;
+        }
+        forest.merge(b, a);
+        sums.merge(b, a);
+        refused.retain(|(x, y)| ![*x, *y].iter().any(|root| *root == a || *root == b));
+    }
+    forest.into_clusters()
+}
+
+/// For each two sets of nodes, the sum of the scores of all pairs between them.
+struct Sums {
+    /// The sets that there are, by the smallest rank of their nodes, ascending.
+    roots: Vec<usize>,
+    count: usize,
+    sums: Vec<u64>,
+}
+
+impl Sums {
+    /// Each node by itself.
+    fn new(forest: &Forest, scores: &[ClusterEdge]) -> Self {
+        let count = forest.ids.len();
+        let mut sums = vec![0; count * count];
+        for edge in scores {
+            if let (Some(a), Some(b)) = (forest.rank(edge.a), forest.rank(edge.b)) {
+                let score = (f64::from(edge.score).clamp(0.0, 1.0) * UNIT).round() as u64;
+                (sums[a * count + b], sums[b * count + a]) = (score, score);
+            }
+        }
+        Self { roots: (0..count).collect(), count, sums }
+    }
+
+    fn of(&self, a: usize, b: usize) -> u64 {
+        self.sums[a * self.count + b]
+    }
+
+    fn merge(&mut self, moved: usize, into: usize) {
+        self.roots.retain(|root| *root != moved);
+        for &other in &self.roots {
+            let sum = self.of(into, other) + self.of(moved, other);
+            self.sums[into * self.count + other] = sum;
+            self.sums[other * self.count + into] = sum;
+        }
+    }
 }
 
 /// Disjoint sets of nodes, which are known by their rank in the order of names.
@@ -113,6 +203,15 @@ impl Forest {
         self.ranks.get(&id).copied()
     }
 
+    /// The pairs of which somebody decided that they are one thing, by the names of their nodes.
+    fn decided(&self, must_link: &[(i64, i64)]) -> Vec<(usize, usize)> {
+        let ranks = |(a, b): &(i64, i64)| Some((self.rank(*a)?, self.rank(*b)?));
+        let mut decided: Vec<(usize, usize)> =
+            must_link.iter().filter_map(ranks).map(|(a, b)| (a.min(b), a.max(b))).collect();
+        decided.sort_unstable();
+        decided
+    }
+
     fn root(&mut self, mut rank: usize) -> usize {
         while self.parents[rank] != rank {
             self.parents[rank] = self.parents[self.parents[rank]];
@@ -128,16 +227,12 @@ impl Forest {
         }
     }
 
-    /// Puts two nodes together because somebody decided so.
-    fn join_decided(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        if a != b && self.may_meet(a, b) {
-            self.unite(a, b);
-        }
-    }
-
     fn unite(&mut self, a: usize, b: usize) {
         let (small, large) = if self.sets[a].len < self.sets[b].len { (a, b) } else { (b, a) };
+        self.merge(small, large);
+    }
+
+    fn merge(&mut self, small: usize, large: usize) {
         let moved = std::mem::take(&mut self.sets[small]);
         self.parents[small] = large;
         let set = &mut self.sets[large];
@@ -222,6 +317,46 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_of_weak_links_comes_apart_and_a_group_that_holds_together_stays() {
+        let nodes = ["a", "b", "c", "d"];
+        let nodes: Vec<_> = (1..).zip(nodes).map(|(id, name)| node(id, 0, name)).collect();
+        let chain = [edge(1, 2, 0.9), edge(2, 3, 0.8), edge(3, 4, 0.9), edge(1, 3, 0.1)];
+        let by_mean = |edges: &[ClusterEdge], together: &[_], apart: &[_], max| {
+            cluster_by_mean(&nodes, edges, together, apart, max, 0.5)
+        };
+        assert_eq!(cluster(&nodes, &chain, &[], &[], 100), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&chain, &[], &[], 100), [vec![1, 2], vec![3, 4]]);
+        // One pair that is unlike does not outweigh all the others.
+        let group = [(1, 2, 0.9), (2, 3, 0.9), (3, 4, 0.9), (1, 3, 0.9), (2, 4, 0.9), (1, 4, 0.1)];
+        let group = group.map(|(a, b, score)| edge(a, b, score));
+        assert_eq!(by_mean(&group, &[], &[], 100), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&group, &[], &[(4, 1)], 100), [vec![1, 2, 3], vec![4]]);
+        assert_eq!(by_mean(&group, &[], &[], 2), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(cluster_by_mean(&[], &group, &[], &[], 2, 0.5), Vec::<Vec<i64>>::new());
+    }
+
+    #[test]
+    fn decisions_hold_whatever_the_scores() {
+        let nodes = ["a", "b", "c", "d"];
+        let nodes: Vec<_> = (1..).zip(nodes).map(|(id, name)| node(id, 7, name)).collect();
+        let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9), edge(1, 3, 0.9), edge(3, 4, 0.2)];
+        let by_mean =
+            |together: &[_], apart: &[_]| cluster_by_mean(&nodes, &edges, together, apart, 1, 0.5);
+        assert_eq!(by_mean(&[], &[]), [vec![1], vec![2], vec![3], vec![4]]);
+        assert_eq!(by_mean(&[(4, 1)], &[]), [vec![1, 4], vec![2], vec![3]]);
+        assert_eq!(by_mean(&[(4, 1), (4, 2), (1, 3)], &[]), [vec![1, 2, 3, 4]]);
+        assert_eq!(by_mean(&[(4, 1), (4, 2)], &[(2, 1)]), [vec![1, 4], vec![2], vec![3]]);
+        // What was put together counts as one: the mean over both pairs is below the threshold.
+        let free = nodes.iter().map(|&node| ClusterNode { system: 0, ..node });
+        let free: Vec<_> = free.collect();
+        let edges = [edge(1, 2, 0.9), edge(3, 4, 0.2)];
+        assert_eq!(
+            cluster_by_mean(&free, &edges, &[(1, 3)], &[], 100, 0.5),
+            [vec![1, 3], vec![2], vec![4]]
+        );
+    }
+
+    #[test]
     fn names_break_ties_and_ids_do_not() {
         let edges = [edge(1, 2, 0.9), edge(2, 3, 0.9)];
         let first = [node(1, 0, "a"), node(2, 0, "b"), node(3, 0, "c")];
@@ -251,13 +386,18 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let names: Vec<String> = (0..systems.len()).map(|i| format!("r{i}")).collect();
+            for mean in [false, true] {
             let make = |id_of: &dyn Fn(usize) -> i64, turn: usize| {
                 let mut nodes: Vec<_> = (0..systems.len())
                     .map(|i| node(id_of(i), systems[i], &names[i]))
                     .collect();
-                let mut list: Vec<_> = edges
+                // Of several scores of a pair, the last would count, so each comes once.
+                let once: std::collections::BTreeMap<_, _> =
+                    edges.iter().map(|&(a, b, s)| ((a.min(b), a.max(b)), s)).collect();
+                let mut list: Vec<_> = once
                     .iter()
-                    .map(|&(a, b, s)| if turn > 0 { (b, a, s) } else { (a, b, s) })
+                    .map(|(&(a, b), &s)| (a, b, s))
+                    .map(|(a, b, s)| if turn > 0 { (b, a, s) } else { (a, b, s) })
                     .map(|(a, b, s)| edge(id_of(a), id_of(b), f32::from(s) / 4.0))
                     .collect();
                 let by = turn % nodes.len();
@@ -265,7 +405,11 @@ mod tests {
                 let by = turn % list.len().max(1);
                 list.rotate_left(by);
                 let apart: Vec<_> = apart.iter().map(|&(a, b)| (id_of(a), id_of(b))).collect();
-                cluster(&nodes, &list, &[], &apart, max)
+                if mean {
+                    cluster_by_mean(&nodes, &list, &[], &apart, max, 0.4)
+                } else {
+                    cluster(&nodes, &list, &[], &apart, max)
+                }
             };
             let plain = make(&|i| i as i64, 0);
             let other = make(&|i| ids[i] as i64, (seed % 1000) as usize);
@@ -290,6 +434,7 @@ mod tests {
                 for &(a, b) in apart.iter().filter(|(a, b)| a != b) {
                     prop_assert!(!(c.contains(&(a as i64)) && c.contains(&(b as i64))));
                 }
+            }
             }
         }
     }

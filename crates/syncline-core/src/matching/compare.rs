@@ -1,6 +1,7 @@
 //! Comparing two records under one rule: the waterfall of comparisons, and the score they make.
 
 use super::items;
+use super::model::ModelExplanation;
 use super::normalise::normalise_in;
 use super::similarity::similarity;
 use crate::config::model::{Comparator, Missing, Normaliser};
@@ -60,6 +61,9 @@ pub struct RuleExplanation {
     pub is_match: bool,
     /// The comparisons, in the order in which they were written.
     pub comparisons: Vec<ComparisonExplanation>,
+    /// Of a model, what it makes of the two; its comparisons stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelExplanation>,
 }
 
 /// What one comparison makes of two records.
@@ -149,6 +153,7 @@ impl Rule {
             review: self.review,
             is_match: score.is_some_and(|score| score >= self.threshold - TOLERANCE),
             comparisons: rows.into_iter().map(contributed).collect(),
+            model: None,
         }
     }
 }

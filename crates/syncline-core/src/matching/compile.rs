@@ -2,6 +2,7 @@
 
 use super::blocking::{Part, Recipe};
 use super::compare::{Compare, Rule};
+use super::model::{self, Model};
 use super::survivors::FieldRule;
 use super::{Matcher, RULES_MAX};
 use crate::config::model::{
@@ -12,6 +13,7 @@ use crate::problem::{ConfigPath, Problem, nearest};
 use crate::shard::Layout;
 use compact_str::CompactString;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The name of the rule that a shard type's identity fields make.
 const IDENTITY: &str = "identity";
@@ -32,6 +34,7 @@ pub(super) fn compile(
     let defaults = Matching::default();
     let matching = shard_type.matching.as_ref().unwrap_or(&defaults);
     compiler.matching(matching, &path.key("matching"));
+    let model = compiler.model(matching, &path.key("matching"));
     compiler.survivorship(&shard_type.survivorship, &path.key("survivorship"));
     if !compiler.problems.is_empty() {
         return Err(compiler.problems);
@@ -39,6 +42,7 @@ pub(super) fn compile(
     Ok(Matcher {
         rules: compiler.rules,
         recipes: compiler.recipes,
+        model,
         strategy: matching.merge,
         survivors: compiler.survivors,
         block_max: matching.block_max as usize,
@@ -106,14 +110,47 @@ impl Compiler<'_> {
             }
         }
         let rules_path = path.key("rules");
-        if self.rules.len() + matching.rules.len() > RULES_MAX {
-            let message =
-                format!("a shard type has at most {RULES_MAX} rules, its identity included");
+        let models = usize::from(matching.model.is_some());
+        if self.rules.len() + matching.rules.len() + models > RULES_MAX {
+            let message = format!(
+                "a shard type has at most {RULES_MAX} rules, its identity and its model included"
+            );
             self.problem(rules_path, message, "put rules together, or leave some out");
             return;
         }
         for (index, rule) in matching.rules.iter().enumerate() {
             self.rule(rule, &matching.rules[..index], &rules_path.index(index));
+        }
+    }
+
+    /// The model, where one is named and trained. One that is still to be trained compares nothing.
+    fn model(&mut self, matching: &Matching, path: &ConfigPath) -> Option<Arc<Model>> {
+        let declaration = match model::declare(self.layout, matching, path) {
+            Ok(declaration) => Arc::new(declaration?),
+            Err(problems) => {
+                self.problems.extend(problems);
+                return None;
+            }
+        };
+        let shard_type = &self.layout.shard_type;
+        let Some(file) = &matching.trained else {
+            let message = format!("the model of shard type `{shard_type}` is not trained yet");
+            let help = "train it on the records of your connections: `syncline match train`";
+            self.problem(path.key("model"), message, help);
+            return None;
+        };
+        if file.is_untrained() {
+            return None;
+        }
+        match Model::compile(declaration, file) {
+            Ok(model) => Some(Arc::new(model)),
+            Err(error) => {
+                let message =
+                    format!("the model of shard type `{shard_type}` cannot be used: {error}");
+                let help = "train it again: `syncline match train`";
+                self.problem(path.key("model"), message, help);
+                None
+            }
         }
     }
 

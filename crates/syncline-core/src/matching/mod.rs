@@ -9,6 +9,8 @@ mod compare;
 mod compile;
 mod contact;
 mod dates;
+pub mod evaluate;
+pub mod model;
 pub mod normalise;
 pub mod phonetic;
 pub mod similarity;
@@ -19,8 +21,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{ClusterEdge, ClusterNode, cluster};
+pub use cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 pub use compare::{ComparisonExplanation, RuleExplanation};
+pub use model::{Features, Model};
 pub use normalise::normalise;
 pub use survivors::FieldRule;
 pub use survivorship::{Source, survive};
@@ -48,12 +51,19 @@ const ITEMS_MAX: usize = 20;
 pub struct Matcher {
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
+    model: Option<Arc<Model>>,
     strategy: MergeStrategy,
     /// Fields of which another rule than the strategy decides.
     survivors: Vec<(usize, FieldRule)>,
     block_max: usize,
     cluster_max: usize,
 }
+
+/// What of a record is prepared once for all its comparisons; `None` where no model compares it.
+pub type Prepared = Option<Arc<Features>>;
+
+/// The name of what a model decided.
+const MODEL: &str = "model";
 
 /// A blocking key of a record: records that share one may be the same, by that rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +77,8 @@ pub struct BlockKey {
 /// The best match of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// From 0 to 1, at least the rule's threshold, or its review line.
+    /// From 0 to 1, at least the rule's threshold, or its review line; of a model, the probability that the two
+    /// are the same.
     pub score: f32,
     /// The rule that gave it.
     pub rule: u16,
@@ -105,9 +116,19 @@ impl Matcher {
         compile::compile(layout, shard_type, path)
     }
 
-    /// Whether there are no rules, so that no two records are ever the same.
+    /// Whether there are neither rules nor a model, so that no two records are ever the same.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.rules.is_empty() && self.model.is_none()
+    }
+
+    /// The model, where one decides beside the rules.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
+    /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_by_model`].
+    pub fn prepare(&self, image: &[Cell]) -> Prepared {
+        self.model.as_ref().map(|model| Arc::new(model.prepare(image)))
     }
 
     /// Puts the blocking keys of `image` into `out` (which is cleared first), sorted and without repeats.
@@ -116,7 +137,23 @@ impl Matcher {
     /// gives a key of its own, up to 64 keys for a rule. Rules that make their keys the same way share
     /// the hash and have a key each.
     pub fn keys(&self, image: &[Cell], out: &mut Vec<BlockKey>) {
+        self.keys_prepared(image, &self.prepare(image), out);
+    }
+
+    /// Prepares a record, and makes its blocking keys on the way.
+    pub fn prepare_with_keys(&self, image: &[Cell]) -> (Vec<BlockKey>, Prepared) {
+        let (prepared, mut keys) = (self.prepare(image), Vec::new());
+        self.keys_prepared(image, &prepared, &mut keys);
+        (keys, prepared)
+    }
+
+    /// As [`Matcher::keys`], of a record that is prepared.
+    pub fn keys_prepared(&self, image: &[Cell], prepared: &Prepared, out: &mut Vec<BlockKey>) {
         out.clear();
+        if let (Some(model), Some(features)) = (&self.model, prepared) {
+            let rule = self.model_rule();
+            out.extend(model.keys(features).into_iter().map(|hash| BlockKey { hash, rule }));
+        }
         let mut scratch = String::new();
         for recipe in &self.recipes {
             recipe.keys(image, &mut scratch, out);
@@ -128,14 +165,21 @@ impl Matcher {
     /// The best match of `a` and `b` among the rules whose bits are set in `rules` (bit r for rule r).
     ///
     /// The highest score that reaches its rule's threshold, or else the highest that reaches its rule's review
-    /// line; of equal ones the lowest rule. `None` where there is neither. Under `merge: manual` every match
-    /// is for review. Which of the two records comes first does not matter.
+    /// line; of equal ones the lowest rule, of which a model is the last. `None` where there is neither. Under
+    /// `merge: manual` every match is for review. Which of the two records comes first does not matter.
     ///
     /// The score of a rule is the mean of its comparisons' similarities by weight, without those that are
     /// skipped because a side is missing; a rule of which nothing is left does not match. A value that
     /// cannot be read for a comparison (no date, no number, no letters) is missing too. Of lists, the most
     /// alike pair of the first 20 items on each side counts.
     pub fn compare(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
+        let by_rule = self.compare_by_rules(a, b, rules);
+        let features = (self.prepare(a), self.prepare(b));
+        self.compare_by_model(&features.0, &features.1, rules, by_rule)
+    }
+
+    /// The best match among the weighted rules alone.
+    pub fn compare_by_rules(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
         let mut scratch = Scratch::default();
         let mut best: Option<PairScore> = None;
         for (index, rule) in self.chosen(rules) {
@@ -165,24 +209,82 @@ impl Matcher {
         best.map(|best| if asks { PairScore { zone: Zone::Review, ..best } } else { best })
     }
 
+    /// What the model makes of two prepared records, if its bit is set in `rules`; `by_rule` stands where it says
+    /// at least as much.
+    pub fn compare_by_model(
+        &self,
+        a: &Prepared,
+        b: &Prepared,
+        rules: u64,
+        by_rule: Option<PairScore>,
+    ) -> Option<PairScore> {
+        let rule = self.model_rule();
+        let (Some(model), Some(a), Some(b)) = (&self.model, a, b) else { return by_rule };
+        if rules >> rule & 1 == 0 {
+            return by_rule;
+        }
+        let Some(probability) = model.probability(a, b, model.review()) else { return by_rule };
+        let is_match = probability >= model.threshold() && self.strategy != MergeStrategy::Manual;
+        let zone = if is_match { Zone::Match } else { Zone::Review };
+        let score = PairScore { score: probability as f32, rule, zone };
+        match by_rule {
+            Some(known) if (known.zone, known.score) >= (zone, score.score) => Some(known),
+            _ => Some(score),
+        }
+    }
+
+    /// Whether only the model decides, so that images need not be looked at.
+    pub fn has_only_model(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    fn model_rule(&self) -> u16 {
+        u16::try_from(self.rules.len()).expect("there are at most 64 rules")
+    }
+
     /// What each rule of the set `rules` makes of two records, comparison by comparison.
     pub fn explain(&self, a: &[Cell], b: &[Cell], rules: u64) -> Vec<RuleExplanation> {
         let mut scratch = Scratch::default();
-        self.chosen(rules).map(|(_, rule)| rule.explain(a, b, &mut scratch)).collect()
+        let mut told: Vec<RuleExplanation> =
+            self.chosen(rules).map(|(_, rule)| rule.explain(a, b, &mut scratch)).collect();
+        if let Some(model) = self.model.as_ref().filter(|_| rules >> self.model_rule() & 1 == 1) {
+            let story = model.explain(&model.prepare(a), &model.prepare(b));
+            told.push(RuleExplanation {
+                rule: MODEL.to_owned(),
+                score: Some(story.probability),
+                threshold: story.threshold,
+                review: model.review(),
+                is_match: story.probability >= story.threshold,
+                comparisons: Vec::new(),
+                model: Some(story),
+            });
+        }
+        told
     }
 
     fn chosen(&self, rules: u64) -> impl Iterator<Item = (u16, &Rule)> {
         (0..).zip(&self.rules).filter(move |(index, _)| rules >> index & 1 == 1)
     }
 
-    /// The names of the rules, in their order.
+    /// The names of the rules, in their order; that of the model comes last.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(|rule| rule.name.as_str())
+        let model = self.model.iter().map(|_| MODEL);
+        self.rules.iter().map(|rule| rule.name.as_str()).chain(model)
     }
 
-    /// The name of a rule; empty where there is no such rule.
+    /// The name of a rule, or `model`; empty where there is no such rule.
     pub fn rule_name(&self, rule: u16) -> &str {
-        self.rules.get(usize::from(rule)).map_or("", |rule| &rule.name)
+        match self.rules.get(usize::from(rule)) {
+            Some(rule) => &rule.name,
+            None if self.model.is_some() && rule == self.model_rule() => MODEL,
+            None => "",
+        }
+    }
+
+    /// The bits of all rules, and of the model.
+    pub fn all_rules(&self) -> u64 {
+        let count = self.rules.len() + usize::from(self.model.is_some());
+        if count >= RULES_MAX { u64::MAX } else { (1 << count) - 1 }
     }
 
     /// The data of a thing, and for each field the index of the source that gave it (`None` where it is absent,

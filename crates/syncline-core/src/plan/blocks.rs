@@ -115,12 +115,19 @@ impl Planner<'_> {
         b: LinkId,
         rules: u64,
     ) -> Result<Option<PairScore>, PlanError> {
-        let (left, right) = (self.image(a)?, self.image(b)?);
         let entity = match self.touched_of.get(&a) {
             Some(&index) => self.touched[index].entity,
             None => self.view.links[&a].entity,
         };
-        Ok(self.type_of(entity).matcher.compare(&left, &right, rules))
+        let matcher = &self.type_of(entity).matcher;
+        let by_rule = if matcher.has_only_model() {
+            None
+        } else {
+            let (left, right) = (self.image(a)?, self.image(b)?);
+            matcher.compare_by_rules(&left, &right, rules)
+        };
+        let (left, right) = (self.prepared(a)?, self.prepared(b)?);
+        Ok(matcher.compare_by_model(&left, &right, rules, by_rule))
     }
 
     /// The number under which the store knows a rule of the type that `link` is of.
@@ -186,8 +193,10 @@ impl Planner<'_> {
     fn shared_keys(&mut self, a: LinkId, b: LinkId) -> Result<Vec<BlockKey>, PlanError> {
         let matcher = &self.type_of(self.view.links[&a].entity).matcher;
         let (mut left, mut right) = (Vec::new(), Vec::new());
-        matcher.keys(&self.stored_image(a)?, &mut left);
-        matcher.keys(&self.stored_image(b)?, &mut right);
+        for (link, keys) in [(a, &mut left), (b, &mut right)] {
+            let (image, prepared) = (self.stored_image(link)?, self.prepared(link)?);
+            matcher.keys_prepared(&image, &prepared, keys);
+        }
         left.retain(|key| has(&right, key.hash));
         Ok(left)
     }
@@ -218,10 +227,10 @@ impl Planner<'_> {
                         self.pairs.set.insert((a, b), edge);
                     }
                 }
-                None if stored.is_some() => {
+                _ if stored.is_some() => {
                     self.pairs.removed.insert((a, b));
                 }
-                None => {}
+                _ => {}
             }
         }
         for touched in &self.touched {

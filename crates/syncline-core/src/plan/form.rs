@@ -1,10 +1,11 @@
 //! Components of match edges and decisions become clusters, and clusters find their shards.
 
 use super::blocks::joins;
-use super::planner::Planner;
+use super::planner::{PlanError, Planner};
 use super::rows::{LinkId, MatchEdge, ShardId, Verdict};
 use super::view::Need;
-use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster};
+use crate::matching::Prepared;
+use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 
@@ -20,15 +21,16 @@ pub(super) struct Formed {
 impl Planner<'_> {
     /// Forms the clusters. Where a shard comes apart, asks which shards its records were in before: an id that
     /// was handed out goes back to the records that it was handed out for.
-    pub(super) fn need_histories(&mut self) -> Need {
+    pub(super) fn need_histories(&mut self) -> Result<Need, PlanError> {
         let mut formed = Formed { components: components(self), ..Formed::default() };
         for (index, component) in formed.components.iter().enumerate() {
-            formed.clusters.extend(clusters_of(self, component));
+            let clusters = clusters_of(self, component)?;
+            formed.clusters.extend(clusters);
             formed.origins.resize(formed.clusters.len(), index);
         }
         let histories = of_split_shards(self, &formed.clusters);
         self.formed = formed;
-        Need { histories, ..Need::default() }
+        Ok(Need { histories, ..Need::default() })
     }
 }
 
@@ -112,10 +114,47 @@ fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
     edges
 }
 
-fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>> {
-    if component.links.len() == 1 {
-        return vec![component.links.clone()];
+/// A larger component is cut by its surest edges first, so that the work does not grow without bound.
+const COMPARED_MAX: usize = 200;
+
+/// The scores of all pairs of a component's records, where a model decides: pairs without an edge count
+/// against a cluster. `None` where rules alone decide, each of which is proof enough.
+fn scores(
+    planner: &mut Planner<'_>,
+    component: &Component,
+) -> Result<Option<(f64, Vec<ClusterEdge>)>, PlanError> {
+    let (entity, _) = planner.record(component.links[0]);
+    let Some(model) = planner.type_of(entity).matcher.model() else { return Ok(None) };
+    let known: FxHashMap<(LinkId, LinkId), f32> =
+        component.edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
+    let links = &component.links;
+    let mut scores: Vec<ClusterEdge> =
+        known.iter().map(|(&(a, b), &score)| ClusterEdge { a: a.0, b: b.0, score }).collect();
+    if links.len() > 2 {
+        let prepared: Vec<Prepared> =
+            links.iter().map(|&link| planner.prepared(link)).collect::<Result<_, _>>()?;
+        for (position, (&a, left)) in links.iter().zip(&prepared).enumerate() {
+            for (&b, right) in links.iter().zip(&prepared).skip(position + 1) {
+                let (Some(left), Some(right)) = (left, right) else { continue };
+                if !known.contains_key(&(a, b)) {
+                    let score = model.probability(left, right, 0.01).unwrap_or(0.0) as f32;
+                    scores.push(ClusterEdge { a: a.0, b: b.0, score });
+                }
+            }
+        }
     }
+    Ok(Some((model.threshold(), scores)))
+}
+
+fn clusters_of(
+    planner: &mut Planner<'_>,
+    component: &Component,
+) -> Result<Vec<Vec<LinkId>>, PlanError> {
+    if component.links.len() == 1 {
+        return Ok(vec![component.links.clone()]);
+    }
+    let is_large = component.links.len() > COMPARED_MAX;
+    let scores = if is_large { None } else { scores(planner, component)? };
     let node = |&link: &LinkId| {
         let (entity, external_id) = planner.record(link);
         let rules = planner.entity(entity);
@@ -124,13 +163,41 @@ fn clusters_of(planner: &Planner<'_>, component: &Component) -> Vec<Vec<LinkId>>
     };
     let nodes: Vec<ClusterNode<'_>> = component.links.iter().map(node).collect();
     let edge = |edge: &MatchEdge| ClusterEdge { a: edge.a.0, b: edge.b.0, score: edge.score };
-    let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
     let (entity, _) = planner.record(component.links[0]);
-    let cluster_max = planner.type_of(entity).matcher.cluster_max();
+    let matcher = &planner.type_of(entity).matcher;
+    let (cluster_max, by_model) = (matcher.cluster_max(), matcher.model().is_some());
     let same = planner.decided_among(&component.links, Verdict::Same);
     let apart = planner.decided_among(&component.links, Verdict::Apart);
-    let clusters = cluster(&nodes, &edges, &same, &apart, cluster_max);
-    clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect()).collect()
+    let clusters = match scores {
+        Some((threshold, scores)) => {
+            cluster_by_mean(&nodes, &scores, &same, &apart, cluster_max, threshold)
+        }
+        None => {
+            let edges: Vec<ClusterEdge> = component.edges.iter().map(edge).collect();
+            let most = if by_model { cluster_max.min(COMPARED_MAX) } else { cluster_max };
+            cluster(&nodes, &edges, &same, &apart, most)
+        }
+    };
+    let clusters = clusters.into_iter().map(|links| links.into_iter().map(LinkId).collect());
+    let clusters: Vec<Vec<LinkId>> = clusters.collect();
+    // Decisions may hold together more records than are compared; these are not cut any further.
+    if !(is_large && by_model) || clusters.len() == 1 {
+        return Ok(clusters);
+    }
+    let mut parts = Vec::with_capacity(clusters.len());
+    for links in clusters {
+        parts.extend(clusters_of(planner, &component.part(links))?);
+    }
+    Ok(parts)
+}
+
+impl Component {
+    /// Some of the links, with the edges between them.
+    fn part(&self, links: Vec<LinkId>) -> Self {
+        let members: FxHashSet<LinkId> = links.iter().copied().collect();
+        let inside = |edge: &&MatchEdge| members.contains(&edge.a) && members.contains(&edge.b);
+        Self { edges: self.edges.iter().filter(inside).copied().collect(), links }
+    }
 }
 
 /// How much a shard has to do with a cluster.

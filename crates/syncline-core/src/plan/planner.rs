@@ -13,7 +13,7 @@ use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use super::{blocks::Pairs, settle_clusters};
 use crate::convert::FieldError;
-use crate::matching::BlockKey;
+use crate::matching::{BlockKey, Features, Prepared};
 use crate::shard::Image;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -152,6 +152,8 @@ pub(super) struct View {
     pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
     pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
+    /// What of the records is compared, prepared once for the batch.
+    pub(super) prepared: FxHashMap<LinkId, Arc<Features>>,
     /// What was decided, by pair, with what this plan decides.
     pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
     /// The other ends of the decisions about a link.
@@ -273,7 +275,7 @@ impl<'a> Planner<'a> {
                 Stage::Members => self.need_members(),
                 Stage::Pairs => self.need_pairs()?,
                 Stage::Closure => self.need_closure(),
-                Stage::Histories => self.need_histories(),
+                Stage::Histories => self.need_histories()?,
                 Stage::Done => return Ok(Need::default()),
             };
             let repeats = matches!(self.stage, Stage::Derived | Stage::Pairs | Stage::Closure);
@@ -368,6 +370,26 @@ impl<'a> Planner<'a> {
             Some(&index) => Ok(self.touched[index].image.clone()),
             None => self.stored_image(link),
         }
+    }
+
+    /// What of a link's record is compared by the model of its shard type; `None` where there is none.
+    pub(super) fn prepared(&mut self, link: LinkId) -> Result<Prepared, PlanError> {
+        if let Some(features) = self.view.prepared.get(&link) {
+            return Ok(Some(features.clone()));
+        }
+        let entity = match self.touched_of.get(&link) {
+            Some(&index) => self.touched[index].entity,
+            None => self.view.links[&link].entity,
+        };
+        let matcher = &self.type_of(entity).matcher;
+        if matcher.model().is_none() {
+            return Ok(None);
+        }
+        let prepared = matcher.prepare(&self.image(link)?);
+        if let Some(features) = &prepared {
+            self.view.prepared.insert(link, features.clone());
+        }
+        Ok(prepared)
     }
 
     /// The JSON text of the image that a link held before this batch.

@@ -11,9 +11,10 @@ impl Planner<'_> {
         for link in self.rekeyed.clone() {
             let Some(row) = self.view.links.get(&link).cloned() else { continue };
             let (image, json) = (self.stored_image(link)?, self.stored_json(link)?);
+            let prepared = self.prepared(link)?;
             let rules = self.type_of(row.entity);
             let mut keys = Vec::new();
-            rules.matcher.keys(&image, &mut keys);
+            rules.matcher.keys_prepared(&image, &prepared, &mut keys);
             let others = rules.field_keys(&image);
             let stored = self.view.keys_of.get(&link).into_iter().flatten();
             // Keys that only an earlier rule made hold nobody together any more, so the rule does not matter.

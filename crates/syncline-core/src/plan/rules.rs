@@ -3,7 +3,7 @@
 use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
 use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Target};
-use crate::matching::{BlockKey, Matcher};
+use crate::matching::{BlockKey, Matcher, Prepared};
 use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use compact_str::CompactString;
@@ -187,6 +187,8 @@ pub struct Digest {
     pub hash: u128,
     /// Its match keys, where they were wanted.
     pub keys: Option<Vec<BlockKey>>,
+    /// What of it a model compares, made with the match keys.
+    pub prepared: Prepared,
 }
 
 impl Digest {
@@ -194,12 +196,9 @@ impl Digest {
     pub fn of(rules: &TypeRules, image: &[Cell], edges: &[EdgeTarget], with_keys: bool) -> Self {
         let json: Arc<str> = rules.layout.to_json(image).into();
         let hash = image_hash(&json, edges);
-        let keys = with_keys.then(|| {
-            let mut keys = Vec::new();
-            rules.matcher.keys(image, &mut keys);
-            keys
-        });
-        Self { json, hash, keys }
+        let made = with_keys.then(|| rules.matcher.prepare_with_keys(image));
+        let (keys, prepared) = made.map_or((None, None), |(keys, made)| (Some(keys), made));
+        Self { json, hash, keys, prepared }
     }
 }
 

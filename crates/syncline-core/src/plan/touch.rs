@@ -156,12 +156,14 @@ impl Planner<'_> {
         contributor: Option<CompactString>,
         said: Said,
     ) -> Fate {
-        let Digest { json, hash, keys } = said.digest;
-        let keys = keys.unwrap_or_else(|| {
-            let mut keys = Vec::new();
-            self.type_of(entity).matcher.keys(&said.image, &mut keys);
-            keys
-        });
+        let Digest { json, hash, keys, prepared } = said.digest;
+        let (keys, prepared) = match keys {
+            Some(keys) => (keys, prepared),
+            None => self.type_of(entity).matcher.prepare_with_keys(&said.image),
+        };
+        if let Some(features) = prepared {
+            self.view.prepared.insert(id, features);
+        }
         if let Some(&index) = self.touched_of.get(&id) {
             let before = self.touched[index].edges.take().unwrap_or_default();
             self.forsake(id, entity, &before);

@@ -8,6 +8,7 @@ pub mod dead_letters;
 pub mod executions;
 pub mod export;
 pub mod init;
+pub mod matching;
 pub mod preview;
 pub mod retry;
 pub mod review;

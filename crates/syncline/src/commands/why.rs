@@ -191,6 +191,22 @@ fn match_text(explanation: &Explanation, story: &MatchStory) -> String {
             write!(out, " × weight {}", part.weight).expect("text takes everything");
         }
     }
+    let models = story.waterfall.iter().filter_map(|rule| rule.model.as_ref());
+    for row in models.flat_map(|model| &model.comparisons).filter(|row| row.weight != 0.0) {
+        let side = |side: &Option<String>| {
+            side.as_deref().map_or_else(|| "(none)".to_owned(), |t| format!("`{}`", shorten(t, 40)))
+        };
+        write!(
+            out,
+            "\n    {:<14} {} / {}: {}, weight {:+.1}",
+            row.field,
+            side(&row.left),
+            side(&row.right),
+            row.level,
+            row.weight
+        )
+        .expect("text takes everything");
+    }
     out
 }
 

@@ -1,9 +1,11 @@
 //! Shard types: fields, and how duplicates are found.
 
-use super::indexed;
+use super::{OneOrMany, indexed};
+use crate::matching::model::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A user's own type of shard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +112,20 @@ pub struct Matching {
     /// Two records are the same if any of these rules says so.
     #[serde(default)]
     pub rules: Vec<MatchRule>,
+    /// The file of a trained model, which decides beside the rules; relative to the configuration.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What the model compares: fields, each with the kind of value that it holds.
+    #[serde(default)]
+    pub compare: indexed::IndexedMap<Kind>,
+    /// What two records must agree on before the model compares them: any of these keys. Default: keys that
+    /// suit the kinds of the fields.
+    #[serde(default)]
+    pub block: Vec<OneOrMany<ModelPart>>,
+    /// The trained model, read from its file.
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
+    pub trained: Option<Arc<ModelFile>>,
     /// What becomes of duplicates. Default `merge_fields`.
     #[serde(default)]
     pub merge: MergeStrategy,
@@ -125,6 +141,10 @@ impl Default for Matching {
     fn default() -> Self {
         Self {
             rules: Vec::new(),
+            model: None,
+            compare: indexed::IndexedMap::default(),
+            block: Vec::new(),
+            trained: None,
             merge: MergeStrategy::default(),
             block_max: block_max_default(),
             cluster_max: cluster_max_default(),
@@ -318,4 +338,84 @@ pub enum Normaliser {
     Digits,
     /// A date in ISO form, whatever order it came in.
     Date,
+}
+
+/// What sort of value a field holds: how it is made comparable, and how alike two values can be.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A person's given name; nicknames and initials are known.
+    GivenName,
+    /// A person's family name.
+    FamilyName,
+    /// A whole name, in any order of its words.
+    Name,
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+    /// A company's name; the legal form does not count.
+    Company,
+    /// A street with house number.
+    Address,
+    /// A city or other place.
+    Place,
+    /// A postcode.
+    Postcode,
+    /// A date, such as that of birth.
+    Date,
+    /// Any text, in which typing errors happen.
+    Text,
+    /// Any text, in which nothing but equality counts, such as an identifier.
+    Exact,
+    /// A number.
+    Number,
+}
+
+/// A part of a model's blocking key: a field, or a form of the value of one or several fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ModelPart {
+    /// The whole value of the field.
+    Field(String),
+    /// A form of the value.
+    Full(ModelPartSpec),
+}
+
+/// A part of a model's blocking key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPartSpec {
+    /// The field; or several, of which any may agree with any.
+    pub of: OneOrMany<String>,
+    /// What of the value counts. Default: all of it.
+    #[serde(default)]
+    pub form: KeyForm,
+}
+
+/// What of a value counts in a blocking key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyForm {
+    /// All of it; of a date, whichever of day and month comes first.
+    #[default]
+    Whole,
+    /// How it sounds.
+    Sound,
+    /// Its words, whatever their order.
+    Words,
+    /// The first letter.
+    Initial,
+    /// The first three letters.
+    Start,
+    /// The last six characters.
+    End,
+    /// The year of a date.
+    Year,
+    /// What stands before the `@` of an e-mail address.
+    Local,
+    /// The street of an address, without the house number.
+    Street,
 }

@@ -1,0 +1,262 @@
+//! Trying a matcher on records of which it is known who is who.
+
+use super::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
+use super::{BlockKey, Matcher, PairScore, Prepared, Zone};
+use crate::value::Cell;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+/// A record that a matcher is tried on.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its name; differs from that of every other.
+    pub name: String,
+    /// What it says.
+    pub image: Vec<Cell>,
+    /// The thing that it is about; `None` where that is not known.
+    pub entity: Option<u32>,
+}
+
+/// How well a matcher does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// How many records were tried.
+    pub records: usize,
+    /// How many of them have a known entity; all that follows about pairs is of these.
+    pub labelled: usize,
+    /// Pairs that are put into one cluster.
+    pub pairs: Quality,
+    /// The same for single links: pairs that match, before clusters are made of them.
+    pub links: Quality,
+    /// The threshold of the links' score at which their F1 is highest.
+    pub best_threshold: f64,
+    /// That F1.
+    pub best_f1: f64,
+    /// Clusters of more than one record.
+    pub clusters: usize,
+    /// Records of the largest cluster.
+    pub largest: usize,
+    /// Clusters whose records are all of one entity, among those of more than one record.
+    pub pure_clusters: usize,
+    /// What the blocking keys let through.
+    pub blocking: Blocking,
+}
+
+/// Precision and recall over pairs of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Quality {
+    /// Pairs that are the same.
+    pub there: u64,
+    /// Pairs that were found.
+    pub found: u64,
+    /// Pairs that were found and are the same.
+    pub right: u64,
+    /// `right / found`; 1 where nothing was found.
+    pub precision: f64,
+    /// `right / there`; 1 where there is nothing to find.
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
+}
+
+/// What blocking keys let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Blocking {
+    /// Keys of all records.
+    pub keys: u64,
+    /// Pairs that were compared.
+    pub compared: u64,
+    /// Pairs that share no key, and were not.
+    pub avoided: u64,
+    /// Pairs of keys that so many records share that they prove nothing; a pair may count several times.
+    pub generic_pairs: u64,
+    /// Pairs that are the same and were not compared.
+    pub lost: u64,
+}
+
+impl Quality {
+    fn new(there: u64, found: u64, right: u64) -> Self {
+        let share = |of: u64| if of == 0 { 1.0 } else { right as f64 / of as f64 };
+        let both = there + found;
+        let f1 = if both == 0 { 1.0 } else { 2.0 * right as f64 / both as f64 };
+        Self { there, found, right, precision: share(found), recall: share(there), f1 }
+    }
+}
+
+impl Matcher {
+    /// Matches records in memory, as a run would, and counts what comes of it.
+    pub fn evaluate(&self, records: &[Trial]) -> Evaluation {
+        let prepared: Vec<Prepared> = records.iter().map(|r| self.prepare(&r.image)).collect();
+        let mut blocking = Blocking::default();
+        let pairs = self.shared_keys(records, &prepared, &mut blocking);
+        let scores: Vec<(u32, u32, PairScore)> = pairs
+            .iter()
+            .filter_map(|&(a, b, rules)| {
+                let (x, y) = (a as usize, b as usize);
+                let by_rule = self.compare_by_rules(&records[x].image, &records[y].image, rules);
+                let score = self.compare_by_model(&prepared[x], &prepared[y], rules, by_rule)?;
+                Some((a, b, score))
+            })
+            .collect();
+        let is_same =
+            |a: u32, b: u32| Some(records[a as usize].entity? == records[b as usize].entity?);
+        let there = pairs_of(records.iter().filter_map(|record| record.entity));
+        let compared_same = pairs.iter().filter(|p| is_same(p.0, p.1) == Some(true)).count() as u64;
+        blocking.lost = there.saturating_sub(compared_same);
+        let clusters = self.clusters_of(records, &prepared, &scores);
+        let (best_threshold, best_f1) = best(&scores, &is_same, there);
+        let matched = scores.iter().filter(|(_, _, score)| score.zone == Zone::Match);
+        let judged: Vec<bool> = matched.filter_map(|&(a, b, _)| is_same(a, b)).collect();
+        let right = judged.iter().filter(|same| **same).count() as u64;
+        let several = || clusters.iter().filter(|cluster| cluster.len() > 1);
+        Evaluation {
+            records: records.len(),
+            labelled: records.iter().filter(|record| record.entity.is_some()).count(),
+            pairs: quality(records, &clusters, there),
+            links: Quality::new(there, judged.len() as u64, right),
+            best_threshold,
+            best_f1,
+            clusters: several().count(),
+            largest: clusters.iter().map(Vec::len).max().unwrap_or(0),
+            pure_clusters: several().filter(|cluster| is_pure(records, cluster)).count(),
+            blocking,
+        }
+    }
+
+    /// Pairs that share a key which is not generic, with the bits of the rules whose keys they share.
+    fn shared_keys(
+        &self,
+        records: &[Trial],
+        prepared: &[Prepared],
+        blocking: &mut Blocking,
+    ) -> Vec<(u32, u32, u64)> {
+        let (mut entries, mut keys): (Vec<(u64, u32, u16)>, Vec<BlockKey>) = Default::default();
+        for (index, (record, prepared)) in (0..).zip(records.iter().zip(prepared)) {
+            self.keys_prepared(&record.image, prepared, &mut keys);
+            entries.extend(keys.iter().map(|key| (key.hash, index, key.rule)));
+        }
+        blocking.keys = entries.len() as u64;
+        entries.sort_unstable();
+        let mut pairs: Vec<(u32, u32, u64)> = Vec::new();
+        for group in entries.chunk_by(|a, b| a.0 == b.0) {
+            let rules = group.iter().fold(0, |rules, entry| rules | 1 << entry.2);
+            let mut members: Vec<u32> = group.iter().map(|entry| entry.1).collect();
+            members.dedup();
+            if members.len() > self.block_max() {
+                blocking.generic_pairs += count_pairs(members.len() as u64);
+                continue;
+            }
+            for (position, &a) in members.iter().enumerate() {
+                pairs.extend(members[position + 1..].iter().map(|&b| (a, b, rules)));
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup_by(|next, kept| {
+            let is_same = (next.0, next.1) == (kept.0, kept.1);
+            kept.2 |= if is_same { next.2 } else { 0 };
+            is_same
+        });
+        blocking.compared = pairs.len() as u64;
+        blocking.avoided = count_pairs(records.len() as u64).saturating_sub(blocking.compared);
+        pairs
+    }
+
+    fn clusters_of(
+        &self,
+        records: &[Trial],
+        prepared: &[Prepared],
+        scores: &[(u32, u32, PairScore)],
+    ) -> Vec<Vec<i64>> {
+        let node = |index: usize| ClusterNode {
+            id: index as i64,
+            system: 0,
+            name: ("", "", records[index].name.as_str()),
+        };
+        let edges: Vec<ClusterEdge> = scores
+            .iter()
+            .filter(|(_, _, score)| score.zone == Zone::Match)
+            .map(|&(a, b, score)| ClusterEdge { a: a.into(), b: b.into(), score: score.score })
+            .collect();
+        let nodes: Vec<ClusterNode<'_>> = (0..records.len()).map(node).collect();
+        let Some(model) = self.model() else {
+            return cluster(&nodes, &edges, &[], &[], self.cluster_max());
+        };
+        let known: FxHashMap<(i64, i64), f32> =
+            edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
+        let components = cluster(&nodes, &edges, &[], &[], self.cluster_max().max(200));
+        let mut clusters = Vec::with_capacity(components.len());
+        for component in components {
+            if component.len() == 1 {
+                clusters.push(component);
+                continue;
+            }
+            let mut scores = Vec::new();
+            for (position, &a) in component.iter().enumerate() {
+                for &b in &component[position + 1..] {
+                    let (Some(x), Some(y)) = (&prepared[a as usize], &prepared[b as usize]) else {
+                        continue;
+                    };
+                    let by_model = || model.probability(x, y, 0.01).unwrap_or(0.0) as f32;
+                    let score = known.get(&(a, b)).copied().unwrap_or_else(by_model);
+                    scores.push(ClusterEdge { a, b, score });
+                }
+            }
+            let nodes: Vec<ClusterNode<'_>> =
+                component.iter().map(|&id| node(id as usize)).collect();
+            clusters.extend(cluster_by_mean(
+                &nodes,
+                &scores,
+                &[],
+                &[],
+                self.cluster_max(),
+                model.threshold(),
+            ));
+        }
+        clusters
+    }
+}
+
+fn count_pairs(count: u64) -> u64 {
+    count * count.saturating_sub(1) / 2
+}
+
+fn pairs_of(entities: impl Iterator<Item = u32>) -> u64 {
+    let mut counts: FxHashMap<u32, u64> = FxHashMap::default();
+    entities.for_each(|entity| *counts.entry(entity).or_default() += 1);
+    counts.into_values().map(count_pairs).sum()
+}
+
+fn quality(records: &[Trial], clusters: &[Vec<i64>], there: u64) -> Quality {
+    let (mut found, mut right) = (0, 0);
+    for cluster in clusters.iter().filter(|cluster| cluster.len() > 1) {
+        let known = cluster.iter().filter_map(|&id| records[id as usize].entity);
+        found += count_pairs(known.clone().count() as u64);
+        right += pairs_of(known);
+    }
+    Quality::new(there, found, right)
+}
+
+fn is_pure(records: &[Trial], cluster: &[i64]) -> bool {
+    let mut known = cluster.iter().filter_map(|&id| records[id as usize].entity);
+    let first = known.next();
+    known.all(|entity| Some(entity) == first)
+}
+
+fn best(
+    scores: &[(u32, u32, PairScore)],
+    is_same: &impl Fn(u32, u32) -> Option<bool>,
+    there: u64,
+) -> (f64, f64) {
+    let mut known: Vec<(f32, bool)> =
+        scores.iter().filter_map(|&(a, b, s)| Some((s.score, is_same(a, b)?))).collect();
+    known.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut right, mut best) = (0, (1.0, 0.0));
+    for (index, (score, same)) in known.iter().enumerate() {
+        right += u64::from(*same);
+        let f1 = Quality::new(there, index as u64 + 1, right).f1;
+        if f1 > best.1 {
+            best = (f64::from(*score), f1);
+        }
+    }
+    best
+}

@@ -1,0 +1,290 @@
+//! Levels of agreement: how alike two prepared values are, in a few steps that have names.
+
+use super::features::Feature;
+use super::nicknames;
+use crate::config::model::Kind;
+use rapidfuzz::distance::jaro_winkler;
+
+/// One side has no value; says nothing.
+pub(super) const MISSING: u8 = 0;
+/// The values are equal.
+pub(super) const SAME: u8 = 1;
+/// The most levels of a kind, the missing one included.
+pub(super) const LEVELS_MAX: usize = 8;
+
+/// The names of a kind's levels, from level 1 on; the last one of which is full disagreement.
+pub(super) fn names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::GivenName => {
+            &["same", "nickname", "one letter off", "alike", "initial", "other", "swapped"]
+        }
+        Kind::FamilyName => {
+            &["same", "one letter off", "sounds alike", "alike", "other", "swapped"]
+        }
+        Kind::Name => &["same", "same words", "some words", "alike", "other"],
+        Kind::Email => {
+            &["same", "same name, other domain", "alike", "same domain", "other", "shared"]
+        }
+        Kind::Phone => &["same", "one digit off", "other"],
+        Kind::Company => &["same", "alike", "other"],
+        Kind::Address => &["same", "same street", "alike", "other"],
+        Kind::Place => &["same", "alike", "other", "implied"],
+        Kind::Postcode => &["same", "one digit off", "same area", "other"],
+        Kind::Date => &["same", "day and month swapped", "one digit off", "same year", "other"],
+        Kind::Text => &["same", "one letter off", "alike", "other"],
+        Kind::Exact => &["same", "other"],
+        Kind::Number => &["same", "near", "other"],
+    }
+}
+
+/// Given and family name stand in each other's field.
+pub(super) const GIVEN_SWAPPED: u8 = 7;
+/// That they do is told by the given name.
+pub(super) const FAMILY_SWAPPED: u8 = 6;
+/// The place says nothing that the postcode has not said.
+pub(super) const PLACE_IMPLIED: u8 = 4;
+
+/// Whether a level says nothing at all, so that it is neither for nor against.
+pub(super) fn is_neutral(kind: Kind, level: u8) -> bool {
+    match kind {
+        Kind::Place if level == PLACE_IMPLIED => true,
+        Kind::FamilyName if level == FAMILY_SWAPPED => true,
+        _ => level == MISSING,
+    }
+}
+
+/// The level of full disagreement.
+pub(super) fn other(kind: Kind) -> u8 {
+    let index = names(kind).iter().position(|name| *name == "other");
+    index.map_or(1, |index| index as u8 + 1)
+}
+
+/// Whether how rare the value is counts at this level.
+pub(super) fn counts_rarity(kind: Kind, level: u8) -> bool {
+    match kind {
+        Kind::Email => matches!(level, 1 | 2),
+        Kind::GivenName | Kind::FamilyName => matches!(level, 1..=4),
+        Kind::Date | Kind::Phone | Kind::Number => false,
+        _ => level == SAME,
+    }
+}
+
+/// The level of the best pair of values.
+pub(super) fn best(kind: Kind, a: &[Feature], b: &[Feature]) -> (u8, f32) {
+    match (a, b) {
+        ([], _) | (_, []) => (MISSING, 0.0),
+        ([a], [b]) => (level(kind, a, b), a.rarity.max(b.rarity)),
+        _ => {
+            let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+            let rank = |level: u8| if level == MISSING { u8::MAX } else { level };
+            pairs
+                .map(|(a, b)| (level(kind, a, b), a.rarity.max(b.rarity)))
+                .min_by(|x, y| rank(x.0).cmp(&rank(y.0)).then(x.1.total_cmp(&y.1)))
+                .unwrap_or((MISSING, 0.0))
+        }
+    }
+}
+
+/// How alike two values are.
+pub(super) fn level(kind: Kind, a: &Feature, b: &Feature) -> u8 {
+    match kind {
+        Kind::Email => email(a, b),
+        _ if a.hash == b.hash => SAME,
+        Kind::GivenName => given_name(a, b),
+        Kind::FamilyName => family_name(a, b),
+        Kind::Name => name(a, b),
+        Kind::Phone => {
+            if one_edit(&a.text, &b.text) {
+                2
+            } else {
+                3
+            }
+        }
+        Kind::Company => {
+            if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.92) {
+                2
+            } else {
+                3
+            }
+        }
+        Kind::Address => address(a, b),
+        Kind::Place => {
+            if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.9) {
+                2
+            } else {
+                3
+            }
+        }
+        Kind::Postcode => postcode(&a.text, &b.text),
+        Kind::Date => date(a.code, b.code),
+        Kind::Text => {
+            if one_edit(&a.text, &b.text) {
+                2
+            } else if alike(&a.text, &b.text, 0.88) {
+                3
+            } else {
+                4
+            }
+        }
+        Kind::Exact => 2,
+        Kind::Number => number(&a.text, &b.text),
+    }
+}
+
+fn given_name(a: &Feature, b: &Feature) -> u8 {
+    if nicknames::share(a.alt, b.alt) {
+        return 2;
+    }
+    let initial = |x: &str, y: &str| x.len() == 1 && y.starts_with(x);
+    if initial(&a.text, &b.text) || initial(&b.text, &a.text) {
+        return 5;
+    }
+    if one_edit(&a.text, &b.text) {
+        return 3;
+    }
+    if (a.code == b.code && a.code != 0)
+        || is_part(&a.text, &b.text)
+        || alike(&a.text, &b.text, 0.88)
+    {
+        return 4;
+    }
+    6
+}
+
+fn family_name(a: &Feature, b: &Feature) -> u8 {
+    if one_edit(&a.text, &b.text) {
+        2
+    } else if a.code == b.code && a.code != 0 {
+        3
+    } else if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.88) {
+        4
+    } else {
+        5
+    }
+}
+
+fn name(a: &Feature, b: &Feature) -> u8 {
+    if a.alt == b.alt {
+        2
+    } else if is_part(&a.text, &b.text) {
+        3
+    } else if alike(&a.text, &b.text, 0.88) {
+        4
+    } else {
+        5
+    }
+}
+
+fn email(a: &Feature, b: &Feature) -> u8 {
+    match (a.is_shared, b.is_shared) {
+        (true, true) if a.hash == b.hash => return 6,
+        (false, false) => {}
+        _ => return MISSING,
+    }
+    if a.hash == b.hash {
+        SAME
+    } else if a.alt == b.alt {
+        2
+    } else if one_edit(&a.text, &b.text) && a.text.len() > 3 {
+        3
+    } else if a.code == b.code {
+        4
+    } else {
+        5
+    }
+}
+
+fn address(a: &Feature, b: &Feature) -> u8 {
+    if a.alt == b.alt {
+        2
+    } else if a.code == b.code && alike(&a.text, &b.text, 0.85) {
+        3
+    } else {
+        4
+    }
+}
+
+fn postcode(a: &str, b: &str) -> u8 {
+    if one_edit(a, b) {
+        2
+    } else if a.len() >= 4 && b.len() >= 4 && a.as_bytes()[..3] == b.as_bytes()[..3] {
+        3
+    } else {
+        4
+    }
+}
+
+/// Of two dates whose digits stand in four bits each.
+fn date(a: u32, b: u32) -> u8 {
+    let other = a ^ b;
+    let digits = (0..8).filter(|place| other >> (4 * place) & 0xf != 0).count();
+    if other >> 16 == 0 && a >> 8 & 0xff == b & 0xff && a & 0xff == b >> 8 & 0xff {
+        2
+    } else if digits == 1 {
+        3
+    } else if other >> 16 == 0 {
+        4
+    } else {
+        5
+    }
+}
+
+fn number(a: &str, b: &str) -> u8 {
+    match (a.trim().parse::<f64>(), b.trim().parse::<f64>()) {
+        (Ok(a), Ok(b)) if a == b => SAME,
+        (Ok(a), Ok(b)) if (a - b).abs() <= 0.05 * a.abs().max(b.abs()) => 2,
+        (Ok(_), Ok(_)) => 3,
+        _ => MISSING,
+    }
+}
+
+/// Whether the words of one text all stand in the other.
+fn is_part(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    short.len() >= 3
+        && short.len() < long.len()
+        && long.contains(' ')
+        && short.split(' ').all(|word| long.split(' ').any(|other| other == word))
+}
+
+/// Whether the Jaro-Winkler similarity reaches `least`.
+fn alike(a: &str, b: &str, least: f64) -> bool {
+    const BYTES_MAX: usize = 64;
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let (a, b) = (&a[..a.len().min(BYTES_MAX)], &b[..b.len().min(BYTES_MAX)]);
+    // At most so many letters can be matched: those that the other text has at all.
+    let set = |text: &[u8]| text.iter().fold(0_u64, |set, byte| set | 1 << (byte & 63));
+    let (set_a, set_b) = (set(a), set(b));
+    let known =
+        |text: &[u8], set: u64| text.iter().filter(|byte| set >> (*byte & 63) & 1 == 1).count();
+    let matched = known(a, set_b).min(known(b, set_a)) as f64;
+    let jaro = (matched / a.len().max(1) as f64 + matched / b.len().max(1) as f64 + 1.0) / 3.0;
+    let prefix = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count() as f64;
+    if jaro + prefix * 0.1 * (1.0 - jaro) < least {
+        return false;
+    }
+    // The measure is not quite symmetric, so the order is fixed.
+    let (a, b) = if a <= b { (a, b) } else { (b, a) };
+    let args = jaro_winkler::Args::default().score_cutoff(least);
+    jaro_winkler::similarity_with_args(a.iter().copied(), b.iter().copied(), &args).is_some()
+}
+
+/// Whether one letter more, less or other, or two neighbours swapped, make the same text of both; texts of
+/// less than three bytes are never near each other.
+pub(super) fn one_edit(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short.len() < 3 || long.len() - short.len() > 1 {
+        return false;
+    }
+    let start = short.iter().zip(long).take_while(|(x, y)| x == y).count();
+    let (short, long) = (&short[start..], &long[start..]);
+    if short.len() < long.len() {
+        return *short == long[1..];
+    }
+    match (short, long) {
+        ([_, x @ ..], [_, y @ ..]) if x == y => true,
+        ([p, q, x @ ..], [r, s, y @ ..]) => p == s && q == r && x == y,
+        _ => true,
+    }
+}
