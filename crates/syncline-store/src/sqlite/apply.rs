@@ -4,11 +4,14 @@ use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
 use super::key_log;
 use super::merges::{insert_merges, write_decisions, write_matched};
+use super::rows;
 use crate::{Committed, StoreError};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result, Row, params};
 use std::sync::LazyLock;
 use syncline_core::matching::Zone;
-use syncline_core::plan::rows::{EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardRow};
+use syncline_core::plan::rows::{
+    EdgeTarget, EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardRow,
+};
 use syncline_core::plan::writes::{Change, DeadLetter, Plan, Subject};
 
 impl Db {
@@ -189,24 +192,35 @@ fn write_match_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     })
 }
 
+/// Most records that change go on pointing where they did: their edges are left as they are.
 fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     static INSERT: LazyLock<Insert> =
         LazyLock::new(|| Insert::new("INSERT OR IGNORE INTO edge", 4));
     let first_new = plan.links_new.first().map_or(i64::MAX, |link| link.id.0);
+    let mut stored =
+        conn.prepare_cached("SELECT kind, entity, target FROM edge WHERE link = ?1")?;
     let mut remove = conn.prepare_cached("DELETE FROM edge WHERE link = ?1")?;
-    for (link, _) in plan.edges.iter().filter(|(link, _)| link.0 < first_new) {
-        remove.execute([link.0])?;
+    let mut rows: Vec<(LinkId, &EdgeTarget)> = Vec::with_capacity(plan.edges.len());
+    for (link, targets) in &plan.edges {
+        if link.0 < first_new {
+            let before = stored.query_map([link.0], edge_target)?.collect::<Result<Vec<_>>>()?;
+            if before.len() == targets.len() && targets.iter().all(|edge| before.contains(edge)) {
+                continue;
+            }
+            remove.execute([link.0])?;
+        }
+        rows.extend(targets.iter().map(|target| (*link, target)));
     }
-    let mut rows: Vec<(LinkId, &EdgeTarget)> = plan
-        .edges
-        .iter()
-        .flat_map(|(link, targets)| targets.iter().map(move |target| (*link, target)))
-        .collect();
     rows.sort_unstable();
     INSERT.run(conn, &rows, |(link, edge), columns| {
         columns.put(link.0)?.put(edge.kind.0)?.put(edge.entity.0)?.put(edge.target.as_str())?;
         Ok(())
     })
+}
+
+fn edge_target(row: &Row<'_>) -> Result<EdgeTarget> {
+    let (kind, entity) = (KindId(row.get(0)?), EntityId(row.get(1)?));
+    Ok(EdgeTarget { kind, entity, target: rows::text(row, 2)? })
 }
 
 fn insert_changes(conn: &Connection, changes: &[Change], execution: ExecutionId) -> Result<()> {

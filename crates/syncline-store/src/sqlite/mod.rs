@@ -79,8 +79,8 @@ impl Default for Options {
             busy_ms: 10_000,
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
-            cache_kib: 72 * 1024,
-            wal_pages: 65_536,
+            cache_kib: 88 * 1024,
+            wal_pages: 100_000,
             key_log_max: 1 << 19,
             pages_max: None,
         }
