@@ -6,6 +6,7 @@ mod crm;
 mod dead_letters;
 mod docs;
 mod examples;
+mod models;
 mod preview;
 mod project;
 mod query_export;

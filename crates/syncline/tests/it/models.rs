@@ -1,0 +1,139 @@
+//! `match train`, `match eval`, `match explain`, and runs that a model decides.
+
+use crate::project::Project;
+use std::fmt::Write;
+
+const CONFIG: &str = r#"
+connections:
+  crm:
+    adapter: file
+    entities:
+      contact: { path: people.csv, key: id }
+shard_types:
+  person:
+    fields: { first: text, last: text, email: text, street: text, postcode: text, born: text }
+    matching:
+      model: person.model.yaml
+      compare: { first: given_name, last: family_name, email: email, street: address, postcode: postcode, born: date }
+conversion_schemas:
+  person:
+    shard_type: person
+    fields: { first: first, last: last, email: email, street: street, postcode: postcode, born: born }
+sync_tasks:
+  contacts: { connection: crm, entity: contact, conversion_schema: person }
+"#;
+
+/// Persons, every third of whom stands there twice: once with a typing error and without an e-mail address.
+const PERSONS: u64 = 300;
+
+fn people() -> (String, String) {
+    let (firsts, lasts) = (
+        ["Anna", "Bert", "Clara", "David", "Emma", "Frank", "Greta", "Henry", "Ida", "Jonas"],
+        ["Abel", "Becker", "Conrad", "Dietrich", "Engel", "Fischer", "Graf", "Hartmann", "Iversen"],
+    );
+    let (mut rows, mut truth) =
+        ("id,first,last,email,street,postcode,born\n".to_owned(), "id,entity\n".to_owned());
+    let mut state = 7_u64;
+    for number in 0..PERSONS {
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        let first = firsts[draw(10) as usize];
+        let last =
+            format!("{}{}", lasts[draw(9) as usize], ["", "s", "mann", "hof"][draw(4) as usize]);
+        let street = format!("{} {} Street", 1 + draw(90), lasts[draw(9) as usize]);
+        let (postcode, year) = (10_000 + draw(60), 1940 + draw(60));
+        let born = format!("{year}-{:02}-{:02}", 1 + draw(12), 1 + draw(28));
+        let end = format!("{street},{postcode},{born}");
+        writeln!(rows, "a{number},{first},{last},{first}.{last}{number}@x.de,{end}").unwrap();
+        writeln!(truth, "a{number},{number}").unwrap();
+        if number % 3 == 0 {
+            let typing_error = last.replacen('e', "", 1);
+            writeln!(rows, "b{number},{first},{typing_error},,{end}").unwrap();
+            writeln!(truth, "b{number},{number}").unwrap();
+        }
+    }
+    (rows, truth)
+}
+
+fn project() -> Project {
+    let (rows, truth) = people();
+    Project::new(&[("syncline.yaml", CONFIG), ("people.csv", &rows), ("truth.csv", &truth)])
+}
+
+/// The pairs `aN` and `bN` that are in one shard.
+fn found(project: &Project) -> Vec<u64> {
+    let links = project.run(&["export", "links"]).out;
+    let of = |id: String| {
+        let line = links.lines().find(|line| line.starts_with(&format!("{id},")))?;
+        line.split(',').nth(1)
+    };
+    let pairs = (0..PERSONS).step_by(3);
+    pairs.filter(|n| of(format!("a{n}")) == of(format!("b{n}"))).collect()
+}
+
+#[test]
+fn a_model_is_trained_tried_explained_and_decides() {
+    let project = project();
+    project.run(&["run"]).expect(2, &["is not trained yet", "syncline match train"]);
+    project.run(&["match", "train"]).expect(0, &["person: trained, written to", "400"]);
+    let model = std::fs::read_to_string(project.path("person.model.yaml")).unwrap();
+    project.run(&["match", "train", "--output", "again.yaml"]).expect(0, &["again.yaml"]);
+    assert_eq!(std::fs::read_to_string(project.path("again.yaml")).unwrap(), model);
+
+    let quality = project.json(&["match", "eval", "--truth", "truth.csv", "--json"]);
+    assert!(quality["pairs"]["f1"].as_f64().unwrap() > 0.97, "{quality}");
+    let told = project.run(&["match", "eval", "--truth", "truth.csv"]);
+    told.expect(0, &["clustered  precision", "true pairs lost"]);
+    assert!(!project.path(".syncline").join("syncline.db").exists(), "the store is not touched");
+
+    project.run(&["run"]).expect(0, &[]);
+    let pairs = found(&project).len();
+    assert!(pairs >= 97, "{pairs} of 100 pairs");
+    project
+        .run(&["match", "explain", "a3", "crm/contact/b3", "--svg", "why.svg"])
+        .expect(0, &["model", "born"]);
+    assert!(std::fs::read_to_string(project.path("why.svg")).unwrap().contains("<svg"));
+    let explained = project.json(&["match", "explain", "a3", "b3", "--json"]);
+    assert_eq!(
+        (&explained["rules"][0]["rule"], &explained["rules"][0]["is_match"]),
+        (&"model".into(), &true.into())
+    );
+    project.run(&["match", "explain", "a3", "nobody"]).expect(1, &["nobody"]);
+}
+
+#[test]
+fn what_people_decide_holds_against_a_model() {
+    let project = project();
+    project.write(
+        "syncline.yaml",
+        &CONFIG.replace("      model:", "      merge: manual\n      model:"),
+    );
+    project.run(&["match", "train"]).expect(0, &[]);
+    project.run(&["run"]).expect(0, &[]);
+    assert_eq!(found(&project), [0_u64; 0], "a person is asked of every pair");
+    let listed = project.json(&["review", "list", "--json"]);
+    assert_eq!(listed["reviews"][0]["rule"], "model", "{listed}");
+    let (a, b) = ("crm/contact:a3", "crm/contact:b3");
+    project.run(&["review", "show", a, b]).expect(0, &["model"]);
+    project.run(&["review", "merge", a, b, "--by", "eve"]).expect(0, &[]);
+    assert_eq!(found(&project), [3]);
+
+    // Two who have nothing in common are one person, because somebody says so; two who are alike are not.
+    project.run(&["merge", "crm/contact:a1", "crm/contact:a2"]).expect(0, &[]);
+    project.run(&["review", "apart", "crm/contact:a6", "crm/contact:b6"]).expect(0, &[]);
+    project.write("syncline.yaml", CONFIG);
+    project.run(&["run"]).expect(0, &["matched anew"]);
+    let pairs = found(&project);
+    assert!(pairs.len() >= 96 && pairs.contains(&3) && !pairs.contains(&6), "{pairs:?}");
+    let links = project.run(&["export", "links"]).out;
+    let of = |id: &str| links.lines().find(|l| l.starts_with(id)).unwrap().split(',').nth(1);
+    assert_eq!(of("a1,"), of("a2,"));
+
+    // A model that is trained anew matches what is stored anew, and decisions stand.
+    project.run(&["match", "train", "--seed", "2", "--truth", "truth.csv"]).expect(0, &[]);
+    project.run(&["run"]).expect(0, &["matched anew"]);
+    let pairs = found(&project);
+    assert!(pairs.len() >= 96 && pairs.contains(&3) && !pairs.contains(&6), "{pairs:?}");
+}
