@@ -1,9 +1,9 @@
 //! The probabilistic model of Fellegi and Sunter: how likely two records are about the same thing.
 //!
-//! A record is prepared once ([`Features`]); two prepared records come to a [`Pattern`], a level of agreement
+//! A record is prepared once ([`Features`]); two prepared records come to a pattern, a level of agreement
 //! for each comparison. Each level is more or less likely where the two are the same (*m*) and where they are
 //! not (*u*); how rare a value is counts too. A pair may also be alike for another reason than being the same:
-//! a household shares family name and address, namesakes share their names. Such an [`Alternative`] is one
+//! a household shares family name and address, namesakes share their names. Such an alternative is one
 //! more explanation that competes with *same*. The probability of *same* follows from all of them.
 //!
 //! Source: Fellegi and Sunter, A Theory for Record Linkage, JASA 64 (1969); Winkler on frequencies (1989).
