@@ -185,6 +185,17 @@ impl Db {
         Ok(())
     }
 
+    /// Commits the group if it is old and nobody plans on it; or if it is so old that whoever does may plan anew.
+    pub(super) fn settle_if_overdue(&mut self) -> Result<(), StoreError> {
+        let age = self.options.group_age;
+        match &self.group {
+            Some(group) if group.committed || group.since.elapsed() > age * 4 => {
+                self.settle_if_old()
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Commits the group, if there is one, with where each of its executions stands.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         if self.group.is_none() {

@@ -160,7 +160,11 @@ fn work(db: &mut Db, inbox: &Receiver<Job>) {
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
-            Ok(job) => job(db),
+            Ok(job) => {
+                job(db);
+                // Questions that keep coming keep nobody out. What goes wrong is remembered, as below.
+                drop(db.settle_if_overdue());
+            }
             // What went wrong is remembered, and told to the executions that it concerns.
             Err(RecvTimeoutError::Timeout) => drop(db.settle()),
             Err(RecvTimeoutError::Disconnected) => return,
