@@ -5,7 +5,6 @@ use super::rows::{EdgeTarget, EntityId, LinkId};
 use super::view::Need;
 use compact_str::CompactString;
 use rustc_hash::FxHashSet;
-use std::sync::Arc;
 
 /// A derived record: its entity, and its key.
 type Derived = (EntityId, CompactString);
@@ -109,27 +108,9 @@ impl Planner<'_> {
             self.touched[index].deleted = true;
             return None;
         }
-        let row = self.view.links.get(&link).filter(|row| !row.deleted)?.clone();
-        self.restamped.remove(&link);
-        self.touched_of.insert(link, self.touched.len());
-        // What it said is not said again: it is taken from the store in the next round.
-        self.touched.push(Touched {
-            id: link,
-            is_new: false,
-            entity: row.entity,
-            external_id: row.external_id,
-            modified: row.modified,
-            contributor: row.contributor,
-            deleted: true,
-            observed: row.observed,
-            image: Arc::default(),
-            json: Arc::from(""),
-            hash: row.hash,
-            edges: None,
-            keys: Vec::new(),
-            keys_old: Vec::new(),
-            said: false,
-        });
+        let row = self.view.links.get(&link).filter(|row| !row.deleted)?;
+        let touched = Touched { deleted: true, ..Touched::stored(row) };
+        self.push_touched(touched);
         Some(link)
     }
 }

@@ -1,7 +1,7 @@
 //! Items are held against what is known of their records: which links change?
 
 use super::planner::{Fate, Moment, Outcome, Planner, Touched};
-use super::rows::{EdgeTarget, EntityId, LinkId};
+use super::rows::{EdgeTarget, EntityId, LinkId, LinkRow};
 use super::rules::{Content, Digest, Item};
 use crate::shard::Image;
 use compact_str::CompactString;
@@ -124,24 +124,7 @@ impl Planner<'_> {
             return Fate::Known(Outcome::Tombstoned, Some(id));
         }
         let row = &self.view.links[&id];
-        // The image of a deleted record is not said again: it is taken from the store in the next round.
-        let touched = Touched {
-            id,
-            is_new: false,
-            entity: row.entity,
-            external_id: row.external_id.clone(),
-            modified,
-            contributor: row.contributor.clone(),
-            deleted: true,
-            observed: row.observed,
-            image: Arc::default(),
-            json: Arc::from(""),
-            hash: row.hash,
-            edges: None,
-            keys: Vec::new(),
-            keys_old: Vec::new(),
-            said: false,
-        };
+        let touched = Touched { deleted: true, modified, ..Touched::stored(row) };
         Fate::Touched(self.push_touched(touched))
     }
 
@@ -195,7 +178,7 @@ impl Planner<'_> {
         Fate::Touched(self.push_touched(touched))
     }
 
-    fn push_touched(&mut self, touched: Touched) -> usize {
+    pub(super) fn push_touched(&mut self, touched: Touched) -> usize {
         self.restamped.remove(&touched.id);
         self.touched_of.insert(touched.id, self.touched.len());
         self.touched.push(touched);
@@ -253,6 +236,29 @@ impl Planner<'_> {
         let bit = usize::try_from(id.0).unwrap_or(usize::MAX);
         let is_seen = self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0);
         is_seen || self.met.contains(&id)
+    }
+}
+
+impl Touched {
+    /// A link as it is stored. What it said is not said again: it is taken from the store in the next round.
+    pub(super) fn stored(row: &LinkRow) -> Self {
+        Self {
+            id: row.id,
+            is_new: false,
+            entity: row.entity,
+            external_id: row.external_id.clone(),
+            modified: row.modified,
+            contributor: row.contributor.clone(),
+            deleted: row.deleted,
+            observed: row.observed,
+            image: Arc::default(),
+            json: Arc::from(""),
+            hash: row.hash,
+            edges: None,
+            keys: Vec::new(),
+            keys_old: Vec::new(),
+            said: false,
+        }
     }
 }
 
