@@ -2,11 +2,13 @@
 
 mod file;
 pub mod registry;
+pub mod write;
 
 use futures_util::future::BoxFuture;
 use syncline_core::record::{Cursor, Page};
 use thiserror::Error;
 use tokio::sync::mpsc;
+use write::Writer;
 
 /// What an adapter's system can do, as data: nothing asks for an adapter's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +108,11 @@ pub trait Adapter: Send + Sync {
         request: ReadRequest,
         pages: mpsc::Sender<Page>,
     ) -> BoxFuture<'a, Result<ReadEnd, AdapterError>>;
+
+    /// The way to write to the system; `None` where it is only read.
+    fn writer(&self) -> Option<&dyn Writer> {
+        None
+    }
 }
 
 /// Why a system could not be read.
