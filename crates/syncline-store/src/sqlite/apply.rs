@@ -131,9 +131,7 @@ fn update_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
             row.image,
         ])?;
         update_indexed.execute(params![row.id.0, row.shard.0, row.deleted])?;
-        if row.contributor.is_some() {
-            remove_stamp.execute([row.id.0])?;
-        }
+        remove_stamp.execute([row.id.0])?;
     }
     Ok(())
 }
