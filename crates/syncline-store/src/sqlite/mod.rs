@@ -63,8 +63,8 @@ pub struct Options {
     pub cache_kib: u32,
     /// How long the write-ahead log may grow before its pages are copied into the database, in pages.
     pub wal_pages: u32,
-    /// How many match keys may be kept beside their table before they are moved into it; each takes some 50
-    /// bytes of memory.
+    /// How many match keys may be kept beside their table before they are moved into it; each takes some 20
+    /// bytes of memory, or twice as many right after the hash table has grown: at 2^20 places, it holds 917,504.
     pub key_log_max: usize,
     /// The most pages that the database may have; `None` leaves it to the disk.
     pub pages_max: Option<u32>,
@@ -81,7 +81,7 @@ impl Default for Options {
             idle: Duration::from_millis(50),
             cache_kib: 88 * 1024,
             wal_pages: 100_000,
-            key_log_max: 1 << 19,
+            key_log_max: 900_000,
             pages_max: None,
         }
     }

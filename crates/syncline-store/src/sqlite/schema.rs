@@ -9,6 +9,8 @@ use std::path::Path;
 /// What a file of ours says of itself in its header: `Sync` in ASCII.
 const APPLICATION_ID: i64 = 0x5379_6e63;
 
+const PAGE_BYTES: i64 = 4096;
+
 /// Each takes a database from the version that is its index to the next.
 const MIGRATIONS: &[&str] =
     &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
@@ -88,12 +90,14 @@ fn check_ownership(conn: &Connection, path: &str) -> Result<(), StoreError> {
 }
 
 fn set_up(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
-    conn.pragma_update(None, "page_size", 4096)?;
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.query_row(&format!("PRAGMA wal_autocheckpoint = {}", options.wal_pages), [], |_| Ok(()))?;
-    // What a large transaction leaves of the log is given back to the disk at the next checkpoint.
-    conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
+    // The log is written over in place: giving it back to the disk at every checkpoint and growing it again costs
+    // more than the writing. What a larger transaction leaves of it is given back.
+    let log_bytes = i64::from(options.wal_pages) * PAGE_BYTES * 5 / 4;
+    conn.query_row(&format!("PRAGMA journal_size_limit = {log_bytes}"), [], |_| Ok(()))?;
     if let Some(pages) = options.pages_max {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
     }
