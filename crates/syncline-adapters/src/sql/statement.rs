@@ -77,7 +77,13 @@ impl Dialect {
                 (sql, transposed(columns.len(), rows))
             }
             Self::MySql => {
-                let row = list(names().map(|name| format!("? AS {name}")));
+                // Else bytes count as text of the connection's character set.
+                let place = |column: &Column| match column.kind {
+                    Kind::Bytes => "CAST(? AS BINARY)",
+                    _ => "?",
+                };
+                let row = columns.iter().zip(names());
+                let row = list(row.map(|(column, name)| format!("{} AS {name}", place(column))));
                 let sql = vec![format!("SELECT {row}"); rows.len()].join(" UNION ALL ");
                 (format!("({sql})"), rows.into_iter().flatten().collect())
             }
@@ -256,6 +262,9 @@ impl<'a> PageQuery<'a> {
                 bound.extend(after);
             }
         }
+        // A row with a NULL there has no place in the order.
+        let nullable = self.order.iter().filter(|column| column.nullable);
+        conditions.extend(nullable.map(|column| format!("{} IS NOT NULL", name(column))));
         let nulls: Vec<String> =
             self.without.iter().map(|column| format!("{} IS NULL", name(column))).collect();
         if !nulls.is_empty() {

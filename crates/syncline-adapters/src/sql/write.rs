@@ -77,8 +77,7 @@ impl Writer for SqlAdapter {
         async move {
             let spec = self.spec(entity)?;
             let found = async {
-                let mut session = self.session().await?;
-                let known = Known::new(session.as_mut(), spec).await?;
+                let (mut session, known) = self.ready(spec).await?;
                 let dialect = self.database.dialect();
                 let keys = keys.iter().filter_map(|key| key_of(dialect, &known, key).ok());
                 let mut rows = Vec::new();
@@ -101,8 +100,7 @@ impl Writer for SqlAdapter {
         async move {
             let spec = self.spec(entity)?;
             let found = async {
-                let mut session = self.session().await?;
-                let known = Known::new(session.as_mut(), spec).await?;
+                let (mut session, known) = self.ready(spec).await?;
                 let mut batch = Batch::new(self.database.dialect(), spec, &known, &writes);
                 let rows = batch.find(session.as_mut()).await?;
                 self.put_back(session).await;

@@ -74,19 +74,8 @@ impl Folder {
 
     /// Reads what `request` asks for.
     pub(crate) fn try_read(&self, request: ReadRequest) -> Result<Outcome, AdapterError> {
-        let adapter = self.adapter()?;
-        wait(async move {
-            let (sender, mut receiver) = mpsc::channel(4);
-            let collect = async {
-                let mut pages = Vec::new();
-                while let Some(page) = receiver.recv().await {
-                    pages.push(page);
-                }
-                pages
-            };
-            let (end, pages) = tokio::join!(adapter.read(request, sender), collect);
-            Ok(Outcome { pages, end: end? })
-        })
+        let (pages, end) = read_with(self.adapter()?.as_ref(), request, |_| {});
+        Ok(Outcome { pages, end: end? })
     }
 
     /// Reads everything.
@@ -103,6 +92,27 @@ impl Folder {
     pub(crate) fn refusal(&self) -> String {
         self.try_read(full(None, 1000)).unwrap_err().to_string()
     }
+}
+
+/// Reads what `request` asks for. `seen` is called with each page, while the reading waits for it.
+pub(crate) fn read_with(
+    adapter: &dyn Adapter,
+    request: ReadRequest,
+    mut seen: impl FnMut(&Page),
+) -> (Vec<Page>, Result<ReadEnd, AdapterError>) {
+    wait(async move {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let collect = async {
+            let mut pages = Vec::new();
+            while let Some(page) = receiver.recv().await {
+                seen(&page);
+                pages.push(page);
+            }
+            pages
+        };
+        let (end, pages) = tokio::join!(adapter.read(request, sender), collect);
+        (pages, end)
+    })
 }
 
 /// Runs `future` to its end.
