@@ -131,7 +131,7 @@ impl Server {
             Kind::MariaDb => {
                 command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"]);
                 command
-                    .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M"]);
+                    .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M"]);
                 command.arg(format!("--port={}", self.port));
                 for (option, name) in
                     [("datadir", "data"), ("socket", "socket"), ("pid-file", "pid"), ("tmpdir", "")]

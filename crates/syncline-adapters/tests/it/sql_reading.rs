@@ -232,8 +232,8 @@ fn what_is_missing_is_told_with_what_was_meant(place: &Place) {
 }
 
 fn a_reader_that_goes_away_stops_the_read(place: &Place) {
-    place.make("CREATE TABLE long (id int PRIMARY KEY); INSERT INTO long VALUES (1), (2), (3), (4), (5), (6);");
-    let table = place.table("long", &["id"]);
+    place.make("CREATE TABLE lengthy (id int PRIMARY KEY); INSERT INTO lengthy VALUES (1), (2), (3), (4), (5), (6);");
+    let table = place.table("lengthy", &["id"]);
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let read = table.adapter.read(full(None, 1), sender);
     let end = wait(async {
