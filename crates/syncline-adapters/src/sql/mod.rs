@@ -1,9 +1,10 @@
 //! Databases: PostgreSQL, MySQL and MariaDB, SQLite.
 //!
-//! [`read`] goes through a table by key, page by page; [`write`](self::write) makes batches of changes in one transaction. Both put
-//! their statements together in [`statement`], and run them in the [`session`] of a driver.
+//! [`read`] goes through a table by key, page by page; [`write`](self::write) makes [`batch`]es of changes in one transaction. Both
+//! put their statements together in [`statement`], and run them in the [`session`] of a driver.
 
 mod batch;
+mod existing;
 mod mysql;
 mod postgres;
 mod read;

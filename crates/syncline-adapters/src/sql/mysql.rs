@@ -93,9 +93,9 @@ impl MySqlServer {
 
 /// Encryption as `tls` asks for; certificates are checked only against `ca`.
 pub(super) fn ssl(ca: Option<std::path::PathBuf>) -> SslOpts {
-    let opts = SslOpts::default().with_disable_built_in_roots(true);
+    let opts = SslOpts::default();
     match ca {
-        Some(path) => opts.with_root_certs(vec![path.into()]),
+        Some(path) => opts.with_disable_built_in_roots(true).with_root_certs(vec![path.into()]),
         None => {
             opts.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true)
         }

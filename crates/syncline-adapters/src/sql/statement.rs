@@ -2,7 +2,6 @@
 
 use super::session::Bound;
 use super::table::{Column, Kind, Table};
-use std::fmt::Write;
 
 /// What differs between the databases' SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +212,7 @@ pub(super) fn insert(
     let mut sql = format!("INSERT INTO {name}{alias} ({names}) {source}");
     if !shown.is_empty() {
         let shown = list(shown.iter().map(|column| dialect.selected(column)));
-        let _ = write!(sql, " RETURNING {shown}");
+        sql.push_str(&format!(" RETURNING {shown}"));
     }
     (sql, bound)
 }
@@ -276,13 +275,13 @@ impl<'a> PageQuery<'a> {
             dialect.table(self.table)
         );
         if !conditions.is_empty() {
-            let _ = write!(sql, " WHERE {}", conditions.join(" AND "));
+            sql.push_str(&format!(" WHERE {}", conditions.join(" AND ")));
         }
         if !self.order.is_empty() {
             let order = list(self.order.iter().map(|column| name(column)));
-            let _ = write!(sql, " ORDER BY {order}");
+            sql.push_str(&format!(" ORDER BY {order}"));
         }
-        let _ = write!(sql, " LIMIT {}", self.limit);
+        sql.push_str(&format!(" LIMIT {}", self.limit));
         (sql, bound)
     }
 }

@@ -162,10 +162,7 @@ impl SqlAdapter {
             };
             session.execute(begin, Vec::new()).await?;
             if let Err(fault) = batch.run(session.as_mut()).await {
-                // Where even this fails, the session is dropped, which undoes the transaction.
-                if session.execute("ROLLBACK", Vec::new()).await.is_ok() {
-                    self.put_back(session).await;
-                }
+                self.roll_back(session).await;
                 return Ok(batch.undone(&fault.problem));
             }
             match session.execute("COMMIT", Vec::new()).await {
@@ -173,14 +170,12 @@ impl SqlAdapter {
                 Err(fault) if fault.kind == FaultKind::Lost => {
                     return Ok(batch.unknown(&fault.problem));
                 }
-                // A constraint that is looked at last refused one of them: each is tried alone.
-                Err(_) if writes.len() > 1 => {
-                    let _ = session.execute("ROLLBACK", Vec::new()).await;
-                    self.put_back(session).await;
-                    return Ok(self.write_singly(spec, &known, writes).await);
-                }
                 Err(fault) => {
-                    let _ = session.execute("ROLLBACK", Vec::new()).await;
+                    self.roll_back(session).await;
+                    // A constraint that is looked at last refused one of them: each is tried alone.
+                    if writes.len() > 1 && fault.kind != FaultKind::Aborted {
+                        return Ok(self.write_singly(spec, &known, writes).await);
+                    }
                     return Ok(batch.rejected(fault));
                 }
             }
@@ -188,6 +183,13 @@ impl SqlAdapter {
             Ok(batch.replies())
         }
         .boxed()
+    }
+
+    /// Undoes what was not committed. Where even this fails, the session is dropped, which undoes it, too.
+    async fn roll_back(&self, mut session: Box<dyn Session>) {
+        if session.execute("ROLLBACK", Vec::new()).await.is_ok() {
+            self.put_back(session).await;
+        }
     }
 
     async fn write_singly(&self, spec: &Spec, known: &Known, writes: &[Write]) -> Replies {

@@ -10,16 +10,16 @@ use syncline_core::record::Page;
 /// 2024-01-01T00:00:00Z, in microseconds since 1970.
 const NEW_YEAR_US: i64 = 1_704_067_200_000_000;
 
-pub(crate) const ALL: &[(&str, fn(&Place))] = &[
-    ("pages", pages_come_in_the_order_of_the_key_and_go_on_from_any_cursor),
-    ("ties", rows_that_share_a_time_are_all_read_and_late_ones_by_looking_back),
-    ("drift", rows_that_stay_are_read_once_while_others_come_and_go),
-    ("null keys", a_row_without_a_key_is_told_of),
-    ("repeated keys", a_key_that_repeats_loses_no_row),
-    ("hostile names", names_of_all_kinds_are_quoted),
-    ("dropped column", a_column_that_goes_away_in_mid_read_is_told),
-    ("missing", what_is_missing_is_told_with_what_was_meant),
-    ("stop", a_reader_that_goes_away_stops_the_read),
+pub(crate) const ALL: &[fn(&Place)] = &[
+    pages_come_in_the_order_of_the_key_and_go_on_from_any_cursor,
+    rows_that_share_a_time_are_all_read_and_late_ones_by_looking_back,
+    rows_that_stay_are_read_once_while_others_come_and_go,
+    a_row_without_a_key_is_told_of,
+    a_key_that_repeats_loses_no_row,
+    names_of_all_kinds_are_quoted,
+    a_column_that_goes_away_in_mid_read_is_told,
+    what_is_missing_is_told_with_what_was_meant,
+    a_reader_that_goes_away_stops_the_read,
 ];
 
 fn lines(pages: &[Page]) -> Vec<String> {
@@ -250,8 +250,7 @@ fn a_reader_that_goes_away_stops_the_read(place: &Place) {
 
 #[test]
 fn sqlite_is_read() {
-    for (name, case) in ALL {
-        println!("{name}");
+    for case in ALL {
         case(&Place::sqlite());
     }
 }

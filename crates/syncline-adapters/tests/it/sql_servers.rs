@@ -8,20 +8,15 @@ use syncline_adapters::write::Written;
 use syncline_core::config::model::{TableSettings, Tls};
 
 fn all(place: &mut Place, types: fn(&Place)) {
-    println!("types");
     types(place);
-    for (name, case) in sql_reading::ALL.iter().chain(sql_writing::ALL) {
-        println!("{name}");
+    for case in sql_reading::ALL.iter().chain(sql_writing::ALL) {
         case(place);
     }
-    println!("connections");
     a_connection_that_is_refused_says_why_and_tells_no_password(place);
-    println!("time-outs");
     a_lock_that_stays_ends_in_a_time_out(place);
-    println!("crash");
     a_server_that_dies_in_mid_read_is_read_on_when_it_is_back(place);
-    println!("silence");
     a_server_that_does_not_answer_is_given_up(place);
+    certificates_are_checked_where_they_are_to_be(place);
 }
 
 #[test]
@@ -136,4 +131,28 @@ fn a_server_that_does_not_answer_is_given_up(place: &Place) {
     server.signal("CONT");
     assert!(error.is_transient(), "{error:?}");
     assert_eq!(table.outcomes(vec![create(r#"{"id": 61}"#)]), ["done 61"]);
+}
+
+fn certificates_are_checked_where_they_are_to_be(place: &mut Place) {
+    let server = place.server.as_mut().unwrap();
+    let (own, other) = (server.certify("server"), server.certify("other"));
+    server.kill();
+    server.run();
+    let check = |tls: Tls, ca: Option<&std::path::Path>| {
+        let settings = place.server_settings(|settings| {
+            settings.tls = Some(tls);
+            settings.ca_file = ca.map(|path| path.display().to_string());
+        });
+        let table = place.open(settings, "there", &["id"], TableSettings::default())?;
+        wait(table.adapter.check("it"))
+    };
+    for tls in [Tls::Disable, Tls::Prefer, Tls::Require] {
+        check(tls, None).unwrap();
+    }
+    check(Tls::VerifyFull, Some(&own)).unwrap();
+    let error = check(Tls::VerifyFull, Some(&other)).unwrap_err();
+    assert!(matches!(error, AdapterError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let nowhere = own.with_file_name("nowhere.crt");
+    assert!(check(Tls::VerifyFull, Some(&nowhere)).is_err());
 }
