@@ -83,7 +83,8 @@ impl MySqlServer {
                  sql_mode = CONCAT(REPLACE(@@sql_mode, 'ANSI_QUOTES', ''), ',STRICT_ALL_TABLES')",
                 seconds.max(1)
             ),
-            format!("SET SESSION TRANSACTION {access}"),
+            // So that a row which somebody else made meanwhile is found.
+            format!("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {access}"),
         ] {
             conn.query_drop(sql).await.map_err(|error| fault(&error))?;
         }
@@ -353,7 +354,12 @@ fn fault(error: &Error) -> Fault {
         Error::Io(mysql_async::IoError::Tls(tls)) => {
             return Fault::new(FaultKind::Refused, tls.to_string());
         }
-        Error::Io(io) => return Fault::new(FaultKind::Lost, io.to_string()),
+        Error::Io(io) => {
+            let problem = io.to_string();
+            let is_final = problem.contains("certificate");
+            let kind = if is_final { FaultKind::Refused } else { FaultKind::Lost };
+            return Fault::new(kind, problem);
+        }
         Error::Driver(DriverError::ConnectionClosed | DriverError::PoolDisconnected) => {
             return Fault::new(FaultKind::Lost, "the connection was closed");
         }
@@ -364,7 +370,7 @@ fn fault(error: &Error) -> Fault {
     };
     let kind = match (said.code, said.state.get(..2).unwrap_or_default()) {
         (1062 | 1586, _) => FaultKind::Taken,
-        (1053 | 1152 | 1158..=1161 | 1184 | 1927, _) => FaultKind::Lost,
+        (1053 | 1152 | 1158..=1161 | 1184 | 1927 | 4031, _) => FaultKind::Lost,
         (1028 | 1037 | 1038 | 1040 | 1041 | 1203 | 1205 | 1213 | 1226 | 1317 | 1969 | 3024, _) => {
             FaultKind::Aborted
         }

@@ -26,6 +26,7 @@ shard_types:
 conversion_schemas:
   person:
     shard_type: person
+    target: {{ delete_if_removed: true }}
     fields: {{ email: email, name: name, credit: credit }}
 sync_tasks:
   customers:
