@@ -3,8 +3,9 @@
 use crate::{Outcome, workspace};
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -98,6 +99,7 @@ const STEPS: [fn(&Tools) -> Step; 10] = [
 ];
 
 fn tests(tools: &Tools) -> Step {
+    tools.have_servers();
     let step = if tools.have("nextest") {
         cargo("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
@@ -222,6 +224,33 @@ impl Tools {
         println!("\n=== install: {install:?}");
         if let Err(problem) = install.status() {
             println!("cannot run rustup ({problem}): install {component} as you installed Rust");
+        }
+    }
+
+    /// Asks Debian's packages for the database servers that tests start, where one of them is missing. The tests say
+    /// so where it still is.
+    fn have_servers(&self) {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let has_postgres = versions.into_iter().any(|one| one.path().join("bin/initdb").exists());
+        let has_mariadb = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db"]
+            .iter()
+            .all(|program| Path::new(program).exists());
+        let wanted = [("postgresql", has_postgres), ("mariadb-server", has_mariadb)];
+        let missing = wanted.iter().filter(|(_, is_there)| !is_there).map(|(package, _)| *package);
+        let missing: Vec<&str> = missing.collect();
+        if missing.is_empty() {
+            return;
+        }
+        for arguments in [&["update"][..], &["install", "-y", "--no-install-recommends"]] {
+            let mut install = Command::new("apt-get");
+            install.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+            if arguments.len() > 1 {
+                install.args(&missing);
+            }
+            println!("\n=== install: {install:?}");
+            if let Err(problem) = install.status() {
+                println!("cannot run apt-get ({problem}): install {}", missing.join(", "));
+            }
         }
     }
 

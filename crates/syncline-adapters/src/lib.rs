@@ -2,6 +2,7 @@
 
 mod file;
 pub mod registry;
+mod sql;
 pub mod write;
 
 use futures_util::future::BoxFuture;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ReadEnd, ReadRequest, registry};
-use syncline_core::config::model::{Connection, Entity, FileSettings};
+use syncline_core::config::model::{Connection, Entity, EntitySettings, FileSettings};
 use syncline_core::record::{Cursor, Page, Rejected};
 use tokio::sync::mpsc;
 
@@ -62,7 +62,8 @@ impl Folder {
     }
 
     pub(crate) fn adapter(&self) -> Result<Arc<dyn Adapter>, AdapterError> {
-        let entity = Entity { settings: self.settings.clone(), ..Entity::default() };
+        let entity =
+            Entity { settings: EntitySettings::File(self.settings.clone()), ..Entity::default() };
         let connection = Connection {
             adapter: "file".to_owned(),
             entities: [("it".to_owned(), entity)].into(),
@@ -73,19 +74,8 @@ impl Folder {
 
     /// Reads what `request` asks for.
     pub(crate) fn try_read(&self, request: ReadRequest) -> Result<Outcome, AdapterError> {
-        let adapter = self.adapter()?;
-        wait(async move {
-            let (sender, mut receiver) = mpsc::channel(4);
-            let collect = async {
-                let mut pages = Vec::new();
-                while let Some(page) = receiver.recv().await {
-                    pages.push(page);
-                }
-                pages
-            };
-            let (end, pages) = tokio::join!(adapter.read(request, sender), collect);
-            Ok(Outcome { pages, end: end? })
-        })
+        let (pages, end) = read_with(self.adapter()?.as_ref(), request, |_| {});
+        Ok(Outcome { pages, end: end? })
     }
 
     /// Reads everything.
@@ -102,6 +92,27 @@ impl Folder {
     pub(crate) fn refusal(&self) -> String {
         self.try_read(full(None, 1000)).unwrap_err().to_string()
     }
+}
+
+/// Reads what `request` asks for. `seen` is called with each page, while the reading waits for it.
+pub(crate) fn read_with(
+    adapter: &dyn Adapter,
+    request: ReadRequest,
+    mut seen: impl FnMut(&Page),
+) -> (Vec<Page>, Result<ReadEnd, AdapterError>) {
+    wait(async move {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let collect = async {
+            let mut pages = Vec::new();
+            while let Some(page) = receiver.recv().await {
+                seen(&page);
+                pages.push(page);
+            }
+            pages
+        };
+        let (end, pages) = tokio::join!(adapter.read(request, sender), collect);
+        (pages, end)
+    })
 }
 
 /// Runs `future` to its end.

@@ -3,6 +3,7 @@
 
 mod check;
 mod crm;
+mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
@@ -14,4 +15,7 @@ mod query_init;
 mod query_shards;
 mod review;
 mod run;
+#[path = "../../../syncline-adapters/tests/it/servers.rs"]
+#[expect(dead_code, reason = "the adapters' own tests do more with a server")]
+mod servers;
 mod stop;

@@ -5,6 +5,7 @@ use crate::plan::program::Program;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+const DATABASES: &str = include_str!("../../../../../docs/databases.md");
 const CONFIGURATION: &str = include_str!("../../../../../docs/configuration.md");
 const MATCHING: &str = include_str!("../../../../../docs/matching.md");
 const SYNC: &str = include_str!("../../../../../docs/sync.md");
@@ -57,14 +58,19 @@ fn every_key_and_choice_of_the_json_schema_is_explained() {
 
 #[test]
 fn the_yaml_of_each_page_is_one_configuration() {
-    for (name, page) in [("configuration", CONFIGURATION), ("matching", MATCHING), ("sync", SYNC)] {
+    for (name, page) in [
+        ("configuration", CONFIGURATION),
+        ("databases", DATABASES),
+        ("matching", MATCHING),
+        ("sync", SYNC),
+    ] {
         let blocks = page.split("```yaml\n").skip(1).zip(1..).map(|(rest, number)| {
             let text = rest.split("```").next().unwrap_or_default();
             file(&format!("{name}-{number}.yaml"), text)
         });
         let files: Vec<_> = blocks.collect();
         assert!(!files.is_empty(), "docs/{name}.md has examples");
-        let mut loaded = match load(files, &|_| Ok("secret".to_owned()), &["file"]) {
+        let mut loaded = match load(files, &|_| Ok("secret".to_owned()), model::ADAPTERS) {
             Ok(loaded) => loaded,
             Err(diagnostics) => panic!("docs/{name}.md: {diagnostics}"),
         };
