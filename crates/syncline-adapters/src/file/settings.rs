@@ -6,7 +6,8 @@ use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use syncline_core::config::model::{
-    ColumnType, Compression, Connection, EmptyColumn, Entity, FileFormat, FileSettings,
+    ColumnType, Compression, Connection, EmptyColumn, Entity, EntitySettings, FileFormat,
+    FileSettings, Settings as ConnectionSettings,
 };
 
 const LINE_BYTES_MAX: u64 = 16 << 20;
@@ -51,8 +52,12 @@ impl Settings {
         entity: &Entity,
         base: &Path,
     ) -> Result<Self, AdapterError> {
-        let (own, all) = (&entity.settings, &connection.settings);
         let wrong = |problem: String| AdapterError::Settings(format!("entity `{name}`: {problem}"));
+        let (EntitySettings::File(own), ConnectionSettings::File(all)) =
+            (&entity.settings, &connection.settings)
+        else {
+            return Err(wrong("its settings are not those of a file".to_owned()));
+        };
         let path = pick(own, all, |s| s.path.clone())
             .filter(|path| !path.is_empty())
             .ok_or_else(|| wrong("`path` is missing".to_owned()))?;

@@ -11,15 +11,18 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use syncline_core::config::model::{Connection, Entity, FileFormat};
+use syncline_core::config::model::{Connection, Entity, EntitySettings, FileFormat, FileSettings};
 use syncline_core::record::{Cursor as ReadCursor, Page};
 
 fn settings(format: FileFormat, line_bytes_max: u64) -> Settings {
-    let mut entity = Entity::default();
-    entity.settings.path = Some("it".to_owned());
-    entity.settings.format = Some(format);
-    entity.settings.line_bytes_max = Some(line_bytes_max);
-    entity.settings.records = Some("data".to_owned());
+    let settings = EntitySettings::File(FileSettings {
+        path: Some("it".to_owned()),
+        format: Some(format),
+        line_bytes_max: Some(line_bytes_max),
+        records: Some("data".to_owned()),
+        ..FileSettings::default()
+    });
+    let entity = Entity { settings, ..Entity::default() };
     Settings::new(&Connection::default(), "it", &entity, Path::new("")).unwrap()
 }
 

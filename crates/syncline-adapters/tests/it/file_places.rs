@@ -4,7 +4,9 @@ use crate::reading::{Folder, full, wait};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use syncline_adapters::{AdapterError, Capabilities, registry};
-use syncline_core::config::model::{Connection, FileFormat};
+use syncline_core::config::model::{
+    Connection, Entity, EntitySettings, FileFormat, FileSettings, Settings,
+};
 use tokio::sync::mpsc;
 
 const CHILD: &str = "SYNCLINE_TEST_STDIN_CHILD";
@@ -98,13 +100,23 @@ fn files_can_do_this_and_other_adapters_are_not_there() {
 #[test]
 fn an_entity_wins_over_its_connection_field_by_field() {
     let folder = Folder::with("a.txt", "a;b\n1;2\n");
-    let mut connection = Connection { adapter: "file".to_owned(), ..Connection::default() };
-    connection.settings.format = Some(FileFormat::Tsv);
-    connection.settings.delimiter = Some(';');
-    let mut entity = syncline_core::config::model::Entity::default();
-    entity.settings.path = Some("a.txt".to_owned());
-    entity.settings.format = Some(FileFormat::Csv);
-    connection.entities.insert("it".to_owned(), entity);
+    let all = FileSettings {
+        format: Some(FileFormat::Tsv),
+        delimiter: Some(';'),
+        ..FileSettings::default()
+    };
+    let own = FileSettings {
+        path: Some("a.txt".to_owned()),
+        format: Some(FileFormat::Csv),
+        ..FileSettings::default()
+    };
+    let entity = Entity { settings: EntitySettings::File(own), ..Entity::default() };
+    let connection = Connection {
+        adapter: "file".to_owned(),
+        settings: Settings::File(all),
+        entities: [("it".to_owned(), entity)].into(),
+        ..Connection::default()
+    };
     let adapter = registry::open(&connection, folder.base()).unwrap();
     let found = wait(adapter.discover("it")).unwrap();
     assert_eq!(found.fields.len(), 2);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ReadEnd, ReadRequest, registry};
-use syncline_core::config::model::{Connection, Entity, FileSettings};
+use syncline_core::config::model::{Connection, Entity, EntitySettings, FileSettings};
 use syncline_core::record::{Cursor, Page, Rejected};
 use tokio::sync::mpsc;
 
@@ -62,7 +62,8 @@ impl Folder {
     }
 
     pub(crate) fn adapter(&self) -> Result<Arc<dyn Adapter>, AdapterError> {
-        let entity = Entity { settings: self.settings.clone(), ..Entity::default() };
+        let entity =
+            Entity { settings: EntitySettings::File(self.settings.clone()), ..Entity::default() };
         let connection = Connection {
             adapter: "file".to_owned(),
             entities: [("it".to_owned(), entity)].into(),

@@ -3,6 +3,7 @@
 
 use super::diagnostic::{Findings, Sources, Span, suggest};
 use super::document::{Entry, Kind, Node, place_of_value};
+use super::model::ADAPTERS;
 
 /// Looks up every name below `root`. `known_adapters` are the adapters there are.
 pub(super) fn check(
@@ -13,8 +14,7 @@ pub(super) fn check(
 ) {
     let mut check = Check { root, sources, findings };
     for connection in section(root, "connections") {
-        let adapter = connection.node.get("adapter");
-        check.name("adapter", adapter, Some(known_adapters.to_vec()).as_deref());
+        check.adapter(connection.node.get("adapter"), known_adapters);
     }
     for shard_type in section(root, "shard_types") {
         check.shard_type(&shard_type.node);
@@ -53,6 +53,14 @@ impl<'a> Check<'a> {
         if !self.findings.is_full() {
             let help = suggest(name, names, "known: ");
             self.report(span, message, help.or_else(|| Some("none is declared".to_owned())));
+        }
+    }
+
+    /// Reports an adapter that this build does not have. One that no build has does not fit the schema.
+    fn adapter(&mut self, node: Option<&Node>, known: &[&str]) {
+        let Some((node, name)) = node.and_then(|node| Some((node, node.text()?))) else { return };
+        if ADAPTERS.contains(&name) {
+            self.name("adapter", Some(node), Some(known));
         }
     }
 

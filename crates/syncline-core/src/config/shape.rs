@@ -208,14 +208,60 @@ impl<'a> Shape<'a> {
         if is_tagged && (has_units || objects.len() > 1) {
             return self.tagged(leaves, node, place);
         }
-        let known_keys = |leaf: &&Value| {
-            let known = |entry: &&Entry| leaf["properties"].get(&entry.key).is_some();
-            node.entries().iter().filter(known).count()
-        };
-        match objects.into_iter().max_by_key(known_keys) {
+        match self.alternative(&objects, node) {
             Some(leaf) => self.object(leaf, node, place),
             None => false,
         }
+    }
+
+    /// The one of several forms of a map that is meant: the one that a key such as `adapter` names, else the one
+    /// that knows most of the keys.
+    fn alternative(&mut self, objects: &[&'a Value], node: &mut Node) -> Option<&'a Value> {
+        let most_known = |shape: &Self| {
+            let best = objects.iter().rev().max_by_key(|leaf| shape.keys_known(leaf, node));
+            best.copied()
+        };
+        let Some(key) = discriminator(objects) else { return most_known(self) };
+        let Some(entry) = node.entry(key) else { return most_known(self) };
+        let Some(name) = entry.node.text() else { return most_known(self) };
+        let constant = |leaf: &'a Value| leaf["properties"][key]["const"].as_str();
+        let named = |name: &str| {
+            objects.iter().copied().find(|leaf| constant(leaf).is_some_and(|known| known == name))
+        };
+        if let Some(leaf) = named(name) {
+            return Some(leaf);
+        }
+        let names: Vec<&str> = objects.iter().filter_map(|leaf| constant(leaf)).collect();
+        let help = suggest(name, &names, "known: ");
+        let place = self.sources.first_line(place_of_value(&entry.node, Some(entry.key_span)));
+        self.report(place, format!("unknown {key} {}", entry.node.quoted()), help);
+        let leaf = nearest(name, names).and_then(named).or_else(|| most_known(self))?;
+        // What stands beside it is looked at as if the right name were there.
+        let meant = constant(leaf).unwrap_or_default().to_owned();
+        let mut here = ConfigPath(self.path.clone());
+        here.0.push(PathPart::Key(key.to_owned()));
+        self.dropped.push(here);
+        if let Kind::Map(entries) = &mut node.kind
+            && let Some(entry) = entries.iter_mut().find(|entry| entry.key == key)
+            && let Kind::Text(text) = &mut entry.node.kind
+        {
+            text.text = meant;
+        }
+        Some(leaf)
+    }
+
+    /// How many keys of `node`, and below it, `schema` knows.
+    fn keys_known(&self, schema: &'a Value, node: &Node) -> usize {
+        let mut leaves = Vec::new();
+        self.leaves(schema, &mut leaves);
+        let known = |leaf: &&'a Value| {
+            let known = |entry: &Entry| match leaf["properties"].get(&entry.key) {
+                Some(schema) => 1 + self.keys_known(schema, &entry.node),
+                None => self.keys_known(&leaf["additionalProperties"], &entry.node),
+            };
+            node.entries().iter().map(known).sum()
+        };
+        leaves.iter().map(known).max().unwrap_or(0)
     }
 
     /// A map with one key, which says what its value is.
@@ -328,6 +374,14 @@ impl<'a> Shape<'a> {
         self.report(entry.key_span, format!("unknown key `{}`", entry.key), help);
         None
     }
+}
+
+/// The key whose value says which of several forms a map has.
+fn discriminator<'a>(objects: &[&'a Value]) -> Option<&'a str> {
+    let (first, others) = objects.split_first().filter(|(_, others)| !others.is_empty())?;
+    let is_constant = |leaf: &Value, key: &str| leaf["properties"][key]["const"].is_string();
+    let mut keys = first["properties"].as_object()?.keys().map(String::as_str);
+    keys.find(|key| is_constant(first, key) && others.iter().all(|leaf| is_constant(leaf, key)))
 }
 
 /// Whether the schema lets everything pass.

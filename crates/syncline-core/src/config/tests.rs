@@ -61,8 +61,9 @@ const FINE: &str = include_str!("tests/fine.yaml");
 fn a_sound_configuration_loads_with_its_references_filled() {
     let loaded = read(FINE).unwrap();
     let contact = &loaded.config.connections["crm"].entities["contact"];
-    assert_eq!(contact.settings.path.as_deref(), Some("contacts.jsonl"));
-    let store = contact.settings.object_store.as_ref().unwrap();
+    let model::EntitySettings::File(settings) = &contact.settings else { panic!("{contact:?}") };
+    assert_eq!(settings.path.as_deref(), Some("contacts.jsonl"));
+    let store = settings.object_store.as_ref().unwrap();
     assert_eq!(store["secret_access_key"], "hunter2-token");
     assert_eq!(loaded.config.sync_tasks["people"].batch.size, 50);
     assert_eq!(loaded.config.shard_types["person"].fields.position("name"), Some(1));
@@ -366,13 +367,13 @@ fn what_is_wrong_is_left_out_and_the_rest_goes_on() {
     let text = include_str!("tests/broken.yaml");
     let inspection = inspect(vec![file("syncline.yaml", text)], &resolve, &["file"]);
     let config = &inspection.loaded.config;
-    assert_eq!(config.connections["crm"].settings.format, None);
+    assert_eq!(config.connections["crm"].settings, model::Settings::default());
     assert!(config.connections["crm"].entities.is_empty());
     assert!(config.conversion_schemas.contains_key("person"));
     let whole = |at: &[&str]| inspection.loaded.is_whole(&path(at));
     assert!(!whole(&["connections", "crm"]));
     assert!(!whole(&["connections", "crm", "settings", "format", "x"]));
-    assert!(whole(&["connections", "crm", "adapter"]));
+    assert!(whole(&["connections", "crm", "priority"]));
     assert!(whole(&["conversion_schemas", "other", "fields", "emial"]));
 }
 
@@ -381,6 +382,8 @@ fn the_schema_names_every_other_spelling_that_the_plain_data_takes() {
     let sources = concat!(
         include_str!("model/connection.rs"),
         include_str!("model/conversion.rs"),
+        include_str!("model/database.rs"),
+        include_str!("model/file.rs"),
         include_str!("model/shard_type.rs"),
         include_str!("model/task.rs"),
         include_str!("transform.rs")
@@ -406,7 +409,11 @@ fn the_schema_is_closed_and_keeps_its_texts() {
     let schema = json_schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["title"], "Syncline configuration");
-    assert_eq!(schema["$defs"]["Entity"]["additionalProperties"], false);
+    assert_eq!(schema["$defs"]["EntityWithFileSettings"]["additionalProperties"], false);
+    let forms = schema["$defs"]["Connection"]["oneOf"].as_array().unwrap();
+    let adapters = forms.iter().map(|form| &form["properties"]["adapter"]["const"]);
+    assert!(adapters.eq(model::ADAPTERS), "{forms:#?}");
+    assert!(forms.iter().all(|form| form["additionalProperties"] == false), "{forms:#?}");
     assert_eq!(schema["$defs"]["FileSettings"]["additionalProperties"], false);
     assert_eq!(
         schema["properties"]["tenant"]["description"],
@@ -415,6 +422,52 @@ fn the_schema_is_closed_and_keeps_its_texts() {
     let either = serde_json::json!([{ "required": ["op"] }, { "required": ["operator"] }]);
     assert_eq!(schema["$defs"]["Condition"]["anyOf"], either);
     assert!(!schema.to_string().contains("\"default\":null"));
+}
+
+#[test]
+fn the_adapter_says_which_settings_there_are() {
+    let with = |adapter: &str, settings: &str, entity: &str| {
+        format!(
+            "connections: {{ a: {{ {adapter}settings: {{ {settings} }}, entities: {{ e: {{ key: id, {entity} }} }} }} }}"
+        )
+    };
+    let adapters = |known: &[&str], text: &str| {
+        let loaded = load(vec![file("a.yaml", text)], &resolve, known);
+        loaded.map_or_else(|diagnostics| diagnostics.to_string(), |_| "fine".to_owned())
+    };
+    for (adapter, settings, entity, expected) in [
+        ("adapter: postgres, ", "host: db, tls: verify_full", "table: t, version: v", "fine"),
+        ("adapter: sqlite, ", "path: a.db", "", "fine"),
+        ("adapter: mysql, ", "port: 70000", "", "the number must be at most 65535"),
+        ("adapter: mysql, ", "hots: db", "path: a.csv", "did you mean `host`?"),
+        ("adapter: mysql, ", "hots: db", "path: a.csv", "unknown key `path`"),
+        ("adapter: file, ", "host: db", "", "unknown key `host`"),
+        ("adapter: sqlite, ", "tls: prefer", "", "unknown key `tls`"),
+        ("adapter: postgers, ", "hots: db", "", "did you mean `postgres`?"),
+        ("adapter: postgers, ", "hots: db", "", "did you mean `host`?"),
+        ("adapter: oracle, ", "", "", "known: `file`, `postgres`, `mysql`, `sqlite`"),
+        ("", "host: db", "table: t, columns: [a]", "missing key `adapter`"),
+        ("adaptor: postgres, ", "", "", "did you mean `adapter`?"),
+        ("adapter: 5, ", "", "", "expected text, found a number"),
+    ] {
+        let text = with(adapter, settings, entity);
+        let said = adapters(model::ADAPTERS, &text);
+        assert!(said.contains(expected), "{text}\n{said}");
+        assert_eq!(expected == "fine", said == "fine", "{text}\n{said}");
+    }
+    let table = with("", "host: db", "table: t, columns: [a]");
+    assert_eq!(adapters(model::ADAPTERS, &table).matches("error:").count(), 1, "{table}");
+    let sqlite = with("adapter: sqlite, ", "path: a.db", "");
+    let said = adapters(&["file"], &sqlite);
+    assert!(said.contains("unknown adapter `sqlite`"), "{said}");
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let text =
+        "connections: { a: { adapter: mysql, settings: { password: hunter2 }, entities: {} } }";
+    let loaded = load(vec![file("a.yaml", text)], &resolve, model::ADAPTERS).unwrap();
+    assert!(!format!("{:?}", loaded.config).contains("hunter2"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use syncline_adapters::{Adapter, registry};
-use syncline_core::config::model::{Connection, Entity};
+use syncline_core::config::model::{Connection, Entity, EntitySettings, Settings};
 use syncline_core::convert::Outcome;
 use syncline_core::record::Page;
 
@@ -128,8 +128,11 @@ async fn check_connections(sync: &Syncline) -> Result<Vec<EntityCheck>, Error> {
 }
 
 fn reads_stdin(connection: &Connection, entity: &Entity) -> bool {
-    let path = entity.settings.path.as_ref().or(connection.settings.path.as_ref());
-    path.is_some_and(|path| path == "-")
+    let (EntitySettings::File(own), Settings::File(all)) = (&entity.settings, &connection.settings)
+    else {
+        return false;
+    };
+    own.path.as_ref().or(all.path.as_ref()).is_some_and(|path| path == "-")
 }
 
 fn error_texts(error: &syncline_adapters::AdapterError) -> (String, String) {

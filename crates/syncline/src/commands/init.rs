@@ -11,7 +11,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use syncline_adapters::{AdapterError, DiscoveredEntity, registry};
-use syncline_core::config::model::{Connection, Entity, FileFormat, FileSettings, OneOrMany};
+use syncline_core::config::model::{
+    Connection, Entity, EntitySettings, FileFormat, FileSettings, OneOrMany,
+};
 use syncline_core::value::Value;
 
 /// The file that is written.
@@ -212,7 +214,7 @@ async fn discover(
 ) -> Result<DiscoveredEntity, AdapterError> {
     let entity = Entity {
         key: OneOrMany::One("id".to_owned()),
-        settings: settings.clone(),
+        settings: EntitySettings::File(settings.clone()),
         ..Entity::default()
     };
     let connection = Connection {

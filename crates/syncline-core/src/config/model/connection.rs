@@ -1,33 +1,66 @@
-//! Outside systems, and how their files are read.
+//! Outside systems, and the settings that their adapters take.
 
-use super::{Condition, OneOrMany};
-use schemars::JsonSchema;
+use super::{Condition, FileSettings, OneOrMany, ServerSettings, SqliteSettings, TableSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One outside system: adapter, settings, entities.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Declared")]
 pub struct Connection {
-    /// The adapter that speaks to it: `file`.
+    /// The adapter that speaks to it.
     pub adapter: String,
     /// Rank among sources when values compete: the higher one wins. Default 0.
-    #[serde(default)]
     pub priority: i64,
     /// Whether this system is known to hold each real thing once only: two of its records are then
     /// never merged with each other.
-    #[serde(default)]
     pub duplicate_free: bool,
     /// Settings of the adapter for all entities; an entity's own settings win.
-    #[serde(default)]
-    pub settings: FileSettings,
+    pub settings: Settings,
     /// The kinds of record at this connection, by name.
     pub entities: BTreeMap<String, Entity>,
 }
 
+/// A connection's settings, by the family of its adapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Settings {
+    /// Of `file`.
+    File(FileSettings),
+    /// Of `postgres` and `mysql`.
+    Server(ServerSettings),
+    /// Of `sqlite`.
+    Sqlite(SqliteSettings),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::File(FileSettings::default())
+    }
+}
+
+/// An entity's settings, by the family of its connection's adapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum EntitySettings {
+    /// Of `file`.
+    File(FileSettings),
+    /// Of `postgres`, `mysql` and `sqlite`.
+    Table(TableSettings),
+}
+
+impl Default for EntitySettings {
+    fn default() -> Self {
+        Self::File(FileSettings::default())
+    }
+}
+
 /// A kind of record at a connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Entity {
+#[schemars(rename = "EntityWith{S}")]
+pub struct Entity<S = EntitySettings> {
     /// The field or fields that name a record for good; several are joined with `|`.
     pub key: OneOrMany<String>,
     /// The field that says when a record last changed. Used for newest-wins rules and incremental reads.
@@ -40,95 +73,93 @@ pub struct Entity {
     /// The condition under which a record counts as deleted at its source.
     #[serde(default)]
     pub deleted: Option<Condition>,
-    /// Where and how the file is read.
+    /// What the adapter is to know of it.
     #[serde(flatten)]
-    pub settings: FileSettings,
+    pub settings: S,
 }
 
-/// How a file is read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct FileSettings {
-    /// A path relative to the configuration, a glob, `-` for standard input, or an `s3://` address.
-    pub path: Option<String>,
-    /// `csv`, `tsv`, `jsonl` or `json`; found out from the file's name where it is left out.
-    pub format: Option<FileFormat>,
-    /// `gzip`, `zstd` or `none`; found out from the file's first bytes where it is left out.
-    pub compression: Option<Compression>,
-    /// The character encoding, by its WHATWG name. Default: a byte order mark's, else `utf-8`.
-    pub encoding: Option<String>,
-    /// The character between columns; default `,` for csv and a tab for tsv.
-    pub delimiter: Option<char>,
-    /// The character around columns that hold delimiters. Default `"`.
-    pub quote: Option<char>,
-    /// Whether the first row holds the column names. Default true; else columns are `column_1`, `column_2`…
-    /// A name that comes again gets a number (`x`, `x_2`), an empty one becomes `column_N`: no column is lost.
-    pub header: Option<bool>,
-    /// The path of the array of records inside a JSON file, such as `data.items`.
-    pub records: Option<String>,
-    /// The type of columns by name. A column that is not named here is text in CSV.
-    pub columns: Option<BTreeMap<String, ColumnType>>,
-    /// Whether types of columns that are not declared are inferred from the first rows. Default false.
-    pub infer_types: Option<bool>,
-    /// What an empty CSV column becomes: `null` (default), `empty` text, or `absent`.
-    pub empty: Option<EmptyColumn>,
-    /// The longest line that is read, in bytes; a longer one is a dead letter. Default 16 MiB.
-    pub line_bytes_max: Option<u64>,
-    /// Settings of the object store for `s3://` addresses: `endpoint`, `region`, `access_key_id`,
-    /// `secret_access_key`, `allow_http`.
-    pub object_store: Option<BTreeMap<String, String>>,
+impl<S> Entity<S> {
+    /// The entity with its settings put into another form.
+    pub fn map_settings<T>(self, form: impl FnOnce(S) -> T) -> Entity<T> {
+        let Self { key, modified, modified_format, deleted, settings } = self;
+        Entity { key, modified, modified_format, deleted, settings: form(settings) }
+    }
 }
 
-/// A file format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FileFormat {
-    /// Columns between commas, RFC 4180.
-    Csv,
-    /// Columns between tabs.
-    Tsv,
-    /// A JSON object in each line.
-    Jsonl,
-    /// One JSON document that is, or holds, an array of objects.
-    Json,
+/// The adapters that a configuration can name. A build may have fewer.
+pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite"];
+
+impl JsonSchema for Connection {
+    fn schema_name() -> Cow<'static, str> {
+        "Connection".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Declared::json_schema(generator)
+    }
 }
 
-/// A way a file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not packed.
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// RFC 8878.
-    Zstd,
+/// One outside system: adapter, settings, entities. The adapter says which settings there are.
+// A new family of adapters is a variant here, in `Settings` and in `EntitySettings`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "adapter", rename_all = "snake_case")]
+enum Declared {
+    /// CSV, TSV, JSON Lines and JSON files.
+    File(Parts<FileSettings, FileSettings>),
+    /// A PostgreSQL database.
+    Postgres(Parts<ServerSettings, TableSettings>),
+    /// A MySQL or MariaDB database.
+    Mysql(Parts<ServerSettings, TableSettings>),
+    /// A SQLite database.
+    Sqlite(Parts<SqliteSettings, TableSettings>),
 }
 
-/// The type of a file's column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnType {
-    /// Text as it stands.
-    Text,
-    /// A whole number.
-    Integer,
-    /// A number.
-    Number,
-    /// true/false, yes/no, 1/0, in any case.
-    Boolean,
-    /// JSON text, parsed.
-    Json,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+struct Parts<S: Default, E> {
+    /// Rank among sources when values compete: the higher one wins. Default 0.
+    #[serde(default)]
+    priority: i64,
+    /// Whether this system is known to hold each real thing once only: two of its records are then
+    /// never merged with each other.
+    #[serde(default)]
+    duplicate_free: bool,
+    /// Settings of the adapter for all entities; an entity's own settings win.
+    #[serde(default)]
+    settings: S,
+    /// The kinds of record at this connection, by name.
+    entities: BTreeMap<String, Entity<E>>,
 }
 
-/// What an empty column of a CSV file becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EmptyColumn {
-    /// Null: known to be nothing.
-    Null,
-    /// Empty text.
-    Empty,
-    /// Absent: nothing is known.
-    Absent,
+impl<S: Default, E> Parts<S, E> {
+    fn of(
+        self,
+        adapter: &str,
+        settings: fn(S) -> Settings,
+        entity_settings: fn(E) -> EntitySettings,
+    ) -> Connection {
+        let entities = self.entities.into_iter();
+        let entities = entities.map(|(name, entity)| (name, entity.map_settings(entity_settings)));
+        Connection {
+            adapter: adapter.to_owned(),
+            priority: self.priority,
+            duplicate_free: self.duplicate_free,
+            settings: settings(self.settings),
+            entities: entities.collect(),
+        }
+    }
+}
+
+impl From<Declared> for Connection {
+    fn from(declared: Declared) -> Self {
+        match declared {
+            Declared::File(parts) => parts.of("file", Settings::File, EntitySettings::File),
+            Declared::Postgres(parts) => {
+                parts.of("postgres", Settings::Server, EntitySettings::Table)
+            }
+            Declared::Mysql(parts) => parts.of("mysql", Settings::Server, EntitySettings::Table),
+            Declared::Sqlite(parts) => parts.of("sqlite", Settings::Sqlite, EntitySettings::Table),
+        }
+    }
 }

@@ -5,12 +5,16 @@
 
 mod connection;
 mod conversion;
+mod database;
+mod file;
 pub mod indexed;
 mod shard_type;
 mod task;
 
 pub use connection::*;
 pub use conversion::*;
+pub use database::*;
+pub use file::*;
 pub use shard_type::*;
 pub use task::*;
 

@@ -64,7 +64,7 @@ fn the_yaml_of_each_page_is_one_configuration() {
         });
         let files: Vec<_> = blocks.collect();
         assert!(!files.is_empty(), "docs/{name}.md has examples");
-        let mut loaded = match load(files, &|_| Ok("secret".to_owned()), &["file"]) {
+        let mut loaded = match load(files, &|_| Ok("secret".to_owned()), model::ADAPTERS) {
             Ok(loaded) => loaded,
             Err(diagnostics) => panic!("docs/{name}.md: {diagnostics}"),
         };

@@ -10,7 +10,7 @@ mod transforms;
 mod validation;
 
 use super::*;
-use crate::config::model::{ConversionSchema, Entity, ShardType};
+use crate::config::model::{ConversionSchema, Entity, EntitySettings, FileSettings, ShardType};
 
 /// A conversion schema among what it needs to stand alone.
 struct Setup {
@@ -39,7 +39,8 @@ impl Setup {
             .iter()
             .map(|(name, shard_type)| (name.clone(), Arc::new(Layout::new(name, shard_type))))
             .collect();
-        let entity: Entity = yaml(&self.entity);
+        let entity: Entity<FileSettings> = yaml(&self.entity);
+        let entity = entity.map_settings(EntitySettings::File);
         let schema: ConversionSchema = yaml(&self.schema);
         let names = Names { tenant: "acme", connection: "crm", entity: "Contact", task: "nightly" };
         Converter::compile(&schema, &entity, &layouts, &names, &ConfigPath::root())
