@@ -1,7 +1,7 @@
 //! The code that speaks to outside systems: the [`Adapter`] seam and one folder for each family.
 
 mod file;
-mod manifest;
+pub mod manifest;
 pub mod registry;
 pub mod write;
 

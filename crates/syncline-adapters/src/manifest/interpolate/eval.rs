@@ -20,10 +20,6 @@ pub(super) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    pub(super) fn of(positional: Vec<Val<'a>>) -> Self {
-        Self { positional, named: Vec::new() }
-    }
-
     /// The argument at `index`, or with the name `name`.
     pub(super) fn get(&self, index: usize, name: &str) -> Option<Val<'a>> {
         self.positional.get(index).or_else(|| self.by_name(name)).cloned()
@@ -35,10 +31,6 @@ impl<'a> Args<'a> {
 
     pub(super) fn need(&self, index: usize, name: &str) -> Outcome<'a> {
         self.get(index, name).ok_or(Fault::Type)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.positional.is_empty() && self.named.is_empty()
     }
 
     pub(super) fn pairs(&self) -> Vec<(Val<'a>, Val<'a>)> {

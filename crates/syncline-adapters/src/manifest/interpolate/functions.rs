@@ -69,6 +69,10 @@ pub(super) fn call<'a>(name: &str, args: &Args<'a>, scope: &Scope<'a>) -> Outcom
             Val::str(now()?.plus(&Period { micros, months: 0 })?.strftime(&format))
         }
         "duration" => Val::Period(Period::parse(&text(0, "datestring")?)?),
+        "json_loads" => {
+            let parsed = serde_json::from_str(&text(0, "s")?);
+            Val::owned(&parsed.map_err(|_| Fault::error("the text is no JSON"))?)
+        }
         "max" => extreme(args, Ordering::Greater)?,
         "min" => extreme(args, Ordering::Less)?,
         "sanitize_url" => Val::str(digest::percent_encode(&text(0, "value")?, "_.-~", true)),

@@ -9,6 +9,7 @@ pub(crate) mod digest;
 mod eval;
 mod filters;
 mod functions;
+mod headers;
 mod literal;
 mod methods;
 pub(crate) mod moment;
@@ -20,7 +21,7 @@ mod tests;
 mod tests_of;
 mod value;
 
-pub(crate) use functions::snake_case;
+pub(crate) use headers::Headers;
 pub(crate) use slice::StreamSlice;
 pub(crate) use value::Fault;
 
@@ -31,9 +32,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use value::Val;
 
+/// What a variable stands for.
+#[derive(Clone, Copy)]
+enum Variable<'a> {
+    Json(&'a Json),
+    Slice(&'a StreamSlice),
+    Headers(&'a Headers),
+    Function(&'static str),
+}
+
 /// The variables of one evaluation.
 pub(crate) struct Scope<'a> {
-    variables: Vec<(&'static str, Val<'a>)>,
+    variables: Vec<(&'static str, Variable<'a>)>,
     /// What counts as now, in microseconds since 1970.
     now: i64,
 }
@@ -46,25 +56,52 @@ impl<'a> Scope<'a> {
 
     /// With `value` as the variable `name`.
     pub(crate) fn with(mut self, name: &'static str, value: &'a Json) -> Self {
-        self.variables.push((name, Val::json(value)));
+        self.variables.push((name, Variable::Json(value)));
         self
     }
 
     /// With `slice` under the names by which templates know it.
     pub(crate) fn with_slice(mut self, slice: &'a StreamSlice) -> Self {
         for name in ["stream_slice", "stream_partition", "stream_interval"] {
-            self.variables.push((name, Val::Slice(slice)));
+            self.variables.push((name, Variable::Slice(slice)));
         }
+        self
+    }
+
+    /// With the function `json_loads`, which the templates of signed tokens have.
+    pub(crate) fn with_json_loads(mut self) -> Self {
+        self.variables.push(("json_loads", Variable::Function("json_loads")));
+        self
+    }
+
+    /// With `headers` as the variable `headers`.
+    pub(crate) fn with_headers(mut self, headers: &'a Headers) -> Self {
+        self.variables.push(("headers", Variable::Headers(headers)));
         self
     }
 
     fn get(&self, name: &str) -> Option<Val<'a>> {
         let found = self.variables.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.clone())
+        let value = found.map(|(_, variable)| match variable {
+            Variable::Json(json) => Val::json(json),
+            Variable::Slice(slice) => Val::Slice(slice),
+            Variable::Headers(headers) => Val::Headers(headers),
+            Variable::Function(name) => Val::Function(name),
+        });
+        value.or_else(|| self.extra_field(name))
+    }
+
+    /// What the parent's record holds beside its key is a variable of its own.
+    fn extra_field(&self, name: &str) -> Option<Val<'a>> {
+        let slice = self.variables.iter().find_map(|(_, value)| match value {
+            Variable::Slice(slice) => Some(*slice),
+            _ => None,
+        });
+        slice.and_then(|slice| slice.extra_fields().get(name)).map(Val::json)
     }
 
     fn has(&self, name: &str) -> bool {
-        self.variables.iter().any(|(known, _)| *known == name)
+        self.get(name).is_some()
     }
 }
 
@@ -75,8 +112,14 @@ pub(crate) enum Accept {
     Any,
     /// Text and lists: what query parameters and forms hold.
     TextOrList,
-    /// Text alone: what names and headers are.
+    /// Text alone: what names are.
     Text,
+    /// Numbers with a fraction.
+    Number,
+    /// Whole numbers, and with them true and false.
+    Integer,
+    /// True and false.
+    Boolean,
 }
 
 /// A text with templates in it, compiled once.
@@ -112,11 +155,6 @@ impl Template {
         Self { source: source.into(), body }
     }
 
-    /// The text that was compiled.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
-    }
-
     /// Renders to text. A type error leaves the template's own text.
     fn render(&self, scope: &Scope<'_>) -> Result<Cow<'_, str>, Fault> {
         let program = match &self.body {
@@ -143,9 +181,8 @@ impl Template {
     /// # Errors
     ///
     /// When something that is not there is used, or the template cannot be run.
-    pub(crate) fn eval(&self, scope: &Scope<'_>) -> Result<Json, Fault> {
-        let text = self.render(scope)?;
-        Ok(literal::parse(&text).map_or_else(|| Json::String(text.into_owned()), |(json, _)| json))
+    pub(crate) fn eval(&self, scope: &Scope<'_>, accept: Accept) -> Result<Json, Fault> {
+        Ok(read_literal(self.render(scope)?, accept))
     }
 
     /// Whether the condition holds. What is not there is false.
@@ -187,10 +224,14 @@ impl Template {
             Err(Fault::Undefined(_)) => return Ok(Json::Null),
             Err(fault) => return Err(fault),
         };
-        Ok(match literal::parse(&text) {
-            Some((json, kind)) if accepted(&json, kind, accept) => json,
-            _ => Json::String(text.into_owned()),
-        })
+        Ok(read_literal(text, accept))
+    }
+}
+
+fn read_literal(text: Cow<'_, str>, accept: Accept) -> Json {
+    match literal::parse(&text) {
+        Some((json, kind)) if accepted(&json, kind, accept) => json,
+        _ => Json::String(text.into_owned()),
     }
 }
 
@@ -199,6 +240,9 @@ fn accepted(json: &Json, kind: Kind, accept: Accept) -> bool {
         Accept::Any => true,
         Accept::TextOrList => kind == Kind::Plain && (json.is_string() || json.is_array()),
         Accept::Text => kind == Kind::Plain && json.is_string(),
+        Accept::Number => json.is_f64(),
+        Accept::Integer => json.is_i64() || json.is_u64() || json.is_boolean(),
+        Accept::Boolean => json.is_boolean(),
     }
 }
 

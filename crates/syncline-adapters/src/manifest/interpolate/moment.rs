@@ -173,7 +173,7 @@ impl Moment {
     }
 
     /// ISO 8601, with `separator` between date and time.
-    pub(super) fn iso(&self, separator: char) -> String {
+    pub(crate) fn iso(&self, separator: char) -> String {
         let date = self.civil.date();
         let mut out = format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day());
         if self.is_date {

@@ -48,7 +48,7 @@ fn cases_of_a_file() {
         scope = scope.with("last_page_size", context.get("last_page_size").unwrap_or(&five));
         let template = Template::new(case["expr"].as_str().unwrap());
         let got = match case["mode"].as_str().unwrap() {
-            "string" => template.eval(&scope),
+            "string" => template.eval(&scope, Accept::Any),
             "bool" => template.eval_bool(&scope).map(Json::Bool),
             _ => template.eval_entry(&scope, Accept::Any),
         };

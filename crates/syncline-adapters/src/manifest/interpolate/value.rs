@@ -1,6 +1,7 @@
 //! The values of an expression, with the arithmetic model of Python: what manifests were written against.
 
 use super::moment::{Moment, Period, delta_text};
+use super::headers::Headers;
 use super::slice::StreamSlice;
 use serde_json::Value as Json;
 use std::borrow::Cow;
@@ -43,6 +44,7 @@ pub(super) enum Val<'a> {
     /// A list or a map of the context.
     Json(&'a Json),
     Slice(&'a StreamSlice),
+    Headers(&'a Headers),
     List(Shared<Val<'a>>),
     Tuple(Rc<Vec<Val<'a>>>),
     /// What can be gone through once, and has no length.
@@ -71,6 +73,26 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// The value of `json`, without borrowing from it.
+    pub(super) fn owned(json: &Json) -> Self {
+        match json {
+            Json::String(text) => Self::str(text.as_str()),
+            Json::Array(items) => Self::list(items.iter().map(Self::owned).collect()),
+            Json::Object(entries) => {
+                let pair = |(key, value): (&String, &Json)| {
+                    (Self::str(key.as_str()), Self::owned(value))
+                };
+                Self::Dict(Rc::new(RefCell::new(entries.iter().map(pair).collect())))
+            }
+            Json::Null => Self::None,
+            Json::Bool(b) => Self::Bool(*b),
+            Json::Number(number) => number.as_i64().map_or_else(
+                || Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+                |int| Self::Int(int.into()),
+            ),
+        }
+    }
+
     pub(super) fn str(text: impl Into<String>) -> Self {
         Self::Str(Cow::Owned(text.into()))
     }
@@ -93,6 +115,7 @@ impl<'a> Val<'a> {
             Self::Json(Json::Array(items)) => !items.is_empty(),
             Self::Json(Json::Object(entries)) => !entries.is_empty(),
             Self::Slice(slice) => !slice.merged().is_empty(),
+            Self::Headers(headers) => !headers.map().is_empty(),
             Self::List(items) => !items.borrow().is_empty(),
             Self::Tuple(items) => !items.is_empty(),
             Self::Dict(entries) => !entries.borrow().is_empty(),
@@ -138,6 +161,7 @@ impl<'a> Val<'a> {
         let borrowed = match self {
             Self::Json(Json::Object(entries)) => entries,
             Self::Slice(slice) => slice.merged(),
+            Self::Headers(headers) => headers.map(),
             Self::Dict(entries) => return Some(entries.borrow().clone()),
             _ => return None,
         };
@@ -152,6 +176,7 @@ impl<'a> Val<'a> {
         match self {
             Self::Json(Json::Object(entries)) => entries.get(key.text()?).map(Self::json),
             Self::Slice(slice) => slice.merged().get(key.text()?).map(Self::json),
+            Self::Headers(headers) => headers.get(key.text()?).map(Self::json),
             Self::Dict(entries) => {
                 entries.borrow().iter().find(|(k, _)| equal(k, key)).map(|(_, v)| v.clone())
             }
@@ -160,13 +185,17 @@ impl<'a> Val<'a> {
     }
 
     pub(super) fn is_map(&self) -> bool {
-        matches!(self, Self::Json(Json::Object(_)) | Self::Slice(_) | Self::Dict(_))
+        matches!(
+            self,
+            Self::Json(Json::Object(_)) | Self::Slice(_) | Self::Headers(_) | Self::Dict(_)
+        )
     }
 
     /// Whether this can be the key of a map.
     pub(super) fn is_hashable(&self) -> bool {
         match self {
-            Self::Json(_) | Self::List(_) | Self::Dict(_) | Self::Slice(_) => false,
+            Self::Json(_) | Self::List(_) => false,
+            map if map.is_map() => false,
             Self::Tuple(items) => items.iter().all(Self::is_hashable),
             _ => true,
         }
@@ -212,7 +241,7 @@ impl<'a> Val<'a> {
                     out.push(')');
                 }
             }
-            Self::Json(_) | Self::Slice(_) | Self::Dict(_) => {
+            Self::Json(_) | Self::Slice(_) | Self::Headers(_) | Self::Dict(_) => {
                 out.push('{');
                 for (index, (key, value)) in self.entries().unwrap_or_default().iter().enumerate() {
                     out.push_str(if index > 0 { ", " } else { "" });
