@@ -288,6 +288,7 @@ impl Substream {
                     }
                 }
                 Step::SliceDone => {}
+                Step::SliceFailed(trouble) => return Err(trouble),
                 Step::End => {
                     if parent.incremental {
                         self.parent_state

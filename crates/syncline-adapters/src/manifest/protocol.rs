@@ -155,9 +155,8 @@ impl<W: Write> Printer<W> {
             self.out.flush()?;
             let state = state_of(states, &stream.name);
             match self.stream(session, stream, &state).await? {
-                Ok(()) => self.status(session, &stream.name, "COMPLETE")?,
-                Err(trouble) => {
-                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                None => self.status(session, &stream.name, "COMPLETE")?,
+                Some(trouble) => {
                     self.status(session, &stream.name, "INCOMPLETE")?;
                     failed.push(format!("{}: {trouble}", stream.name));
                 }
@@ -171,17 +170,21 @@ impl<W: Write> Printer<W> {
         self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
     }
 
+    /// Reads one stream; what could not be read is printed, and the last of it is what this answers with.
     async fn stream(
         &mut self,
         session: &Arc<Session>,
         stream: &Arc<Stream>,
         state: &Map<String, Json>,
-    ) -> io::Result<Result<(), Trouble>> {
+    ) -> io::Result<Option<Trouble>> {
         let mut reader = match StreamReader::new(session, stream, state).await {
             Ok(reader) => reader,
-            Err(trouble) => return Ok(Err(trouble)),
+            Err(trouble) => {
+                self.error(session.clock, Some(&stream.name), &trouble)?;
+                return Ok(Some(trouble));
+            }
         };
-        let (mut count, mut running) = (0_u64, false);
+        let (mut count, mut running, mut failed) = (0_u64, false, None);
         loop {
             let step = reader.step().await;
             self.changed_configs(session)?;
@@ -201,20 +204,32 @@ impl<W: Write> Printer<W> {
                         self.state(&stream.name, reader.state(), std::mem::take(&mut count))?;
                     }
                 }
+                Ok(Step::SliceFailed(trouble)) => {
+                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    failed = Some(trouble);
+                }
                 Ok(Step::End) => {
                     self.state(&stream.name, reader.state(), count)?;
-                    return Ok(Ok(()));
+                    return Ok(failed);
                 }
                 Err(trouble) => {
+                    self.error(session.clock, Some(&stream.name), &trouble)?;
                     self.state(&stream.name, reader.state(), count)?;
-                    return Ok(Err(trouble));
+                    return Ok(Some(trouble));
                 }
             }
             self.out.flush()?;
         }
     }
 
-    fn record(&mut self, session: &Session, stream: &str, data: Map<String, Json>) -> io::Result<()> {
+    /// The protocol's messages say nothing of fields that are null.
+    fn record(
+        &mut self,
+        session: &Session,
+        stream: &str,
+        mut data: Map<String, Json>,
+    ) -> io::Result<()> {
+        data.retain(|_, value| !value.is_null());
         let at = session.clock.now() / 1_000;
         let record = json!({"stream": stream, "data": data, "emitted_at": at});
         self.print(&json!({"type": "RECORD", "record": record}))
@@ -248,6 +263,7 @@ impl<W: Write> Printer<W> {
 async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), Trouble> {
     let mut reader = StreamReader::new(session, stream, &Map::new()).await?;
     match reader.step().await? {
+        Step::SliceFailed(trouble) => Err(trouble),
         Step::End => Err(Trouble::config("it has no parts that could be read")),
         _ => Ok(()),
     }

@@ -27,6 +27,8 @@ pub(super) enum Step {
     Page { slice: Arc<StreamSlice>, records: Vec<Record> },
     /// A slice was read to its end.
     SliceDone,
+    /// A slice could not be read to its end; the next step goes on with the next one.
+    SliceFailed(Trouble),
     /// All was read.
     End,
 }
@@ -40,6 +42,8 @@ pub(super) struct StreamReader {
     current: Option<Pages>,
     /// What went wrong after the records of the last page.
     pending: Option<Trouble>,
+    /// Whether a slice could not be read to its end.
+    failed: bool,
 }
 
 /// How far the stream has been read.
@@ -97,6 +101,7 @@ impl StreamReader {
                 cursor,
                 current: None,
                 pending: None,
+                failed: false,
             })
         }
         .boxed()
@@ -112,10 +117,14 @@ impl StreamReader {
     }
 
     /// Reads the next page, or goes on to the next slice.
+    ///
+    /// # Errors
+    ///
+    /// When there is no telling which slices there are.
     pub(super) fn step(&mut self) -> BoxFuture<'_, Result<Step, Trouble>> {
         async move {
             if let Some(trouble) = self.pending.take() {
-                return Err(trouble);
+                return Ok(self.fail(trouble));
             }
             let mut pages = match self.current.take() {
                 Some(pages) => pages,
@@ -123,8 +132,11 @@ impl StreamReader {
                     Some((slice, is_last)) => Pages::new(&self.stream, slice, is_last),
                     None => {
                         let (parents, now) = (self.partitions.parent_state(), self.session.clock.now());
-                        if let Progress::PerPartition { cursor, .. } = &mut self.cursor {
-                            cursor.finish(parents, now);
+                        match &mut self.cursor {
+                            Progress::PerPartition { cursor, .. } if !self.failed => {
+                                cursor.finish(parents, now);
+                            }
+                            _ => {}
                         }
                         return Ok(Step::End);
                     }
@@ -134,7 +146,10 @@ impl StreamReader {
                 self.close(&pages)?;
                 return Ok(Step::SliceDone);
             }
-            let records = self.page(&mut pages).await?;
+            let records = match self.page(&mut pages).await {
+                Ok(records) => records,
+                Err(trouble) => return Ok(self.fail(trouble)),
+            };
             let slice = pages.slice.clone();
             match &mut self.cursor {
                 Progress::Whole => {}
@@ -150,6 +165,12 @@ impl StreamReader {
             Ok(Step::Page { slice, records })
         }
         .boxed()
+    }
+
+    fn fail(&mut self, trouble: Trouble) -> Step {
+        self.failed = true;
+        self.current = None;
+        Step::SliceFailed(trouble)
     }
 
     async fn next_slice(&mut self) -> Result<Option<(StreamSlice, bool)>, Trouble> {

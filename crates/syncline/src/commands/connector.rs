@@ -74,7 +74,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let ended = answer(args.command, app.config.as_deref(), &mut printer).await?;
     Ok(match ended {
         Ended::Well => Exit::Success,
-        Ended::Badly => Exit::Failed,
+        Ended::Badly => Exit::Error,
     })
 }
 
