@@ -1,13 +1,14 @@
 //! The adapters of this build, by name: the one list that help, docs and forms are made from.
 
 use crate::file::FileAdapter;
+use crate::manifest::ManifestAdapter;
 use crate::{Adapter, AdapterError};
 use std::path::Path;
 use std::sync::Arc;
 use syncline_core::config::model::Connection;
 
 /// The names that a connection's `adapter` can have.
-pub const ADAPTERS: &[&str] = &["file"];
+pub const ADAPTERS: &[&str] = &["file", "manifest"];
 
 /// Opens the adapter of `connection`; `base` is the folder of the configuration, to which relative paths
 /// belong. Nothing is read yet.
@@ -19,6 +20,7 @@ pub const ADAPTERS: &[&str] = &["file"];
 pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, AdapterError> {
     match connection.adapter.as_str() {
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
+        "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::lines::{self, Line};
 use super::object::mismatch;
-use super::page::{PAYLOAD_BYTES_MAX, PageBuilder};
+use crate::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use super::settings::Settings;
 use super::types::{self, Inference};
 use super::window::{Fault, Window};

@@ -3,7 +3,7 @@
 
 use super::lines;
 use super::object::ObjectReader;
-use super::page::{PAYLOAD_BYTES_MAX, PageBuilder};
+use crate::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use super::settings::Settings;
 use super::window::{Fault, Mark, Window};
 

@@ -2,7 +2,7 @@
 
 use super::lines::{self, Line};
 use super::object::ObjectReader;
-use super::page::PageBuilder;
+use crate::page::PageBuilder;
 use super::settings::Settings;
 use super::window::{Fault, Window};
 

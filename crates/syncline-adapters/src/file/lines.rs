@@ -1,6 +1,6 @@
 //! Finding lines in a window, and passing those that are too long to be held.
 
-use super::page::PAYLOAD_BYTES_MAX;
+use crate::page::PAYLOAD_BYTES_MAX;
 use super::window::{Fault, Window};
 
 /// What stands next in a window.

@@ -1,6 +1,6 @@
 //! One JSON object as the cells of a record, without a tree in between.
 
-use super::page::PageBuilder;
+use crate::page::PageBuilder;
 use super::settings::Settings;
 use super::types;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};

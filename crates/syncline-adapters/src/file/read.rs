@@ -1,7 +1,7 @@
 //! One read: through all files, page by page, with a cursor behind each page.
 
 use super::cursor::{CursorState, FileState, Resume};
-use super::page::PageBuilder;
+use crate::page::PageBuilder;
 use super::rows::Rows;
 use super::settings::Settings;
 use super::source::{Opened, Place, Stat};

@@ -3,7 +3,7 @@
 use super::csv::CsvRows;
 use super::json::JsonRows;
 use super::jsonl::JsonlRows;
-use super::page::PageBuilder;
+use crate::page::PageBuilder;
 use super::settings::Settings;
 use super::window::{Fault, Mark, Window};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What can only be seen from inside: bytes that dribble in, memory, and systems that break off.
 
-use super::page::PageBuilder;
+use crate::page::PageBuilder;
 use super::rows::Rows;
 use super::settings::Settings;
 use super::unpack::{Decoding, unpack};

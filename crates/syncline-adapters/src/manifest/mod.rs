@@ -3,6 +3,7 @@
 //! [`load`] resolves and compiles a manifest, [`read`] steps through a stream (partitions, windows, pages),
 //! [`protocol`] speaks the Airbyte protocol, and the rest are the language's components, one room each.
 
+mod adapter;
 mod auth;
 mod decode;
 mod errors;
@@ -19,6 +20,7 @@ mod select;
 mod session;
 mod trouble;
 
+pub(crate) use adapter::ManifestAdapter;
 pub use load::Manifest;
 pub use session::{Clock, Session};
 pub use trouble::{FailureKind, Trouble};
