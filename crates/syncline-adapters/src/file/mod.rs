@@ -22,7 +22,9 @@ mod types;
 mod unpack;
 mod window;
 
-use crate::{Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover};
+use crate::{
+    Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use settings::Settings;

@@ -5,7 +5,9 @@ use super::read::{Step, StreamReader};
 use super::select::Record;
 use super::{Clock, Manifest, Session, Trouble};
 use crate::page::PageBuilder;
-use crate::{Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover};
+use crate::{
+    Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -55,11 +57,13 @@ impl ManifestAdapter {
         let mut entities = BTreeMap::new();
         for (name, entity) in &connection.entities {
             let EntitySettings::Stream(entity) = &entity.settings else {
-                return Err(settings(format!("entity {name}: its settings are not those of a stream")));
+                return Err(settings(format!(
+                    "entity {name}: its settings are not those of a stream"
+                )));
             };
             let stream = manifest.stream(entity.stream.as_deref().unwrap_or(name));
-            let stream =
-                stream.map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
+            let stream = stream
+                .map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
             entities.insert(name.clone(), stream.clone());
         }
         let session = Session::new(config, Clock::System).map_err(refused)?;

@@ -18,7 +18,9 @@ pub(super) enum Decoder {
     Jsonl,
     /// Each line is a record with the one field `record`.
     Lines,
-    Csv { delimiter: u8 },
+    Csv {
+        delimiter: u8,
+    },
     Gzip(Box<Decoder>),
 }
 
@@ -59,16 +61,17 @@ impl Decoder {
     }
 
     fn owned(&self, body: &[u8]) -> Result<Vec<Json>, Trouble> {
-        let lines = || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let lines =
+            || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         Ok(match self {
             Self::Json => match serde_json::from_slice(body) {
                 Ok(Json::Array(items)) => items,
                 Ok(value) => vec![value],
                 Err(_) => vec![Json::Object(Map::new())],
             },
-            Self::Jsonl => lines()
-                .filter_map(|line| serde_json::from_slice(line.trim_ascii()).ok())
-                .collect(),
+            Self::Jsonl => {
+                lines().filter_map(|line| serde_json::from_slice(line.trim_ascii()).ok()).collect()
+            }
             Self::Lines => lines()
                 .map(|line| {
                     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));

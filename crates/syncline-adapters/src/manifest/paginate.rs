@@ -116,7 +116,10 @@ impl Paginator {
         };
         let size = size.eval(scope)?;
         if size.as_i64().is_none() {
-            return Err(Trouble::config(format!("the page size `{}` is no number", text_of(&size))));
+            return Err(Trouble::config(format!(
+                "the page size `{}` is no number",
+                text_of(&size)
+            )));
         }
         Ok(Some(size).filter(is_truthy))
     }

@@ -137,7 +137,11 @@ impl Router {
                     for (name, value) in added.headers {
                         parts.headers.entry(name).or_insert(value);
                     }
-                    parts.merge(Parts { form: added.form, json: added.json, ..Parts::default() })?;
+                    parts.merge(Parts {
+                        form: added.form,
+                        json: added.json,
+                        ..Parts::default()
+                    })?;
                 }
             }
         }

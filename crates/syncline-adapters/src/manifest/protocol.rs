@@ -1,11 +1,11 @@
 //! The Airbyte protocol: what a connector prints for `spec`, `check`, `discover` and `read`, a JSON object a
 //! line (<https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>).
 
+use super::Manifest;
 use super::load::{Declared, Stream};
 use super::read::{Step, StreamReader};
 use super::session::{Clock, Session};
 use super::trouble::{FailureKind, Trouble};
-use super::Manifest;
 use serde_json::{Map, Value as Json, json};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -47,7 +47,9 @@ impl<W: Write> Printer<W> {
             error.insert("stream_descriptor".to_owned(), json!({ "name": name }));
         }
         let at = clock.now() as f64 / 1e3;
-        self.print(&json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": at, "error": error}}))
+        self.print(
+            &json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": at, "error": error}}),
+        )
     }
 
     fn status(&mut self, session: &Session, stream: &str, status: &str) -> io::Result<()> {
@@ -85,7 +87,11 @@ impl<W: Write> Printer<W> {
     /// # Errors
     ///
     /// When nothing can be written.
-    pub async fn check(&mut self, manifest: &Manifest, session: &Arc<Session>) -> io::Result<Ended> {
+    pub async fn check(
+        &mut self,
+        manifest: &Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Ended> {
         let mut failed = None;
         for name in &manifest.checked {
             let checked = match manifest.stream(name) {
@@ -115,10 +121,13 @@ impl<W: Write> Printer<W> {
     pub fn discover(&mut self, manifest: &Manifest, session: &Session) -> io::Result<Ended> {
         let mut streams = Vec::new();
         for Declared { name, stream } in &manifest.streams {
-            let entry = stream.as_ref().map_err(Clone::clone).and_then(|s| catalog_entry(s, session));
+            let entry =
+                stream.as_ref().map_err(Clone::clone).and_then(|s| catalog_entry(s, session));
             match entry {
                 Ok(entry) => streams.push(entry),
-                Err(trouble) => self.log("WARN", &format!("stream {name} is left out: {trouble}"))?,
+                Err(trouble) => {
+                    self.log("WARN", &format!("stream {name} is left out: {trouble}"))?
+                }
             }
         }
         self.print(&json!({"type": "CATALOG", "catalog": {"streams": streams}}))?;
@@ -166,7 +175,8 @@ impl<W: Write> Printer<W> {
         if failed.is_empty() {
             return Ok(Ended::Well);
         }
-        let message = format!("these streams could not be read to their end: {}", failed.join("; "));
+        let message =
+            format!("these streams could not be read to their end: {}", failed.join("; "));
         self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
     }
 
@@ -295,8 +305,10 @@ fn state_of(states: &Json, name: &str) -> Map<String, Json> {
     for message in messages {
         let message = message.get("state").unwrap_or(message);
         let stream = message.get("stream").unwrap_or(&Json::Null);
-        let is_this = stream.pointer("/stream_descriptor/name").and_then(Json::as_str) == Some(name);
-        if let (true, Some(state)) = (is_this, stream.get("stream_state").and_then(Json::as_object)) {
+        let is_this =
+            stream.pointer("/stream_descriptor/name").and_then(Json::as_str) == Some(name);
+        if let (true, Some(state)) = (is_this, stream.get("stream_state").and_then(Json::as_object))
+        {
             found = state.clone();
         }
     }

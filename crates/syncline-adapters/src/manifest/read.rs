@@ -1,14 +1,14 @@
 //! Reads one stream: slice by slice, page by page.
 
-use super::incremental::{NO_CURSOR_STATE, PerPartition, Position, Windows};
 use super::incremental::CursorRules;
+use super::incremental::{NO_CURSOR_STATE, PerPartition, Position, Windows};
 use super::interpolate::StreamSlice;
 use super::load::{Stream, is_truthy};
 use super::paginate::LastPage;
 use super::partition::Partitions;
 use super::request::Sent;
 use super::select::Record;
-use super::session::Session;
+use super::session::{Response, Session};
 use super::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -50,7 +50,11 @@ pub(super) struct StreamReader {
 enum Progress {
     /// It has no cursor.
     Whole,
-    Single { rules: CursorRules, position: Position, windows: Option<Windows> },
+    Single {
+        rules: CursorRules,
+        position: Position,
+        windows: Option<Windows>,
+    },
     PerPartition {
         cursor: Box<PerPartition>,
         /// The partition that is being read, and its windows.
@@ -131,7 +135,8 @@ impl StreamReader {
                 None => match self.next_slice().await? {
                     Some((slice, is_last)) => Pages::new(&self.stream, slice, is_last),
                     None => {
-                        let (parents, now) = (self.partitions.parent_state(), self.session.clock.now());
+                        let (parents, now) =
+                            (self.partitions.parent_state(), self.session.clock.now());
                         match &mut self.cursor {
                             Progress::PerPartition { cursor, .. } if !self.failed => {
                                 cursor.finish(parents, now);
@@ -235,7 +240,9 @@ impl StreamReader {
         let feed = cursor.is_some_and(|cursor| cursor.is_data_feed);
         let client_side = cursor.is_some_and(|cursor| cursor.is_client_side) && !feed;
         let token = match &pages.token {
-            Some(token) => Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())])),
+            Some(token) => {
+                Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())]))
+            }
             None => Json::Null,
         };
         let path = stream.paginator.as_ref().and_then(|pager| pager.path(pages.token.as_ref()));
@@ -246,7 +253,9 @@ impl StreamReader {
             Sent::ResetPagination => {
                 pages.resets += 1;
                 if pages.resets > RESETS_MAX {
-                    return Err(Trouble::system("the API asks again and again to begin with the first page"));
+                    return Err(Trouble::system(
+                        "the API asks again and again to begin with the first page",
+                    ));
                 }
                 pages.token = stream.paginator.as_ref().and_then(|pager| pager.first_token());
                 return Ok(Vec::new());
@@ -263,37 +272,18 @@ impl StreamReader {
         if let Some(trouble) = selected.trouble {
             self.pending = Some(trouble);
         } else {
-            let last = records.last().cloned().map(Json::Object);
-            let reached = feed
-                && records.last().is_some_and(|record| !self.wants(&pages.slice, record));
-            let page = LastPage {
-                response: &response,
-                len: records.len(),
-                record: last.as_ref(),
-                token: pages.token.as_ref(),
-            };
-            let next = match &stream.paginator {
-                Some(pager) if !reached => {
-                    pager.next_token(&self.session, &stream.selector.extractor, &page)
-                }
-                _ => Ok(None),
+            let reached =
+                feed && records.last().is_some_and(|record| !self.wants(&pages.slice, record));
+            let next = if reached {
+                Ok(None)
+            } else {
+                next_token(&self.session, &stream, pages, &response, &records)
             };
             // The records of the page are good, whatever is wrong with its token.
             let next = next.unwrap_or_else(|trouble| {
                 self.pending = Some(trouble);
                 None
             });
-            let next = next.filter(is_truthy);
-            if let (Some(pager), Some(next)) = (&stream.paginator, &next)
-                && pager.can_loop()
-            {
-                let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
-                if !pages.seen.insert(mark) {
-                    return Err(Trouble::system(
-                        "the API gives the same page again and again: its pages go round in a circle",
-                    ));
-                }
-            }
             pages.done = next.is_none();
             pages.token = next;
         }
@@ -315,4 +305,33 @@ impl Pages {
             done: false,
         }
     }
+}
+
+/// The token of the page after `response`.
+fn next_token(
+    session: &Session,
+    stream: &Stream,
+    pages: &mut Pages,
+    response: &Response,
+    records: &[Record],
+) -> Result<Option<Json>, Trouble> {
+    let Some(pager) = &stream.paginator else { return Ok(None) };
+    let last = records.last().cloned().map(Json::Object);
+    let page = LastPage {
+        response,
+        len: records.len(),
+        record: last.as_ref(),
+        token: pages.token.as_ref(),
+    };
+    let next = pager.next_token(session, &stream.selector.extractor, &page)?;
+    let next = next.filter(is_truthy);
+    if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
+        let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
+        if !pages.seen.insert(mark) {
+            return Err(Trouble::system(
+                "the API gives the same page again and again: its pages go round in a circle",
+            ));
+        }
+    }
+    Ok(next)
 }

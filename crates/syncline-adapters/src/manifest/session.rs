@@ -23,7 +23,10 @@ pub enum Clock {
 
 impl Clock {
     /// Microseconds since 1970.
-    #[expect(clippy::disallowed_methods, reason = "templates ask for the time of the request they make")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "templates ask for the time of the request they make"
+    )]
     pub(super) fn now(self) -> i64 {
         match self {
             Self::System => jiff::Timestamp::now().as_microsecond(),

@@ -64,7 +64,11 @@ impl Jwt {
         self.option.put(session, parts, Json::String(token))
     }
 
-    fn sign<'a>(&'a self, session: &Session, scope: &dyn Fn() -> Scope<'a>) -> Result<String, Trouble> {
+    fn sign<'a>(
+        &'a self,
+        session: &Session,
+        scope: &dyn Fn() -> Scope<'a>,
+    ) -> Result<String, Trouble> {
         let evaluated = |more: &'a Inputs, own: &'a [(&'static str, Expression)]| {
             let mut map = match more.eval(scope, Accept::Any)? {
                 Options::Map(map) => map,
@@ -132,7 +136,8 @@ fn signature(algorithm: &str, secret: &str, message: &[u8]) -> Result<Vec<u8>, T
         "ES256" => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
         "ES384" => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
         "EdDSA" => {
-            let key = signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&private_key(secret)?.0);
+            let key =
+                signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&private_key(secret)?.0);
             Ok(key.map_err(|error| bad_key(&error))?.sign(message).as_ref().to_vec())
         }
         _ => Err(Trouble::config(format!("tokens signed with `{algorithm}` are not supported"))),

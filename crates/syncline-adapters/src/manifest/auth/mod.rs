@@ -22,11 +22,17 @@ pub(super) enum Authenticator {
     Nothing,
     Token(RequestOption, Token),
     Bearer(Token),
-    Basic { user: Option<Expression>, password: Option<Expression> },
+    Basic {
+        user: Option<Expression>,
+        password: Option<Expression>,
+    },
     OAuth(Box<OAuth>),
     Jwt(Box<Jwt>),
     /// One of several, by what the configuration says at the path.
-    Selective { path: Vec<Expression>, choices: Vec<(String, Authenticator)> },
+    Selective {
+        path: Vec<Expression>,
+        choices: Vec<(String, Authenticator)>,
+    },
 }
 
 /// Where a token comes from.

@@ -73,13 +73,17 @@ struct SavedAt {
 impl OAuth {
     pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
         if node.get("profile_assertion").is_some() {
-            return Err(Trouble::config(format!("`{}.profile_assertion` is not supported", node.path)));
+            return Err(Trouble::config(format!(
+                "`{}.profile_assertion` is not supported",
+                node.path
+            )));
         }
         let updater = node.child("refresh_token_updater");
         let named = |name: &str, default: &str| {
             node.expression(name).unwrap_or_else(|| Expression::new(default, &node.parameters))
         };
-        let refresh_name = updater.as_ref().and_then(|updater| updater.expression("refresh_token_name"));
+        let refresh_name =
+            updater.as_ref().and_then(|updater| updater.expression("refresh_token_name"));
         let refusing = updater.clone().filter(|u| u.get("refresh_token_error_key").is_some());
         let refusing = refusing.as_ref().unwrap_or(node);
         let list = |node: &Node<'_>, name: &str| {
@@ -142,7 +146,8 @@ impl OAuth {
             });
         }
         let now = i128::from(session.clock.now());
-        if let Some(current) = current.as_ref().filter(|current| current.until >= now && !forgotten) {
+        if let Some(current) = current.as_ref().filter(|current| current.until >= now && !forgotten)
+        {
             return Ok(current.token.clone());
         }
         let refresh_token = match &self.refresh_token {
@@ -193,7 +198,11 @@ impl OAuth {
         Ok(answer.token)
     }
 
-    async fn ask(&self, session: &Session, refresh_token: Option<String>) -> Result<Answer, Trouble> {
+    async fn ask(
+        &self,
+        session: &Session,
+        refresh_token: Option<String>,
+    ) -> Result<Answer, Trouble> {
         let Some(endpoint) = &self.endpoint else {
             return Err(Trouble::config("OAuth has no place to ask for an access token"));
         };
@@ -203,7 +212,8 @@ impl OAuth {
             Options::Map(map) => map,
             Options::Text(_) => Map::new(),
         };
-        let arguments = self.arguments(session, refresh_token, headers.contains_key("Authorization"))?;
+        let arguments =
+            self.arguments(session, refresh_token, headers.contains_key("Authorization"))?;
         let form = Form { endpoint, headers, arguments, in_query: self.in_query };
         let mut tries = 0;
         loop {
@@ -268,9 +278,12 @@ impl OAuth {
             let refused = self.refused.statuses.contains(&response.status)
                 && json.get(&self.refused.key).is_some_and(|v| self.refused.values.contains(v));
             let kind = if refused { FailureKind::Config } else { FailureKind::System };
-            let advice = if refused { ": connect again, the refresh token holds no longer" } else { "" };
-            let message =
-                format!("the request for an access token failed with status {}{advice}", response.status);
+            let advice =
+                if refused { ": connect again, the refresh token holds no longer" } else { "" };
+            let message = format!(
+                "the request for an access token failed with status {}{advice}",
+                response.status
+            );
             return Err(Trouble { kind, message });
         }
         let text = |expression: &Expression| expression.text(session.scope());
@@ -328,9 +341,9 @@ fn find<'a>(json: &'a Json, name: &str, depth: usize) -> Option<&'a Json> {
         return None;
     }
     match json {
-        Json::Object(entries) => entries.get(name).or_else(|| {
-            entries.values().find_map(|value| find(value, name, depth + 1))
-        }),
+        Json::Object(entries) => entries
+            .get(name)
+            .or_else(|| entries.values().find_map(|value| find(value, name, depth + 1))),
         Json::Array(items) => items.iter().find_map(|item| find(item, name, depth + 1)),
         _ => None,
     }

@@ -49,9 +49,9 @@ impl SessionToken {
         let mut value = response.json_or_empty();
         for step in &self.path {
             let step = step.text(session.scope())?;
-            value = value
-                .get(&step)
-                .ok_or_else(|| Trouble::system(format!("the answer to the login has no `{step}`")))?;
+            value = value.get(&step).ok_or_else(|| {
+                Trouble::system(format!("the answer to the login has no `{step}`"))
+            })?;
         }
         let token = text_of(value);
         let until = match &self.lasts {

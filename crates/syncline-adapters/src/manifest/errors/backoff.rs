@@ -15,9 +15,17 @@ pub(super) enum Backoff {
     Constant(Expression),
     Exponential(Option<Expression>),
     /// Seconds, in a header.
-    Header { header: Expression, regex: Option<Expression>, most: Option<Expression> },
+    Header {
+        header: Expression,
+        regex: Option<Expression>,
+        most: Option<Expression>,
+    },
     /// A moment, in a header.
-    Until { header: Expression, regex: Option<Expression>, least: Option<Expression> },
+    Until {
+        header: Expression,
+        regex: Option<Expression>,
+        least: Option<Expression>,
+    },
 }
 
 impl Backoff {

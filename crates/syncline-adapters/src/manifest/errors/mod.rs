@@ -242,7 +242,8 @@ impl Filter {
         if let Some(text) = &self.message {
             message = Some(text.text(scope())?).filter(|text| !text.is_empty());
         }
-        let message = message.or_else(|| known.map(|known| status_message(response.status, known.2)));
+        let message =
+            message.or_else(|| known.map(|known| status_message(response.status, known.2)));
         let kind = self.kind.filter(|_| action == Action::Fail);
         let kind = kind.or(known.map(|known| known.1)).unwrap_or(FailureKind::System);
         Ok(Some(Resolution { action, kind, message }))
@@ -309,13 +310,28 @@ fn error_text(response: &Response) -> Option<String> {
     }
     fn of_map(entries: &Map<String, Json>) -> Option<String> {
         let names = [
-            "message", "messages", "error", "errors", "failures", "failure", "detail", "err",
-            "error_message", "msg", "reason", "status_message",
+            "message",
+            "messages",
+            "error",
+            "errors",
+            "failures",
+            "failure",
+            "detail",
+            "err",
+            "error_message",
+            "msg",
+            "reason",
+            "status_message",
         ];
-        names.iter().find_map(|name| entries.get(*name).filter(|value| is_set(value))).and_then(find)
+        names
+            .iter()
+            .find_map(|name| entries.get(*name).filter(|value| is_set(value)))
+            .and_then(find)
     }
     fn is_set(value: &Json) -> bool {
-        !matches!(value, Json::Null | Json::Bool(false)) && value != "" && value != &Json::Array(vec![])
+        !matches!(value, Json::Null | Json::Bool(false))
+            && value != ""
+            && value != &Json::Array(vec![])
     }
     find(response.json()?)
 }

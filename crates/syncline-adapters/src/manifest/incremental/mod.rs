@@ -53,14 +53,22 @@ impl Bound {
     fn load(node: &Node<'_>, name: &str) -> Result<Option<Self>, Trouble> {
         let Some(child) = node.child(name) else {
             let moment = node.expression(name);
-            return Ok(moment.map(|moment| Self { moment, format: None, least: None, greatest: None }));
+            return Ok(moment.map(|moment| Self {
+                moment,
+                format: None,
+                least: None,
+                greatest: None,
+            }));
         };
         if child.kind() != "MinMaxDatetime" {
             return Err(child.unsupported("moment"));
         }
         Ok(Some(Self {
             moment: child.needed("datetime")?,
-            format: child.text("datetime_format").filter(|text| !text.is_empty()).map(str::to_owned),
+            format: child
+                .text("datetime_format")
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned),
             least: child.expression("min_datetime"),
             greatest: child.expression("max_datetime"),
         }))
@@ -109,7 +117,8 @@ impl CursorSpec {
             field: node.needed("cursor_field")?,
             format: format.to_owned(),
             formats,
-            start: Bound::load(node, "start_datetime")?.ok_or_else(|| node.missing("start_datetime"))?,
+            start: Bound::load(node, "start_datetime")?
+                .ok_or_else(|| node.missing("start_datetime"))?,
             end: Bound::load(node, "end_datetime")?,
             step: node.expression("step"),
             granularity: node.text("cursor_granularity").map(Period::parse).transpose()?,

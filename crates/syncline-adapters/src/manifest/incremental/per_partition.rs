@@ -68,7 +68,10 @@ impl PerPartition {
             new_global: None,
             lookback: 0,
             use_global: always_global,
-            parent_state: state.get("parent_state").filter(|s| super::super::load::is_truthy(s)).cloned(),
+            parent_state: state
+                .get("parent_state")
+                .filter(|s| super::super::load::is_truthy(s))
+                .cloned(),
             saw_records: false,
             began,
         };
@@ -83,7 +86,9 @@ impl PerPartition {
         for entry in state.get("states").and_then(Json::as_array).into_iter().flatten() {
             let map = |name: &str| entry.get(name).and_then(Json::as_object).cloned();
             let (Some(partition), Some(position)) = (map("partition"), map("cursor")) else {
-                return Err(Trouble::config("the state of a partition has no partition or no cursor"));
+                return Err(Trouble::config(
+                    "the state of a partition has no partition or no cursor",
+                ));
             };
             let position = Position::from_state(&cursor.rules, &position, Period::default())?;
             cursor.keep(key_of(&partition), partition, position, false);

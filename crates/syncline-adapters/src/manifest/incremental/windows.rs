@@ -45,7 +45,9 @@ impl Position {
         let mut start = rules.start;
         if let Some(value) = state.get(&rules.field) {
             let moment = rules.parse(value).ok_or_else(|| {
-                Trouble::config(format!("the state `{value}` is no moment in a format of the cursor"))
+                Trouble::config(format!(
+                    "the state `{value}` is no moment in a format of the cursor"
+                ))
             })?;
             let moment = moment.plus(&lookback.negated())?;
             legacy.insert(rules.field.clone(), rules.write(&moment));
@@ -75,7 +77,9 @@ impl Position {
     pub(in super::super) fn windows(&mut self, rules: &CursorRules) -> Result<Windows, Trouble> {
         self.merge(rules)?;
         let mut segments = VecDeque::new();
-        if let Some(first) = self.covered.first().filter(|w| rules.start.micros() < w.start.micros()) {
+        if let Some(first) =
+            self.covered.first().filter(|w| rules.start.micros() < w.start.micros())
+        {
             segments.push_back((rules.start, first.start, false));
         }
         for pair in self.covered.windows(2) {
@@ -174,7 +178,8 @@ impl Windows {
                 let Some((lower, upper, is_end)) = self.segments.pop_front() else {
                     return Ok(None);
                 };
-                let outside = lower.micros() >= upper.micros() || upper.micros() < rules.start.micros();
+                let outside =
+                    lower.micros() >= upper.micros() || upper.micros() < rules.start.micros();
                 if !outside {
                     let late = lower.micros() >= rules.start.micros();
                     self.current = Some((if late { lower } else { rules.start }, upper, is_end));

@@ -218,6 +218,7 @@ impl Compiler {
         Ok(arguments)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of expression")]
     fn expr(&mut self, expr: &ast::Expr<'_>) -> Compiled<Expr> {
         Ok(match expr {
             ast::Expr::Var(var) => {

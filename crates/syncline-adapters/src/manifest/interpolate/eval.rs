@@ -183,6 +183,7 @@ impl<'a, 'p> Machine<'a, 'p> {
         Ok(Args { positional, named: named.collect::<Result<_, Fault>>()? })
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of expression")]
     fn eval(&mut self, expr: &'p Expr) -> Outcome<'a> {
         self.burn(1)?;
         Ok(match expr {

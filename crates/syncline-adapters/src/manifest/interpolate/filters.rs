@@ -77,6 +77,7 @@ fn strict<'v>(value: &'v Val<'_>, what: &str) -> Result<&'v str, Fault> {
 }
 
 /// Applies the filter `name`.
+#[expect(clippy::too_many_lines, reason = "one arm for each filter")]
 pub(super) fn apply<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
     Ok(match name {
         "default" | "d" => {
@@ -276,6 +277,7 @@ fn by_path<'a>(value: &Val<'a>, path: &Val<'a>) -> Outcome<'a> {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each filter")]
 fn of_items<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
     let attribute = |item: &Val<'a>| match args.by_name("attribute") {
         Some(path) if !matches!(path, Val::None) => by_path(item, path),

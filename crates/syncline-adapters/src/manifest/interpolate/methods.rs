@@ -108,6 +108,7 @@ fn int_arg(args: &Args<'_>, index: usize, name: &str) -> Result<Option<i128>, Fa
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each method")]
 fn of_text<'a>(text: &str, name: &str, args: &Args<'a>) -> Outcome<'a> {
     let strings = |parts: Vec<String>| Val::list(parts.into_iter().map(Val::str).collect());
     let position = |found: Option<usize>| found.map_or(-1, |at| text[..at].chars().count() as i128);

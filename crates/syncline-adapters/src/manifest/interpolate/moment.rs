@@ -192,6 +192,7 @@ impl Moment {
     }
 
     /// Formats as C's `strftime` does, with `%f` for microseconds.
+    #[expect(clippy::too_many_lines, reason = "one arm for each code")]
     pub(crate) fn strftime(&self, format: &str) -> String {
         let (date, time) = (self.civil.date(), self.civil.time());
         let mut out = String::with_capacity(format.len() + 8);

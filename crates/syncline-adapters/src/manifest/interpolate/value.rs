@@ -1,7 +1,7 @@
 //! The values of an expression, with the arithmetic model of Python: what manifests were written against.
 
-use super::moment::{Moment, Period, delta_text};
 use super::headers::Headers;
+use super::moment::{Moment, Period, delta_text};
 use super::slice::StreamSlice;
 use serde_json::Value as Json;
 use std::borrow::Cow;
@@ -79,9 +79,8 @@ impl<'a> Val<'a> {
             Json::String(text) => Self::str(text.as_str()),
             Json::Array(items) => Self::list(items.iter().map(Self::owned).collect()),
             Json::Object(entries) => {
-                let pair = |(key, value): (&String, &Json)| {
-                    (Self::str(key.as_str()), Self::owned(value))
-                };
+                let pair =
+                    |(key, value): (&String, &Json)| (Self::str(key.as_str()), Self::owned(value));
                 Self::Dict(Rc::new(RefCell::new(entries.iter().map(pair).collect())))
             }
             Json::Null => Self::None,

@@ -67,7 +67,8 @@ impl Manifest {
             loader.declare(&node, &mut streams)?;
         }
         for (index, node) in node.children("dynamic_streams").iter().enumerate() {
-            let name = node.text("name").map_or_else(|| format!("dynamic_stream_{index}"), str::to_owned);
+            let name =
+                node.text("name").map_or_else(|| format!("dynamic_stream_{index}"), str::to_owned);
             let trouble = loader.explained(node.unsupported("stream"));
             streams.push(Declared { name, stream: Err(trouble) });
         }
@@ -124,7 +125,9 @@ fn spec(declared: Option<&Json>) -> Json {
     let schema = declared.and_then(|declared| declared.get("connection_specification"));
     let schema = schema.cloned().unwrap_or_else(|| Json::Object(Map::new()));
     spec.insert("connectionSpecification".to_owned(), schema);
-    for (from, to) in [("documentation_url", "documentationUrl"), ("advanced_auth", "advanced_auth")] {
+    for (from, to) in
+        [("documentation_url", "documentationUrl"), ("advanced_auth", "advanced_auth")]
+    {
         if let Some(value) = declared.and_then(|declared| declared.get(from)) {
             spec.insert(to.to_owned(), value.clone());
         }
@@ -147,7 +150,8 @@ fn mark_kept(root: &mut Map<String, Json>) {
             Json::Object(router) => {
                 if let Some(Json::Array(configs)) = router.get_mut("parent_stream_configs") {
                     for stream in configs.iter_mut().filter_map(|config| config.get_mut("stream")) {
-                        parents.extend(stream.get("name").and_then(Json::as_str).map(str::to_owned));
+                        parents
+                            .extend(stream.get("name").and_then(Json::as_str).map(str::to_owned));
                         keep(stream);
                     }
                 }
@@ -216,8 +220,7 @@ impl Loader<'_> {
         if let Some((line, column)) = place {
             trouble.message += &format!(" (line {line}, column {column} of the manifest)");
         }
-        trouble.message +=
-            "; a connector that needs it can be read as a program of its own";
+        trouble.message += "; a connector that needs it can be read as a program of its own";
         trouble
     }
 }

@@ -66,10 +66,9 @@ impl<'a> Node<'a> {
         match value {
             Json::String(text) if text.is_empty() => None,
             Json::String(text) => Some(Expression::new(text, &self.parameters)),
-            Json::Bool(_) | Json::Number(_) => Some(Expression::new(
-                &super::super::interpolate::text_of(value),
-                &self.parameters,
-            )),
+            Json::Bool(_) | Json::Number(_) => {
+                Some(Expression::new(&super::super::interpolate::text_of(value), &self.parameters))
+            }
             _ => None,
         }
     }
@@ -143,6 +142,9 @@ impl<'a> Node<'a> {
     pub(in super::super) fn unsupported(&self, what: &str) -> Trouble {
         let kind = self.kind();
         let class = self.text("class_name").map(|name| format!(" (`{name}`)")).unwrap_or_default();
-        Trouble::config(format!("`{}` is a {what} of type `{kind}`{class}, which is not supported", self.path))
+        Trouble::config(format!(
+            "`{}` is a {what} of type `{kind}`{class}, which is not supported",
+            self.path
+        ))
     }
 }

@@ -56,7 +56,11 @@ const PARAMETERS: &str = "$parameters";
 
 /// Gives each component below `component` its type and the parameters of what it stands in. A component's
 /// own parameters win, and a field never gets the parameter of its own name.
-pub(super) fn propagate(place: &str, component: &mut Map<String, Json>, inherited: &Map<String, Json>) {
+pub(super) fn propagate(
+    place: &str,
+    component: &mut Map<String, Json>,
+    inherited: &Map<String, Json>,
+) {
     if !component.contains_key("type") {
         let types = if component.contains_key("class_name") { CUSTOM_TYPES } else { TYPES };
         if let Some((_, name)) = types.iter().find(|(at, _)| *at == place) {

@@ -49,7 +49,10 @@ impl Stream {
         }
         for name in ["page_size_reduction", "request_window_splitting"] {
             if retriever.get(name).is_some() {
-                return Err(Trouble::config(format!("`{}.{name}` is not supported", retriever.path)));
+                return Err(Trouble::config(format!(
+                    "`{}.{name}` is not supported",
+                    retriever.path
+                )));
             }
         }
         let schema = schema(loader, node)?;
@@ -69,7 +72,8 @@ impl Stream {
             paginator: Paginator::load(retriever.child("paginator"), &decoder)?,
             router: Router::load(&retriever, &parent)?,
             cursor: cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?,
-            first_page_only: retriever.flag("ignore_stream_slicer_parameters_on_paginated_requests"),
+            first_page_only: retriever
+                .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
         })
     }
 
@@ -93,7 +97,11 @@ impl Stream {
                 let windowed = cursor.parts(session, slice)?;
                 sliced.query.extend(windowed.query);
                 sliced.headers.extend(windowed.headers);
-                sliced.merge(Parts { form: windowed.form, json: windowed.json, ..Parts::default() })?;
+                sliced.merge(Parts {
+                    form: windowed.form,
+                    json: windowed.json,
+                    ..Parts::default()
+                })?;
             }
             parts.merge(sliced)?;
         }
@@ -106,7 +114,9 @@ fn primary_key(declared: Option<&Json>) -> Result<Vec<String>, Trouble> {
         Json::String(key) => Ok(key.clone()),
         Json::Array(path) => match path.as_slice() {
             [Json::String(key)] => Ok(key.clone()),
-            _ => Err(Trouble::config(format!("the primary key `{key}` is nested, which is not supported"))),
+            _ => Err(Trouble::config(format!(
+                "the primary key `{key}` is nested, which is not supported"
+            ))),
         },
         _ => Err(Trouble::config(format!("`{key}` is no primary key"))),
     };

@@ -1,13 +1,13 @@
 //! Sends a request, again where the error handler says so, and reads the response within bounds.
 
 use super::super::auth::Authenticator;
-use super::super::errors::{Action, ErrorHandler, Outcome};
+use super::super::errors::{Action, ErrorHandler, Outcome, Resolution};
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, text_of};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
-use super::options::{Parts, address, encode_pairs};
 use super::Sent;
+use super::options::{Parts, address, encode_pairs};
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json};
@@ -34,6 +34,42 @@ struct Tries {
     asked: u32,
     limited: u32,
     plain: u32,
+}
+
+impl Tries {
+    /// Counts one more, and gives the seconds to wait and the number of tries of this kind: what the manifest
+    /// asks for and one more, else a wait that doubles.
+    fn next(&mut self, asked: Option<f64>, endless: bool) -> (f64, u32) {
+        let doubled = |count: u32| 2_f64.powi(count.min(30) as i32 - 1);
+        match (asked, endless) {
+            (Some(seconds), _) => {
+                self.asked += 1;
+                (seconds + 1.0, self.asked)
+            }
+            (None, true) => {
+                self.limited += 1;
+                self.asked = 0;
+                (doubled(self.limited), self.limited)
+            }
+            (None, false) => {
+                self.plain += 1;
+                (self.asked, self.limited) = (0, 0);
+                (doubled(self.plain), self.plain)
+            }
+        }
+    }
+}
+
+fn exhausted(url: &Url, count: u32, outcome: &Outcome, resolution: Resolution) -> Trouble {
+    let limited = matches!(outcome, Outcome::Response(response) if response.status == 429);
+    let last = resolution.message.unwrap_or_else(|| outcome.to_string());
+    Trouble {
+        kind: if limited { FailureKind::Transient } else { resolution.kind },
+        message: format!(
+            "the request to {} failed {count} times, the last time with: {last}",
+            without_query(url)
+        ),
+    }
 }
 
 impl Call {
@@ -88,35 +124,11 @@ impl Call {
             }
             let asked = errors.wait(session, &outcome, attempts)?;
             let endless = resolution.action == Action::RateLimited;
-            let (seconds, count) = match (asked, endless) {
-                (Some(seconds), _) => {
-                    tries.asked += 1;
-                    (seconds + 1.0, tries.asked)
-                }
-                (None, true) => {
-                    tries.limited += 1;
-                    tries.asked = 0;
-                    (2_f64.powi(tries.limited as i32 - 1), tries.limited)
-                }
-                (None, false) => {
-                    tries.plain += 1;
-                    (tries.asked, tries.limited) = (0, 0);
-                    (2_f64.powi(tries.plain as i32 - 1), tries.plain)
-                }
-            };
+            let (seconds, count) = tries.next(asked, endless);
             waited += seconds;
             let late = waited > WAIT_MAX && asked.is_none() && !endless;
             if count >= tries_max || late {
-                let limited =
-                    matches!(&outcome, Outcome::Response(response) if response.status == 429);
-                return Err(Trouble {
-                    kind: if limited { FailureKind::Transient } else { resolution.kind },
-                    message: format!(
-                        "the request to {} failed {count} times, the last time with: {}",
-                        without_query(&url),
-                        resolution.message.unwrap_or_else(|| outcome.to_string())
-                    ),
-                });
+                return Err(exhausted(&url, count, &outcome, resolution));
             }
             session.clock.wait(seconds).await;
         }

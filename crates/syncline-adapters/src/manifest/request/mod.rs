@@ -49,10 +49,7 @@ impl Requester {
         }
         for name in ["fetch_properties_from_endpoint", "query_properties"] {
             if node.get(name).is_some() {
-                return Err(Trouble::config(format!(
-                    "`{}.{name}` is not supported",
-                    node.path
-                )));
+                return Err(Trouble::config(format!("`{}.{name}` is not supported", node.path)));
             }
         }
         if let Some(Json::Object(parameters)) = node.get("request_parameters")
@@ -76,7 +73,9 @@ impl Requester {
             query: node.inputs("request_parameters"),
             headers: node.inputs("request_headers"),
             form,
-            json: json.filter(|json| is_truthy(json)).map(|json| Nested::new(json, &node.parameters)),
+            json: json
+                .filter(|json| is_truthy(json))
+                .map(|json| Nested::new(json, &node.parameters)),
             authenticator,
             errors: ErrorHandler::load(node)?,
             kept: node.flag("use_cache"),
@@ -114,7 +113,12 @@ impl Requester {
         call.send(session, &self.authenticator, &self.errors, self.kept).await
     }
 
-    fn parts(&self, session: &Session, slice: &StreamSlice, token: &Json) -> Result<Parts, Trouble> {
+    fn parts(
+        &self,
+        session: &Session,
+        slice: &StreamSlice,
+        token: &Json,
+    ) -> Result<Parts, Trouble> {
         let scope = || session.scope().with_slice(slice).with("next_page_token", token);
         let map = |options| match options {
             Options::Map(map) => map,

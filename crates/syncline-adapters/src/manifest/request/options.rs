@@ -102,7 +102,11 @@ impl Parts {
             (_, added) if is_empty(&added) => {}
             (form, added) if is_empty(form) => *form = added,
             (Options::Map(form), Options::Map(added)) => merge(form, added, false)?,
-            _ => return Err(Trouble::system("the request would have a body of text and one of fields")),
+            _ => {
+                return Err(Trouble::system(
+                    "the request would have a body of text and one of fields",
+                ));
+            }
         }
         Ok(())
     }
@@ -121,9 +125,7 @@ fn merge(
             (Some(Json::Object(old)), Json::Object(new)) if same_is_fine => merge(old, new, true)?,
             (Some(old), new) if same_is_fine && *old == new => {}
             _ => {
-                return Err(Trouble::system(format!(
-                    "two parts of the request both set `{key}`"
-                )));
+                return Err(Trouble::system(format!("two parts of the request both set `{key}`")));
             }
         }
     }

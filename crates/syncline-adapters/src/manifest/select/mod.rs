@@ -95,13 +95,17 @@ impl Selector {
             }
         };
         let transformations = stream.children("transformations");
-        let client_side =
-            stream.child("incremental_sync").is_some_and(|cursor| cursor.flag("is_client_side_incremental"));
+        let client_side = stream
+            .child("incremental_sync")
+            .is_some_and(|cursor| cursor.flag("is_client_side_incremental"));
         let transform_first = node.get("transform_before_filtering").and_then(Json::as_bool);
         Ok(Self {
             extractor: Extractor::load(&node.needed_child("extractor")?, decoder)?,
             filter,
-            transformations: transformations.iter().map(Transformation::load).collect::<Result<_, _>>()?,
+            transformations: transformations
+                .iter()
+                .map(Transformation::load)
+                .collect::<Result<_, _>>()?,
             transform_first: transform_first.unwrap_or(client_side),
             schema: normalises.then(|| schema.clone()),
         })

@@ -76,9 +76,9 @@ fn converted(value: &Json, wanted: &str, schema: &Json) -> Option<Json> {
             let simple = ["string", "number", "integer", "boolean", "null"];
             let fits = match schema.get("items").and_then(|items| items.get("type")) {
                 None => true,
-                Some(Json::Array(names)) => {
-                    names.iter().all(|name| name.as_str().is_some_and(|name| simple.contains(&name)))
-                }
+                Some(Json::Array(names)) => names
+                    .iter()
+                    .all(|name| name.as_str().is_some_and(|name| simple.contains(&name))),
                 Some(_) => false,
             };
             fits.then(|| Json::Array(vec![value.clone()]))

@@ -110,7 +110,8 @@ pub(super) fn put(record: &mut Map<String, Json>, path: &[String], new: Json) ->
             Json::Object(entries) => {
                 entries.entry(step.clone()).or_insert_with(|| Json::Object(Map::new()))
             }
-            Json::Array(items) => match step.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+            Json::Array(items) => match step.parse::<usize>().ok().and_then(|at| items.get_mut(at))
+            {
                 Some(item) => item,
                 None => return false,
             },

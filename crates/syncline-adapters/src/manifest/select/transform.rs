@@ -63,7 +63,9 @@ impl Transformation {
             }
             "KeysToLower" => Self::KeysToLower,
             "KeysToSnakeCase" => Self::KeysToSnake,
-            "KeysReplace" => Self::KeysReplace { old: node.needed("old")?, new: node.needed("new")? },
+            "KeysReplace" => {
+                Self::KeysReplace { old: node.needed("old")?, new: node.needed("new")? }
+            }
             "FlattenFields" => Self::Flatten {
                 lists: node.get("flatten_lists").and_then(Json::as_bool).unwrap_or(true),
             },
@@ -196,8 +198,7 @@ impl FlattenAt {
             let found = found.into_iter();
             let found: Record =
                 found.map(|(key, value)| (format!("{prefix}{key}{suffix}"), value)).collect();
-            let clashes =
-                |entries: &Record| found.keys().any(|name| entries.contains_key(name));
+            let clashes = |entries: &Record| found.keys().any(|name| entries.contains_key(name));
             if self.replaces {
                 json = Json::Object(found);
             } else if !json.as_object().is_some_and(clashes) {

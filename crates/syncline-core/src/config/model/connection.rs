@@ -1,8 +1,8 @@
 //! Outside systems, and the settings that their adapters take.
 
 use super::{
-    Condition, FileSettings, ManifestSettings, OneOrMany, ServerSettings, SqliteSettings, StreamSettings,
-    TableSettings,
+    Condition, FileSettings, ManifestSettings, OneOrMany, ServerSettings, SqliteSettings,
+    StreamSettings, TableSettings,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
