@@ -130,6 +130,10 @@ impl<W: Write> Printer<W> {
                 }
             }
         }
+        let first = manifest.streams.iter().find_map(|declared| declared.stream.as_ref().err());
+        if let (true, Some(trouble)) = (streams.is_empty(), first) {
+            return self.refuse(session.clock, trouble);
+        }
         self.print(&json!({"type": "CATALOG", "catalog": {"streams": streams}}))?;
         self.out.flush()?;
         Ok(Ended::Well)

@@ -82,6 +82,8 @@ impl StreamReader {
         state: &'a Map<String, Json>,
     ) -> BoxFuture<'a, Result<Self, Trouble>> {
         async move {
+            let has_state = state.keys().any(|name| name != NO_CURSOR_STATE);
+            let stream = stream.with_state.as_ref().filter(|_| has_state).unwrap_or(stream);
             let cursor = match &stream.cursor {
                 None => Progress::Whole,
                 Some(spec) => {

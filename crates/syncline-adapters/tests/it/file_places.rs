@@ -94,7 +94,7 @@ fn files_can_do_this_and_other_adapters_are_not_there() {
     let other = Connection { adapter: "smtp".to_owned(), ..Connection::default() };
     let error = registry::open(&other, folder.base()).err().unwrap();
     assert_eq!(error.to_string(), "there is no adapter `smtp`");
-    assert_eq!(registry::ADAPTERS, ["file"]);
+    assert_eq!(registry::ADAPTERS, ["file", "manifest"]);
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn what_a_manifest_asks_for_and_is_not_supported_is_said_before_anything_is_read
     let ran = project.run(&["run", "--var", &format!("url={}", api.url)]);
     assert_ne!(ran.code, Some(0));
     for part in
-        ["CustomRetriever", "source_people.components.SpecialRetriever", "line 71", "program"]
+        ["CustomRetriever", "source_people.components.SpecialRetriever", "line 61", "program"]
     {
         assert!(format!("{ran:?}").contains(part), "no `{part}`: {ran:#?}");
     }

@@ -138,6 +138,11 @@ fn spec(declared: Option<&Json>) -> Json {
 /// Marks the requesters of parent streams, whose responses are kept for their children.
 fn mark_kept(root: &mut Map<String, Json>) {
     fn keep(stream: &mut Json) {
+        for name in ["full_refresh_stream", "incremental_stream"] {
+            if let Some(stream) = stream.get_mut(name) {
+                keep(stream);
+            }
+        }
         if let Some(Json::Object(requester)) = stream.pointer_mut("/retriever/requester")
             && requester.get("use_cache") != Some(&Json::Bool(false))
         {

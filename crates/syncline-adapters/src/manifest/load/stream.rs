@@ -12,6 +12,7 @@ use super::super::session::Session;
 use super::super::trouble::Trouble;
 use super::{Loader, Node, is_truthy};
 use serde_json::{Map, Value as Json};
+use std::sync::Arc;
 
 /// A stream that can be read.
 pub(in super::super) struct Stream {
@@ -26,10 +27,18 @@ pub(in super::super) struct Stream {
     pub(in super::super) cursor: Option<CursorSpec>,
     /// Whether the requests of later pages carry nothing of the slice.
     first_page_only: bool,
+    /// The stream that is read instead where there is a state already.
+    pub(in super::super) with_state: Option<Arc<Stream>>,
 }
 
 impl Stream {
     pub(super) fn load(loader: &Loader<'_>, node: &Node<'_>) -> Result<Self, Trouble> {
+        if node.kind() == "StateDelegatingStream" {
+            let with_state = Self::load(loader, &node.needed_child("incremental_stream")?)?;
+            let mut first = Self::load(loader, &node.needed_child("full_refresh_stream")?)?;
+            first.with_state = Some(Arc::new(with_state));
+            return Ok(first);
+        }
         if node.kind() != "DeclarativeStream" {
             return Err(node.unsupported("stream"));
         }
@@ -72,6 +81,7 @@ impl Stream {
             paginator: Paginator::load(retriever.child("paginator"), &decoder)?,
             router: Router::load(&retriever, &parent)?,
             cursor: cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?,
+            with_state: None,
             first_page_only: retriever
                 .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
         })

@@ -17,7 +17,7 @@ use std::sync::Arc;
 const BODY_MAX: usize = 64 << 20;
 /// The status of a response that never came and is ignored.
 const UNREACHABLE: u16 = 599;
-/// The most seconds that are spent on waiting before a request is given up.
+/// The most seconds that are spent on waits that nobody asked for before a request is given up.
 const WAIT_MAX: f64 = 600.0;
 
 /// A request that is ready but for its credentials.
@@ -125,9 +125,10 @@ impl Call {
             let asked = errors.wait(session, &outcome, attempts)?;
             let endless = resolution.action == Action::RateLimited;
             let (seconds, count) = tries.next(asked, endless);
-            waited += seconds;
-            let late = waited > WAIT_MAX && asked.is_none() && !endless;
-            if count >= tries_max || late {
+            if asked.is_none() && !endless {
+                waited += seconds;
+            }
+            if count >= tries_max || waited > WAIT_MAX {
                 return Err(exhausted(&url, count, &outcome, resolution));
             }
             session.clock.wait(seconds).await;
