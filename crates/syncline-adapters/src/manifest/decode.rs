@@ -83,21 +83,26 @@ impl Decoder {
                 if !body.starts_with(&[0x1f, 0x8b]) {
                     return inner.owned(body);
                 }
-                let mut unpacked = Vec::new();
-                MultiGzDecoder::new(body)
-                    .take(UNPACKED_MAX + 1)
-                    .read_to_end(&mut unpacked)
-                    .map_err(|error| Trouble::system(format!("a response is no gzip: {error}")))?;
-                if unpacked.len() as u64 > UNPACKED_MAX {
-                    return Err(Trouble::system(format!(
-                        "a response is larger than {} MiB after unpacking",
-                        UNPACKED_MAX >> 20
-                    )));
-                }
-                inner.owned(&unpacked)?
+                inner.owned(&unpacked(body)?)?
             }
         })
     }
+}
+
+/// Unpacks gzip, up to a bound that no packed trap can pass.
+pub(super) fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    MultiGzDecoder::new(packed)
+        .take(UNPACKED_MAX + 1)
+        .read_to_end(&mut body)
+        .map_err(|error| Trouble::system(format!("a response is no gzip: {error}")))?;
+    if body.len() as u64 > UNPACKED_MAX {
+        return Err(Trouble::system(format!(
+            "a response is larger than {} MiB after unpacking",
+            UNPACKED_MAX >> 20
+        )));
+    }
+    Ok(body)
 }
 
 /// The rows under a header row, as maps of text.

@@ -144,7 +144,7 @@ impl<'a> Val<'a> {
     pub(super) fn items(&self) -> Result<Vec<Self>, Fault> {
         match self {
             Self::Undefined => Ok(Vec::new()),
-            Self::Str(text) => Ok(text.chars().map(|c| Self::str(c)).collect()),
+            Self::Str(text) => Ok(text.chars().map(Self::str).collect()),
             Self::Json(Json::Array(items)) => Ok(items.iter().map(Self::json).collect()),
             Self::List(items) => Ok(items.borrow().clone()),
             Self::Tuple(items) | Self::Iter(items) => Ok(items.as_ref().clone()),

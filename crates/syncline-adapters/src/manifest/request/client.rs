@@ -1,6 +1,7 @@
 //! Sends a request, again where the error handler says so, and reads the response within bounds.
 
 use super::super::auth::Authenticator;
+use super::super::decode::unpacked;
 use super::super::errors::{Action, ErrorHandler, Outcome, Resolution};
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, text_of};
@@ -9,11 +10,11 @@ use super::super::trouble::{FailureKind, Trouble};
 use super::Sent;
 use super::options::{Parts, address, encode_pairs};
 use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
-/// The largest response that is read, in bytes after unpacking.
+/// The largest response that is read, in bytes as they come.
 const BODY_MAX: usize = 64 << 20;
 /// The status of a response that never came and is ignored.
 const UNREACHABLE: u16 = 599;
@@ -142,6 +143,9 @@ impl Call {
             let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
             headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
         }
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let mut request = session.client.request(self.method.clone(), url.clone());
         let has_form = match &parts.form {
             Options::Map(map) => !map.is_empty(),
@@ -239,6 +243,10 @@ pub(in super::super) async fn receive(
                 body.extend_from_slice(&chunk);
             }
             Ok(None) => {
+                let encoding = headers.get("content-encoding").and_then(Json::as_str);
+                if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip")) {
+                    body = unpacked(&body)?;
+                }
                 let response = Response::new(status, Headers::new(headers), body);
                 return Ok(Outcome::Response(Arc::new(response)));
             }
