@@ -1,6 +1,9 @@
 //! The code that speaks to outside systems: the [`Adapter`] seam and one folder for each family.
 
+mod discover;
 mod file;
+pub mod manifest;
+mod page;
 pub mod registry;
 mod sql;
 pub mod write;

@@ -1,6 +1,7 @@
 //! The adapters of this build, by name: the one list that help, docs and forms are made from.
 
 use crate::file::FileAdapter;
+use crate::manifest::ManifestAdapter;
 use crate::sql::SqlAdapter;
 use crate::{Adapter, AdapterError};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use syncline_core::config::model::Connection;
 
 /// The names that a connection's `adapter` can have.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite"];
+pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
 
 /// Opens the adapter of `connection`; `base` is the folder of the configuration, to which relative paths
 /// belong. Nothing is read yet.
@@ -21,6 +22,7 @@ pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, Ad
     match connection.adapter.as_str() {
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
+        "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }

@@ -87,6 +87,8 @@ pub enum Command {
     Unmerge(commands::review::UnmergeArgs),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
+    /// Asks a connector that a manifest describes: its configuration, its streams, its records
+    Connector(commands::connector::Args),
     /// Prints the JSON Schema of the configuration, for editors
     Schema(commands::schema::Args),
     /// Prints a completion script for a shell
@@ -172,6 +174,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Merge(args) => commands::review::merge(args, app).await,
         Command::Unmerge(args) => commands::review::unmerge(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
+        Command::Connector(args) => commands::connector::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),
         Command::Completions(args) => commands::completions::run(&args, app),
     }

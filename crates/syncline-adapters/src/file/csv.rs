@@ -6,10 +6,10 @@
 
 use super::lines::{self, Line};
 use super::object::mismatch;
-use super::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use super::settings::Settings;
 use super::types::{self, Inference};
 use super::window::{Fault, Window};
+use crate::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 
 use super::lines;
 use super::object::ObjectReader;
-use super::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 use super::settings::Settings;
 use super::window::{Fault, Mark, Window};
+use crate::page::{PAYLOAD_BYTES_MAX, PageBuilder};
 
 /// Reads the elements of an array.
 pub(super) struct JsonRows {

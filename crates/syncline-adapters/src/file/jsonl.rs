@@ -2,9 +2,9 @@
 
 use super::lines::{self, Line};
 use super::object::ObjectReader;
-use super::page::PageBuilder;
 use super::settings::Settings;
 use super::window::{Fault, Window};
+use crate::page::PageBuilder;
 
 /// Reads JSON Lines.
 pub(super) struct JsonlRows {

@@ -1,7 +1,7 @@
 //! Finding lines in a window, and passing those that are too long to be held.
 
-use super::page::PAYLOAD_BYTES_MAX;
 use super::window::{Fault, Window};
+use crate::page::PAYLOAD_BYTES_MAX;
 
 /// What stands next in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

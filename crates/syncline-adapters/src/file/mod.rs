@@ -6,14 +6,12 @@
 
 mod csv;
 mod cursor;
-mod discover;
 mod json;
 mod jsonl;
 mod lines;
 mod object;
 #[cfg(feature = "cloud")]
 mod object_store;
-mod page;
 mod read;
 mod rows;
 mod settings;
@@ -24,7 +22,9 @@ mod types;
 mod unpack;
 mod window;
 
-use crate::{Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest};
+use crate::{
+    Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use settings::Settings;

@@ -1,8 +1,8 @@
 //! One JSON object as the cells of a record, without a tree in between.
 
-use super::page::PageBuilder;
 use super::settings::Settings;
 use super::types;
+use crate::page::PageBuilder;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! One read: through all files, page by page, with a cursor behind each page.
 
 use super::cursor::{CursorState, FileState, Resume};
-use super::page::PageBuilder;
 use super::rows::Rows;
 use super::settings::Settings;
 use super::source::{Opened, Place, Stat};
 use super::unpack::{Decoding, unpack};
 use super::window::{Fault, Window};
+use crate::page::PageBuilder;
 use crate::{AdapterError, ReadEnd, ReadRequest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,9 +3,9 @@
 use super::csv::CsvRows;
 use super::json::JsonRows;
 use super::jsonl::JsonlRows;
-use super::page::PageBuilder;
 use super::settings::Settings;
 use super::window::{Fault, Mark, Window};
+use crate::page::PageBuilder;
 use std::collections::BTreeMap;
 use syncline_core::config::model::{ColumnType, FileFormat};
 

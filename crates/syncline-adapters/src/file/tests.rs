@@ -1,10 +1,10 @@
 //! What can only be seen from inside: bytes that dribble in, memory, and systems that break off.
 
-use super::page::PageBuilder;
 use super::rows::Rows;
 use super::settings::Settings;
 use super::unpack::{Decoding, unpack};
 use super::window::{Fault, Window};
+use crate::page::PageBuilder;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};

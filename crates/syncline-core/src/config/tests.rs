@@ -384,6 +384,7 @@ fn the_schema_names_every_other_spelling_that_the_plain_data_takes() {
         include_str!("model/conversion.rs"),
         include_str!("model/database.rs"),
         include_str!("model/file.rs"),
+        include_str!("model/manifest.rs"),
         include_str!("model/shard_type.rs"),
         include_str!("model/task.rs"),
         include_str!("transform.rs")
@@ -445,7 +446,7 @@ fn the_adapter_says_which_settings_there_are() {
         ("adapter: sqlite, ", "tls: prefer", "", "unknown key `tls`"),
         ("adapter: postgers, ", "hots: db", "", "did you mean `postgres`?"),
         ("adapter: postgers, ", "hots: db", "", "did you mean `host`?"),
-        ("adapter: oracle, ", "", "", "known: `file`, `postgres`, `mysql`, `sqlite`"),
+        ("adapter: oracle, ", "", "", "known: `file`, `postgres`, `mysql`, `sqlite`, `manifest`"),
         ("", "host: db", "table: t, columns: [a]", "missing key `adapter`"),
         ("adaptor: postgres, ", "", "", "did you mean `adapter`?"),
         ("adapter: 5, ", "", "", "expected text, found a number"),

@@ -1,7 +1,9 @@
 //! The program, from outside: real runs of the built binary in temporary folders.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 mod check;
+mod connector;
 mod crm;
 mod databases;
 mod dead_letters;

@@ -1,6 +1,9 @@
 //! Outside systems, and the settings that their adapters take.
 
-use super::{Condition, FileSettings, OneOrMany, ServerSettings, SqliteSettings, TableSettings};
+use super::{
+    Condition, FileSettings, ManifestSettings, OneOrMany, ServerSettings, SqliteSettings,
+    StreamSettings, TableSettings,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -33,6 +36,8 @@ pub enum Settings {
     Server(ServerSettings),
     /// Of `sqlite`.
     Sqlite(SqliteSettings),
+    /// Of `manifest`.
+    Manifest(ManifestSettings),
 }
 
 impl Default for Settings {
@@ -49,6 +54,8 @@ pub enum EntitySettings {
     File(FileSettings),
     /// Of `postgres`, `mysql` and `sqlite`.
     Table(TableSettings),
+    /// Of `manifest`.
+    Stream(StreamSettings),
 }
 
 impl Default for EntitySettings {
@@ -87,7 +94,7 @@ impl<S> Entity<S> {
 }
 
 /// The adapters that a configuration can name. A build may have fewer.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite"];
+pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
 
 impl JsonSchema for Connection {
     fn schema_name() -> Cow<'static, str> {
@@ -112,6 +119,8 @@ enum Declared {
     Mysql(Parts<ServerSettings, TableSettings>),
     /// A SQLite database.
     Sqlite(Parts<SqliteSettings, TableSettings>),
+    /// An HTTP API, through a connector that a manifest describes.
+    Manifest(Parts<ManifestSettings, StreamSettings>),
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -160,6 +169,9 @@ impl From<Declared> for Connection {
             }
             Declared::Mysql(parts) => parts.of("mysql", Settings::Server, EntitySettings::Table),
             Declared::Sqlite(parts) => parts.of("sqlite", Settings::Sqlite, EntitySettings::Table),
+            Declared::Manifest(parts) => {
+                parts.of("manifest", Settings::Manifest, EntitySettings::Stream)
+            }
         }
     }
 }

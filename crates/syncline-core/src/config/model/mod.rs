@@ -8,6 +8,7 @@ mod conversion;
 mod database;
 mod file;
 pub mod indexed;
+mod manifest;
 mod shard_type;
 mod task;
 
@@ -15,6 +16,7 @@ pub use connection::*;
 pub use conversion::*;
 pub use database::*;
 pub use file::*;
+pub use manifest::*;
 pub use shard_type::*;
 pub use task::*;
 

@@ -7,12 +7,12 @@ use syncline_core::record::{Cursor, Page, Record, Rejected, Shape};
 use syncline_core::value::Cell;
 
 /// The most bytes of something unreadable that are kept.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
 /// Collects what is read until it is taken as a page.
-pub(super) struct PageBuilder {
+pub(crate) struct PageBuilder {
     /// The names of all fields seen in this read.
-    pub(super) shape: Arc<Shape>,
+    pub(crate) shape: Arc<Shape>,
     changed_since: Option<ChangedSince>,
     records: Vec<Record>,
     rejected: Vec<Rejected>,
@@ -22,7 +22,7 @@ pub(super) struct PageBuilder {
 
 impl PageBuilder {
     /// Collects only what is not older than `changed_since`.
-    pub(super) fn new(changed_since: Option<ChangedSince>) -> Self {
+    pub(crate) fn new(changed_since: Option<ChangedSince>) -> Self {
         Self {
             shape: Arc::default(),
             changed_since,
@@ -34,12 +34,12 @@ impl PageBuilder {
     }
 
     /// From now on, things come from the file `name`.
-    pub(super) fn set_source(&mut self, name: &Arc<str>) {
+    pub(crate) fn set_source(&mut self, name: &Arc<str>) {
         self.source = name.clone();
     }
 
     /// Adds a record, unless it is too old.
-    pub(super) fn push(&mut self, cells: Vec<Cell>, line: u64) {
+    pub(crate) fn push(&mut self, cells: Vec<Cell>, line: u64) {
         if self.is_old(&cells) {
             return;
         }
@@ -51,7 +51,7 @@ impl PageBuilder {
     }
 
     /// Adds something that is no record.
-    pub(super) fn reject(&mut self, line: u64, payload: &[u8], problem: String) {
+    pub(crate) fn reject(&mut self, line: u64, payload: &[u8], problem: String) {
         let payload = &payload[..payload.len().min(PAYLOAD_BYTES_MAX)];
         self.rejected.push(Rejected {
             source: self.source.to_string(),
@@ -62,12 +62,12 @@ impl PageBuilder {
     }
 
     /// How many records and rejects were collected.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len() + self.rejected.len()
     }
 
     /// Takes what was collected; the next page starts empty, under the same shape.
-    pub(super) fn take(&mut self, cursor: Cursor, progress: Option<f64>) -> Page {
+    pub(crate) fn take(&mut self, cursor: Cursor, progress: Option<f64>) -> Page {
         Page {
             shape: self.shape.clone(),
             records: std::mem::take(&mut self.records),

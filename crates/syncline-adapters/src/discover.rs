@@ -7,7 +7,7 @@ use syncline_core::value::Value;
 /// The fields of a sample in order, each with the kinds of value it holds, joined by ` | ` in the
 /// order in which they were first seen: `text`, `integer`, `number`, `boolean`, `date`,
 /// `timestamp`, `list`, `map`, `null`. A field that every record lacks has no kind.
-pub(super) fn fields(sample: &Page) -> Vec<(String, String)> {
+pub(crate) fn fields(sample: &Page) -> Vec<(String, String)> {
     let names = sample.shape.names().iter().enumerate();
     names
         .map(|(index, name)| {

@@ -1,0 +1,144 @@
+//! The body of a response as JSON values.
+
+use super::load::Node;
+use super::session::Response;
+use super::trouble::Trouble;
+use flate2::read::MultiGzDecoder;
+use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
+use std::io::Read as _;
+
+/// The largest body after unpacking, in bytes.
+const UNPACKED_MAX: u64 = 64 << 20;
+
+/// How bodies are written.
+#[derive(Clone, Debug)]
+pub(super) enum Decoder {
+    Json,
+    Jsonl,
+    /// Each line is a record with the one field `record`.
+    Lines,
+    Csv {
+        delimiter: u8,
+    },
+    Gzip(Box<Decoder>),
+}
+
+impl Decoder {
+    pub(super) fn load(node: Option<&Node<'_>>) -> Result<Self, Trouble> {
+        let Some(node) = node else { return Ok(Self::Json) };
+        Ok(match node.kind() {
+            "JsonDecoder" => Self::Json,
+            "JsonlDecoder" => Self::Jsonl,
+            "IterableDecoder" => Self::Lines,
+            "CsvDecoder" => {
+                let delimiter = node.text("delimiter").unwrap_or(",").replace("\\t", "\t");
+                let delimiter = delimiter.bytes().next().unwrap_or(b',');
+                if !matches!(node.text("encoding"), None | Some("utf-8" | "utf8" | "UTF-8")) {
+                    return Err(node.unsupported("decoder with another encoding than UTF-8"));
+                }
+                Self::Csv { delimiter }
+            }
+            "GzipDecoder" => {
+                Self::Gzip(Box::new(Self::load(Some(&node.needed_child("decoder")?))?))
+            }
+            _ => return Err(node.unsupported("decoder")),
+        })
+    }
+
+    /// The values of the body. A body that cannot be read as JSON is one empty map.
+    pub(super) fn values<'a>(&self, response: &'a Response) -> Result<Vec<Cow<'a, Json>>, Trouble> {
+        if matches!(self, Self::Json) {
+            return Ok(match response.json() {
+                Some(Json::Array(items)) if !items.is_empty() => {
+                    items.iter().map(Cow::Borrowed).collect()
+                }
+                Some(Json::Array(_)) | None => vec![Cow::Owned(Json::Object(Map::new()))],
+                Some(value) => vec![Cow::Borrowed(value)],
+            });
+        }
+        Ok(self.owned(&response.body)?.into_iter().map(Cow::Owned).collect())
+    }
+
+    fn owned(&self, body: &[u8]) -> Result<Vec<Json>, Trouble> {
+        let lines =
+            || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        Ok(match self {
+            Self::Json => match serde_json::from_slice(body) {
+                Ok(Json::Array(items)) => items,
+                Ok(value) => vec![value],
+                Err(_) => vec![Json::Object(Map::new())],
+            },
+            Self::Jsonl => {
+                lines().filter_map(|line| serde_json::from_slice(line.trim_ascii()).ok()).collect()
+            }
+            Self::Lines => lines()
+                .map(|line| {
+                    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+                    Json::Object(Map::from_iter([("record".to_owned(), Json::from(line))]))
+                })
+                .collect(),
+            Self::Csv { delimiter } => csv_rows(body, *delimiter),
+            Self::Gzip(inner) => {
+                if !body.starts_with(&[0x1f, 0x8b]) {
+                    return inner.owned(body);
+                }
+                inner.owned(&unpacked(body)?)?
+            }
+        })
+    }
+}
+
+/// Unpacks gzip, up to a bound that no packed trap can pass.
+pub(super) fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    MultiGzDecoder::new(packed)
+        .take(UNPACKED_MAX + 1)
+        .read_to_end(&mut body)
+        .map_err(|error| Trouble::system(format!("a response is no gzip: {error}")))?;
+    if body.len() as u64 > UNPACKED_MAX {
+        return Err(Trouble::system(format!(
+            "a response is larger than {} MiB after unpacking",
+            UNPACKED_MAX >> 20
+        )));
+    }
+    Ok(body)
+}
+
+/// The rows under a header row, as maps of text.
+fn csv_rows(body: &[u8], delimiter: u8) -> Vec<Json> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+    let (mut fields, mut ends) = (vec![0; body.len() + 1], vec![0; 4096]);
+    let (mut rest, mut names, mut rows) = (body, None::<Vec<String>>, Vec::new());
+    let (mut written, mut ended) = (0, 0);
+    loop {
+        let (result, used, out, end) =
+            reader.read_record(rest, &mut fields[written..], &mut ends[ended..]);
+        rest = &rest[used..];
+        (written, ended) = (written + out, ended + end);
+        match result {
+            csv_core::ReadRecordResult::Record => {
+                let mut start = 0;
+                let row = ends[..ended].iter().map(|end| {
+                    let text = String::from_utf8_lossy(&fields[start..*end]).into_owned();
+                    start = *end;
+                    text
+                });
+                let row: Vec<String> = row.collect();
+                match &names {
+                    None => names = Some(row),
+                    Some(names) => {
+                        let cells = row.into_iter().map(Json::String);
+                        rows.push(Json::Object(names.iter().cloned().zip(cells).collect()));
+                    }
+                }
+                (written, ended) = (0, 0);
+            }
+            csv_core::ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
+            csv_core::ReadRecordResult::OutputFull => fields.resize(fields.len() * 2 + 64, 0),
+            csv_core::ReadRecordResult::InputEmpty => {}
+            csv_core::ReadRecordResult::End => return rows,
+        }
+    }
+}

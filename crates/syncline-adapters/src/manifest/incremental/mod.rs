@@ -1,0 +1,239 @@
+//! What has been read of a stream already, and which windows of its cursor come next.
+
+mod per_partition;
+mod windows;
+
+pub(super) use per_partition::PerPartition;
+pub(super) use windows::{Position, Windows};
+
+use super::expression::Expression;
+use super::interpolate::moment::{Moment, Period};
+use super::interpolate::{StreamSlice, parse_moment, text_of};
+use super::load::Node;
+use super::request::{Parts, RequestOption};
+use super::select::Record;
+use super::session::Session;
+use super::trouble::Trouble;
+use serde_json::{Map, Value as Json};
+
+/// The state of a stream that has no cursor.
+pub(super) const NO_CURSOR_STATE: &str = "__ab_no_cursor_state_message";
+
+/// A cursor over a time, as the manifest declares it.
+#[derive(Debug)]
+pub(super) struct CursorSpec {
+    field: Expression,
+    format: String,
+    /// The formats that values are read in, in order.
+    formats: Vec<String>,
+    start: Bound,
+    end: Option<Bound>,
+    step: Option<Expression>,
+    granularity: Option<Period>,
+    lookback: Option<Expression>,
+    start_option: Option<RequestOption>,
+    end_option: Option<RequestOption>,
+    start_name: Expression,
+    end_name: Expression,
+    pub(super) is_data_feed: bool,
+    pub(super) is_client_side: bool,
+    pub(super) is_global: bool,
+}
+
+/// A moment between a least and a greatest one.
+#[derive(Debug)]
+struct Bound {
+    moment: Expression,
+    format: Option<String>,
+    least: Option<Expression>,
+    greatest: Option<Expression>,
+}
+
+impl Bound {
+    fn load(node: &Node<'_>, name: &str) -> Result<Option<Self>, Trouble> {
+        let Some(child) = node.child(name) else {
+            let moment = node.expression(name);
+            return Ok(moment.map(|moment| Self {
+                moment,
+                format: None,
+                least: None,
+                greatest: None,
+            }));
+        };
+        if child.kind() != "MinMaxDatetime" {
+            return Err(child.unsupported("moment"));
+        }
+        Ok(Some(Self {
+            moment: child.needed("datetime")?,
+            format: child
+                .text("datetime_format")
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned),
+            least: child.expression("min_datetime"),
+            greatest: child.expression("max_datetime"),
+        }))
+    }
+
+    fn moment(&self, session: &Session, format: &str) -> Result<Moment, Trouble> {
+        let format = self.format.as_deref().unwrap_or(format);
+        let parse = |expression: &Expression| -> Result<Option<Moment>, Trouble> {
+            let text = expression.text(session.scope())?;
+            if text.is_empty() { Ok(None) } else { Ok(Some(parse_moment::parse(&text, format)?)) }
+        };
+        let mut moment = parse_moment::parse(&self.moment.text(session.scope())?, format)?;
+        if let Some(least) = self.least.as_ref().map(parse).transpose()?.flatten()
+            && least.micros() > moment.micros()
+        {
+            moment = least;
+        }
+        if let Some(greatest) = self.greatest.as_ref().map(parse).transpose()?.flatten()
+            && greatest.micros() < moment.micros()
+        {
+            moment = greatest;
+        }
+        Ok(moment)
+    }
+}
+
+impl CursorSpec {
+    pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+        if node.kind() != "DatetimeBasedCursor" {
+            return Err(node.unsupported("cursor"));
+        }
+        if node.get("clamping").is_some() {
+            return Err(Trouble::config(format!("`{}.clamping` is not supported", node.path)));
+        }
+        let format = node.text("datetime_format").ok_or_else(|| node.missing("datetime_format"))?;
+        let mut formats: Vec<String> = match node.get("cursor_datetime_formats") {
+            Some(Json::Array(formats)) => formats.iter().map(text_of).collect(),
+            _ => Vec::new(),
+        };
+        formats.push(format.to_owned());
+        let option = |name: &str| node.child(name).map(|o| RequestOption::load(&o)).transpose();
+        let named = |name: &str, default: &str| {
+            node.expression(name).unwrap_or_else(|| Expression::new(default, &node.parameters))
+        };
+        Ok(Self {
+            field: node.needed("cursor_field")?,
+            format: format.to_owned(),
+            formats,
+            start: Bound::load(node, "start_datetime")?
+                .ok_or_else(|| node.missing("start_datetime"))?,
+            end: Bound::load(node, "end_datetime")?,
+            step: node.expression("step"),
+            granularity: node.text("cursor_granularity").map(Period::parse).transpose()?,
+            lookback: node.expression("lookback_window"),
+            start_option: option("start_time_option")?,
+            end_option: option("end_time_option")?,
+            start_name: named("partition_field_start", "start_time"),
+            end_name: named("partition_field_end", "end_time"),
+            is_data_feed: node.flag("is_data_feed"),
+            is_client_side: node.flag("is_client_side_incremental"),
+            is_global: node.flag("global_substream_cursor"),
+        })
+    }
+
+    /// The name of the cursor's field.
+    pub(super) fn field(&self, session: &Session) -> Result<String, Trouble> {
+        Ok(self.field.text(session.scope())?)
+    }
+
+    /// What the requests for a window carry.
+    pub(super) fn parts(&self, session: &Session, slice: &StreamSlice) -> Result<Parts, Trouble> {
+        let mut parts = Parts::default();
+        let ends = [(&self.start_option, &self.start_name), (&self.end_option, &self.end_name)];
+        for (option, name) in ends {
+            if let Some(option) = option {
+                let name = name.text(session.scope())?;
+                let value = slice.cursor_slice().get(&name).cloned().unwrap_or(Json::Null);
+                option.put(session, &mut parts, value)?;
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The cursor for one run.
+    pub(super) fn resolve(&self, session: &Session) -> Result<CursorRules, Trouble> {
+        let period = |expression: &Option<Expression>| -> Result<Option<Period>, Trouble> {
+            let Some(expression) = expression else { return Ok(None) };
+            let text = expression.text(session.scope())?;
+            if text.is_empty() { Ok(None) } else { Ok(Some(Period::parse(&text)?)) }
+        };
+        if self.step.is_some() != self.granularity.is_some() {
+            return Err(Trouble::config(
+                "a cursor has both of `step` and `cursor_granularity`, or none",
+            ));
+        }
+        let end = match &self.end {
+            Some(end) => end.moment(session, &self.format)?,
+            None => Moment::from_micros(session.clock.now().into())?,
+        };
+        Ok(CursorRules {
+            field: self.field(session)?,
+            format: self.format.clone(),
+            formats: self.formats.clone(),
+            start: self.start.moment(session, &self.format)?,
+            end,
+            step: period(&self.step)?,
+            granularity: self.granularity,
+            lookback: period(&self.lookback)?,
+            start_name: self.start_name.text(session.scope())?,
+            end_name: self.end_name.text(session.scope())?,
+        })
+    }
+}
+
+/// A cursor over a time, with its bounds known.
+#[derive(Clone, Debug)]
+pub(super) struct CursorRules {
+    pub(super) field: String,
+    format: String,
+    formats: Vec<String>,
+    start: Moment,
+    end: Moment,
+    step: Option<Period>,
+    granularity: Option<Period>,
+    lookback: Option<Period>,
+    start_name: String,
+    end_name: String,
+}
+
+impl CursorRules {
+    /// The moment that `value` names, in the first format that fits.
+    pub(super) fn parse(&self, value: &Json) -> Option<Moment> {
+        let text = match value {
+            Json::Null => return None,
+            Json::Number(number) if number.is_f64() => {
+                let float = number.as_f64()?;
+                let whole = parse_moment::parse(&(float.trunc() as i64).to_string(), &self.format);
+                let whole = whole.ok().filter(|_| self.format != "%s_as_float");
+                if let Some(moment) = whole {
+                    return Some(moment);
+                }
+                text_of(value)
+            }
+            other => text_of(other),
+        };
+        self.formats.iter().find_map(|format| parse_moment::parse(&text, format).ok())
+    }
+
+    pub(super) fn write(&self, moment: &Moment) -> Json {
+        Json::String(parse_moment::format(moment, &self.format))
+    }
+
+    /// The moment of a record; `None` where it has none, or one that cannot be read.
+    pub(super) fn moment_of(&self, record: &Record) -> Option<Moment> {
+        self.parse(record.get(&self.field)?)
+    }
+
+    /// Start and end of the window that `slice` is.
+    fn window(&self, slice: &StreamSlice) -> Option<(Moment, Moment)> {
+        let at = |name: &str| self.parse(slice.cursor_slice().get(name)?);
+        Some((at(&self.start_name)?, at(&self.end_name)?))
+    }
+
+    fn cursor_slice(&self, start: &Moment, end: &Moment) -> Map<String, Json> {
+        let ends = [(&self.start_name, start), (&self.end_name, end)];
+        ends.into_iter().map(|(name, moment)| (name.clone(), self.write(moment))).collect()
+    }
+}

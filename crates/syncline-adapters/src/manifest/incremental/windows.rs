@@ -1,0 +1,205 @@
+//! Windows of a cursor: which were read, and which are to be read.
+
+use super::super::interpolate::StreamSlice;
+use super::super::interpolate::moment::{Moment, Period};
+use super::super::select::Record;
+use super::super::trouble::Trouble;
+use super::CursorRules;
+use serde_json::{Map, Value as Json};
+use std::collections::VecDeque;
+
+/// A stretch of the cursor that was read.
+#[derive(Clone, Debug)]
+struct Covered {
+    start: Moment,
+    end: Moment,
+    /// The latest record in it.
+    latest: Option<Moment>,
+}
+
+/// How far one stream, or one partition of it, has been read.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Position {
+    /// Where this run begins.
+    start: Moment,
+    covered: Vec<Covered>,
+    /// The state as it came, whose other entries are kept.
+    legacy: Map<String, Json>,
+    /// The latest record of the window that is being read.
+    latest: Option<Moment>,
+}
+
+impl Position {
+    /// Takes up a state; `lookback` is taken off its moment.
+    pub(in super::super) fn from_state(
+        rules: &CursorRules,
+        state: &Map<String, Json>,
+        lookback: Period,
+    ) -> Result<Self, Trouble> {
+        if state.get("state_type").and_then(Json::as_str) == Some("date-range")
+            && let Some(position) = Self::from_windows(rules, state)
+        {
+            return Ok(position);
+        }
+        let mut legacy = state.clone();
+        let mut start = rules.start;
+        if let Some(value) = state.get(&rules.field) {
+            let moment = rules.parse(value).ok_or_else(|| {
+                Trouble::config(format!(
+                    "the state `{value}` is no moment in a format of the cursor"
+                ))
+            })?;
+            let moment = moment.plus(&lookback.negated())?;
+            legacy.insert(rules.field.clone(), rules.write(&moment));
+            if moment.micros() >= start.micros() {
+                start = moment;
+            }
+        }
+        let covered = vec![Covered { start: rules.start, end: start, latest: Some(start) }];
+        Ok(Self { start, covered, legacy, latest: None })
+    }
+
+    fn from_windows(rules: &CursorRules, state: &Map<String, Json>) -> Option<Self> {
+        let mut covered = Vec::new();
+        for window in state.get("slices")?.as_array()? {
+            covered.push(Covered {
+                start: rules.parse(window.get("start")?)?,
+                end: rules.parse(window.get("end")?)?,
+                latest: window.get("most_recent_cursor_value").and_then(|v| rules.parse(v)),
+            });
+        }
+        let first = covered.first()?;
+        let start = first.latest.unwrap_or(first.end);
+        Some(Self { start, covered, legacy: Map::new(), latest: None })
+    }
+
+    /// The windows that are to be read.
+    pub(in super::super) fn windows(&mut self, rules: &CursorRules) -> Result<Windows, Trouble> {
+        self.merge(rules)?;
+        let mut segments = VecDeque::new();
+        if let Some(first) =
+            self.covered.first().filter(|w| rules.start.micros() < w.start.micros())
+        {
+            segments.push_back((rules.start, first.start, false));
+        }
+        for pair in self.covered.windows(2) {
+            let start = match &rules.granularity {
+                Some(granularity) => pair[0].end.plus(granularity)?,
+                None => pair[0].end,
+            };
+            segments.push_back((start, pair[1].start, false));
+        }
+        if let Some(last) = self.covered.last() {
+            let start = match &rules.lookback {
+                Some(lookback) => last.end.plus(&lookback.negated())?,
+                None => last.end,
+            };
+            segments.push_back((start, rules.end, true));
+        }
+        Ok(Windows { segments, current: None })
+    }
+
+    /// Takes note of a record of the window that is being read.
+    pub(in super::super) fn observe(&mut self, moment: Moment) {
+        if self.latest.is_none_or(|latest| latest.micros() < moment.micros()) {
+            self.latest = Some(moment);
+        }
+    }
+
+    /// Takes note that the window `slice` was read to its end.
+    pub(in super::super) fn close(
+        &mut self,
+        rules: &CursorRules,
+        slice: &StreamSlice,
+    ) -> Result<(), Trouble> {
+        let (start, end) = rules
+            .window(slice)
+            .ok_or_else(|| Trouble::system("the window of the cursor cannot be read back"))?;
+        self.covered.push(Covered { start, end, latest: self.latest.take() });
+        self.merge(rules)
+    }
+
+    fn merge(&mut self, rules: &CursorRules) -> Result<(), Trouble> {
+        let step = rules.granularity.unwrap_or(Period { micros: 1_000, months: 0 });
+        self.covered.sort_by_key(|window| (window.start.micros(), window.end.micros()));
+        let mut merged: Vec<Covered> = Vec::with_capacity(self.covered.len());
+        for window in self.covered.drain(..) {
+            match merged.last_mut() {
+                Some(last) if last.end.plus(&step)?.micros() >= window.start.micros() => {
+                    if window.end.micros() > last.end.micros() {
+                        last.end = window.end;
+                    }
+                    last.latest = match (last.latest, window.latest) {
+                        (Some(a), Some(b)) => Some(if b.micros() > a.micros() { b } else { a }),
+                        (a, b) => a.or(b),
+                    };
+                }
+                _ => merged.push(window),
+            }
+        }
+        self.covered = merged;
+        Ok(())
+    }
+
+    /// The state: the latest record of the first stretch without a gap.
+    pub(in super::super) fn state(&self, rules: &CursorRules) -> Map<String, Json> {
+        let mut state = self.legacy.clone();
+        if let Some(first) = self.covered.first() {
+            let moment = first.latest.unwrap_or(first.start);
+            state.insert(rules.field.clone(), rules.write(&moment));
+        }
+        state
+    }
+
+    /// Whether a record lies between the beginning of this run and its end. One without a moment does.
+    pub(in super::super) fn wants(&self, rules: &CursorRules, record: &Record) -> bool {
+        rules.moment_of(record).is_none_or(|moment| {
+            (self.start.micros()..=rules.end.micros()).contains(&moment.micros())
+        })
+    }
+}
+
+/// Windows one after the other: stretches of the cursor, cut into steps.
+#[derive(Debug, Default)]
+pub(in super::super) struct Windows {
+    /// From, to, and whether it ends where the run ends.
+    segments: VecDeque<(Moment, Moment, bool)>,
+    current: Option<(Moment, Moment, bool)>,
+}
+
+impl Windows {
+    /// The next window.
+    pub(in super::super) fn next(
+        &mut self,
+        rules: &CursorRules,
+    ) -> Result<Option<Map<String, Json>>, Trouble> {
+        loop {
+            let Some((lower, upper, is_end)) = self.current.take() else {
+                let Some((lower, upper, is_end)) = self.segments.pop_front() else {
+                    return Ok(None);
+                };
+                let outside =
+                    lower.micros() >= upper.micros() || upper.micros() < rules.start.micros();
+                if !outside {
+                    let late = lower.micros() >= rules.start.micros();
+                    self.current = Some((if late { lower } else { rules.start }, upper, is_end));
+                }
+                continue;
+            };
+            let step = rules.step.as_ref().and_then(|step| lower.plus(step).ok());
+            let next = step.filter(|next| next.micros() < upper.micros()).unwrap_or(upper);
+            if lower.micros() >= next.micros() {
+                continue;
+            }
+            let reached = next.micros() >= upper.micros();
+            let end = match &rules.granularity {
+                Some(granularity) if !(is_end && reached) => next.plus(&granularity.negated())?,
+                _ => next,
+            };
+            if !reached {
+                self.current = Some((next, upper, is_end));
+            }
+            return Ok(Some(rules.cursor_slice(&lower, &end)));
+        }
+    }
+}

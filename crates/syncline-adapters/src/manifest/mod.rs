@@ -1,0 +1,26 @@
+//! Connectors written in the low-code connector language: `manifest.yaml` files, read as they are.
+//!
+//! [`load`] resolves and compiles a manifest, [`read`] steps through a stream (partitions, windows, pages),
+//! [`protocol`] speaks the Airbyte protocol, and the rest are the language's components, one room each.
+
+mod adapter;
+mod auth;
+mod decode;
+mod errors;
+mod expression;
+mod incremental;
+mod interpolate;
+mod load;
+mod paginate;
+mod partition;
+pub mod protocol;
+mod read;
+mod request;
+mod select;
+mod session;
+mod trouble;
+
+pub(crate) use adapter::ManifestAdapter;
+pub use load::Manifest;
+pub use session::{Clock, Session};
+pub use trouble::{FailureKind, Trouble};

@@ -1,0 +1,178 @@
+//! How a stream's pages follow each other.
+
+use super::decode::Decoder;
+use super::expression::Expression;
+use super::interpolate::text_of;
+use super::load::{Node, is_truthy};
+use super::request::{Parts, RequestOption};
+use super::select::Extractor;
+use super::session::{Response, Session};
+use super::trouble::Trouble;
+use serde_json::{Map, Value as Json};
+
+/// Finds the token of the next page, and where requests carry it.
+#[derive(Debug)]
+pub(super) struct Paginator {
+    strategy: Strategy,
+    size_option: Option<RequestOption>,
+    token: TokenPlace,
+    decoder: Decoder,
+}
+
+#[derive(Debug)]
+enum TokenPlace {
+    Nowhere,
+    Option(RequestOption),
+    /// The token is the address of the next page.
+    Path,
+}
+
+#[derive(Debug)]
+enum Strategy {
+    Page { start: i64, size: Option<Expression>, first: bool },
+    Offset { size: Option<Expression>, first: bool },
+    Cursor { value: Expression, stop: Option<Expression>, size: Option<Expression> },
+}
+
+/// What the last page was like.
+pub(super) struct LastPage<'a> {
+    pub(super) response: &'a Response,
+    /// How many records came out of it after the filter.
+    pub(super) len: usize,
+    pub(super) record: Option<&'a Json>,
+    /// The token that it was asked for with.
+    pub(super) token: Option<&'a Json>,
+}
+
+impl Paginator {
+    pub(super) fn load(node: Option<Node<'_>>, decoder: &Decoder) -> Result<Option<Self>, Trouble> {
+        let Some(node) = node else { return Ok(None) };
+        match node.kind() {
+            "NoPagination" => return Ok(None),
+            "DefaultPaginator" => {}
+            _ => return Err(node.unsupported("paginator")),
+        }
+        let strategy = node.needed_child("pagination_strategy")?;
+        let size = strategy.expression("page_size");
+        let first = strategy.flag("inject_on_first_request");
+        let strategy = match strategy.kind() {
+            "PageIncrement" => {
+                Strategy::Page { start: strategy.int("start_from_page").unwrap_or(0), size, first }
+            }
+            "OffsetIncrement" => Strategy::Offset { size, first },
+            "CursorPagination" => Strategy::Cursor {
+                value: strategy.needed("cursor_value")?,
+                stop: strategy.expression("stop_condition"),
+                size,
+            },
+            _ => return Err(strategy.unsupported("pagination strategy")),
+        };
+        let option = |name: &str| node.child(name);
+        let token = match option("page_token_option") {
+            None => TokenPlace::Nowhere,
+            Some(place) if place.kind() == "RequestPath" => TokenPlace::Path,
+            Some(place) => TokenPlace::Option(RequestOption::load(&place)?),
+        };
+        let size_option =
+            option("page_size_option").map(|place| RequestOption::load(&place)).transpose()?;
+        Ok(Some(Self { strategy, size_option, token, decoder: decoder.clone() }))
+    }
+
+    /// The token of the first page, where it has one.
+    pub(super) fn first_token(&self) -> Option<Json> {
+        match self.strategy {
+            Strategy::Page { start, first: true, .. } => Some(Json::from(start)),
+            Strategy::Offset { first: true, .. } => Some(Json::from(0)),
+            _ => None,
+        }
+    }
+
+    /// The address of the page, where the token is one.
+    pub(super) fn path(&self, token: Option<&Json>) -> Option<String> {
+        let token = token.filter(|token| is_truthy(token))?;
+        matches!(self.token, TokenPlace::Path).then(|| text_of(token))
+    }
+
+    /// What the request for the page carries.
+    pub(super) fn parts(&self, session: &Session, token: Option<&Json>) -> Result<Parts, Trouble> {
+        let mut parts = Parts::default();
+        if let (TokenPlace::Option(option), Some(token)) = (&self.token, token) {
+            option.put(session, &mut parts, token.clone())?;
+        }
+        if let (Some(option), Some(size)) = (&self.size_option, self.size(session, None)?) {
+            option.put(session, &mut parts, size)?;
+        }
+        Ok(parts)
+    }
+
+    fn size(&self, session: &Session, response: Option<&Json>) -> Result<Option<Json>, Trouble> {
+        let (Strategy::Page { size, .. }
+        | Strategy::Offset { size, .. }
+        | Strategy::Cursor { size, .. }) = &self.strategy;
+        let Some(size) = size else { return Ok(None) };
+        let scope = match response {
+            Some(response) => session.scope().with("response", response),
+            None => session.scope(),
+        };
+        let size = size.eval(scope)?;
+        if size.as_i64().is_none() {
+            return Err(Trouble::config(format!(
+                "the page size `{}` is no number",
+                text_of(&size)
+            )));
+        }
+        Ok(Some(size).filter(is_truthy))
+    }
+
+    /// The token of the page after `last`; `None` where it was the last one.
+    pub(super) fn next_token(
+        &self,
+        session: &Session,
+        extractor: &Extractor,
+        last: &LastPage<'_>,
+    ) -> Result<Option<Json>, Trouble> {
+        let values = self.decoder.values(last.response)?;
+        let empty = Json::Object(Map::new());
+        let response = values.first().map_or(&empty, AsRef::as_ref);
+        let counted = |start: i64, step_by_page: bool| -> Result<Option<Json>, Trouble> {
+            let len = extractor.records(session, last.response)?.len();
+            let in_response = (!step_by_page).then_some(response);
+            let size = self.size(session, in_response)?.and_then(|size| size.as_u64());
+            if len == 0 || size.is_some_and(|size| (len as u64) < size) {
+                return Ok(None);
+            }
+            let step = if step_by_page { 1 } else { len as i64 };
+            let before = match last.token {
+                None => start,
+                Some(token) => token.as_i64().ok_or_else(|| {
+                    Trouble::system(format!("the page token `{}` is no number", text_of(token)))
+                })?,
+            };
+            Ok(Some(Json::from(before + step)).filter(is_truthy))
+        };
+        match &self.strategy {
+            Strategy::Page { start, .. } => counted(*start, true),
+            Strategy::Offset { .. } => counted(0, false),
+            Strategy::Cursor { value, stop, .. } => {
+                let headers = last.response.headers.with_links();
+                let len = Json::from(last.len);
+                let record = last.record.unwrap_or(&Json::Null);
+                let scope = || {
+                    let scope = session.scope().with("response", response).with_headers(&headers);
+                    scope.with("last_record", record).with("last_page_size", &len)
+                };
+                if let Some(stop) = stop
+                    && stop.holds(scope())?
+                {
+                    return Ok(None);
+                }
+                Ok(Some(value.eval(scope())?).filter(is_truthy))
+            }
+        }
+    }
+
+    /// Whether the API decides what the next token is, so that it can go round in a circle.
+    pub(super) fn can_loop(&self) -> bool {
+        matches!(self.strategy, Strategy::Cursor { .. })
+    }
+}

@@ -1,0 +1,320 @@
+//! The Airbyte protocol: what a connector prints for `spec`, `check`, `discover` and `read`, a JSON object a
+//! line (<https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>).
+
+use super::Manifest;
+use super::load::{Declared, Stream};
+use super::read::{Step, StreamReader};
+use super::session::{Clock, Session};
+use super::trouble::{FailureKind, Trouble};
+use serde_json::{Map, Value as Json, json};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With all that was asked for.
+    Well,
+    /// With an error that was printed.
+    Badly,
+}
+
+/// Prints messages, each at once.
+pub struct Printer<W> {
+    out: W,
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out }
+    }
+
+    fn print(&mut self, message: &Json) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, message)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn log(&mut self, level: &str, message: &str) -> io::Result<()> {
+        self.print(&json!({"type": "LOG", "log": {"level": level, "message": message}}))
+    }
+
+    fn error(&mut self, clock: Clock, stream: Option<&str>, trouble: &Trouble) -> io::Result<()> {
+        let mut error = Map::new();
+        error.insert("message".to_owned(), Json::from(trouble.message.as_str()));
+        error.insert("failure_type".to_owned(), trouble.kind.protocol_name().into());
+        if let Some(name) = stream {
+            error.insert("stream_descriptor".to_owned(), json!({ "name": name }));
+        }
+        let at = clock.now() as f64 / 1e3;
+        self.print(
+            &json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": at, "error": error}}),
+        )
+    }
+
+    fn status(&mut self, session: &Session, stream: &str, status: &str) -> io::Result<()> {
+        let at = session.clock.now() as f64 / 1e3;
+        let status = json!({"stream_descriptor": {"name": stream}, "status": status});
+        self.print(
+            &json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": at, "stream_status": status}}),
+        )
+    }
+
+    /// Prints that the command cannot be done at all.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written.
+    pub fn refuse(&mut self, clock: Clock, trouble: &Trouble) -> io::Result<Ended> {
+        self.error(clock, None, trouble)?;
+        self.out.flush()?;
+        Ok(Ended::Badly)
+    }
+
+    /// Prints the specification of the connector's configuration.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written.
+    pub fn spec(&mut self, manifest: &Manifest) -> io::Result<Ended> {
+        self.print(&json!({"type": "SPEC", "spec": manifest.spec()}))?;
+        self.out.flush()?;
+        Ok(Ended::Well)
+    }
+
+    /// Reads the first record of each stream that the manifest names for that, and prints whether it can.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written.
+    pub async fn check(
+        &mut self,
+        manifest: &Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Ended> {
+        let mut failed = None;
+        for name in &manifest.checked {
+            let checked = match manifest.stream(name) {
+                Ok(stream) => first_page(session, stream).await,
+                Err(trouble) => Err(trouble),
+            };
+            self.changed_configs(session)?;
+            if let Err(trouble) = checked {
+                failed = Some(format!("stream {name} is not available: {trouble}"));
+                break;
+            }
+        }
+        let status = match failed {
+            None => json!({"status": "SUCCEEDED"}),
+            Some(message) => json!({"status": "FAILED", "message": message}),
+        };
+        self.print(&json!({"type": "CONNECTION_STATUS", "connectionStatus": status}))?;
+        self.out.flush()?;
+        Ok(Ended::Well)
+    }
+
+    /// Prints the streams that can be read; those that cannot are logged, each with the reason.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written.
+    pub fn discover(&mut self, manifest: &Manifest, session: &Session) -> io::Result<Ended> {
+        let mut streams = Vec::new();
+        for Declared { name, stream } in &manifest.streams {
+            let entry =
+                stream.as_ref().map_err(Clone::clone).and_then(|s| catalog_entry(s, session));
+            match entry {
+                Ok(entry) => streams.push(entry),
+                Err(trouble) => {
+                    self.log("WARN", &format!("stream {name} is left out: {trouble}"))?
+                }
+            }
+        }
+        let first = manifest.streams.iter().find_map(|declared| declared.stream.as_ref().err());
+        if let (true, Some(trouble)) = (streams.is_empty(), first) {
+            return self.refuse(session.clock, trouble);
+        }
+        self.print(&json!({"type": "CATALOG", "catalog": {"streams": streams}}))?;
+        self.out.flush()?;
+        Ok(Ended::Well)
+    }
+
+    /// Reads the streams of a configured catalog, from the states of an earlier read. A stream that fails
+    /// does not keep the others from being read.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written.
+    pub async fn read(
+        &mut self,
+        manifest: &Manifest,
+        session: &Arc<Session>,
+        catalog: &Json,
+        states: &Json,
+    ) -> io::Result<Ended> {
+        let names = catalog.get("streams").and_then(Json::as_array).into_iter().flatten();
+        let names = names.filter_map(|entry| entry.pointer("/stream/name")?.as_str());
+        let mut ready = Vec::new();
+        for name in names {
+            match manifest.stream(name) {
+                Ok(stream) => ready.push(stream),
+                // Said before anything is read.
+                Err(trouble) => return self.refuse(session.clock, &trouble),
+            }
+        }
+        let mut failed = Vec::new();
+        for stream in ready {
+            self.status(session, &stream.name, "STARTED")?;
+            self.out.flush()?;
+            let state = state_of(states, &stream.name);
+            match self.stream(session, stream, &state).await? {
+                None => self.status(session, &stream.name, "COMPLETE")?,
+                Some(trouble) => {
+                    self.status(session, &stream.name, "INCOMPLETE")?;
+                    failed.push(format!("{}: {trouble}", stream.name));
+                }
+            }
+            self.out.flush()?;
+        }
+        if failed.is_empty() {
+            return Ok(Ended::Well);
+        }
+        let message =
+            format!("these streams could not be read to their end: {}", failed.join("; "));
+        self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
+    }
+
+    /// Reads one stream; what could not be read is printed, and the last of it is what this answers with.
+    async fn stream(
+        &mut self,
+        session: &Arc<Session>,
+        stream: &Arc<Stream>,
+        state: &Map<String, Json>,
+    ) -> io::Result<Option<Trouble>> {
+        let mut reader = match StreamReader::new(session, stream, state).await {
+            Ok(reader) => reader,
+            Err(trouble) => {
+                self.error(session.clock, Some(&stream.name), &trouble)?;
+                return Ok(Some(trouble));
+            }
+        };
+        let (mut count, mut running, mut failed) = (0_u64, false, None);
+        loop {
+            let step = reader.step().await;
+            self.changed_configs(session)?;
+            match step {
+                Ok(Step::Page { records, .. }) => {
+                    if !records.is_empty() && !running {
+                        running = true;
+                        self.status(session, &stream.name, "RUNNING")?;
+                    }
+                    count += records.len() as u64;
+                    for record in records {
+                        self.record(session, &stream.name, record)?;
+                    }
+                }
+                Ok(Step::SliceDone) => {
+                    if stream.cursor.is_some() && stream.router.is_none() {
+                        self.state(&stream.name, reader.state(), std::mem::take(&mut count))?;
+                    }
+                }
+                Ok(Step::SliceFailed(trouble)) => {
+                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    failed = Some(trouble);
+                }
+                Ok(Step::End) => {
+                    self.state(&stream.name, reader.state(), count)?;
+                    return Ok(failed);
+                }
+                Err(trouble) => {
+                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    self.state(&stream.name, reader.state(), count)?;
+                    return Ok(Some(trouble));
+                }
+            }
+            self.out.flush()?;
+        }
+    }
+
+    /// The protocol's messages say nothing of fields that are null.
+    fn record(
+        &mut self,
+        session: &Session,
+        stream: &str,
+        mut data: Map<String, Json>,
+    ) -> io::Result<()> {
+        data.retain(|_, value| !value.is_null());
+        let at = session.clock.now() / 1_000;
+        let record = json!({"stream": stream, "data": data, "emitted_at": at});
+        self.print(&json!({"type": "RECORD", "record": record}))
+    }
+
+    fn state(&mut self, stream: &str, state: Map<String, Json>, count: u64) -> io::Result<()> {
+        let state = json!({
+            "type": "STREAM",
+            "stream": {"stream_descriptor": {"name": stream}, "stream_state": state},
+            "sourceStats": {"recordCount": count as f64},
+        });
+        self.print(&json!({"type": "STATE", "state": state}))
+    }
+
+    /// Prints the configurations that came of refreshed tokens: the old ones hold no longer.
+    fn changed_configs(&mut self, session: &Session) -> io::Result<()> {
+        for config in session.take_changed_configs() {
+            let at = session.clock.now() as f64 / 1e3;
+            let control = json!({
+                "type": "CONNECTOR_CONFIG",
+                "emitted_at": at,
+                "connectorConfig": {"config": config},
+            });
+            self.print(&json!({"type": "CONTROL", "control": control}))?;
+        }
+        self.out.flush()
+    }
+}
+
+/// Reads the first page of a stream.
+async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), Trouble> {
+    let mut reader = StreamReader::new(session, stream, &Map::new()).await?;
+    match reader.step().await? {
+        Step::SliceFailed(trouble) => Err(trouble),
+        Step::End => Err(Trouble::config("it has no parts that could be read")),
+        _ => Ok(()),
+    }
+}
+
+fn catalog_entry(stream: &Stream, session: &Session) -> Result<Json, Trouble> {
+    let mut entry = Map::new();
+    entry.insert("name".to_owned(), stream.name.as_str().into());
+    entry.insert("json_schema".to_owned(), stream.schema.clone());
+    let mut modes = vec!["full_refresh"];
+    if let Some(cursor) = &stream.cursor {
+        modes.push("incremental");
+        entry.insert("source_defined_cursor".to_owned(), true.into());
+        entry.insert("default_cursor_field".to_owned(), json!([cursor.field(session)?]));
+    }
+    entry.insert("supported_sync_modes".to_owned(), json!(modes));
+    entry.insert("is_resumable".to_owned(), stream.cursor.is_some().into());
+    if !stream.primary_key.is_empty() {
+        let keys: Vec<_> = stream.primary_key.iter().map(|key| vec![key.as_str()]).collect();
+        entry.insert("source_defined_primary_key".to_owned(), json!(keys));
+    }
+    Ok(Json::Object(entry))
+}
+
+/// The state of one stream in a list of state messages.
+fn state_of(states: &Json, name: &str) -> Map<String, Json> {
+    let messages = states.as_array().into_iter().flatten();
+    let mut found = Map::new();
+    for message in messages {
+        let message = message.get("state").unwrap_or(message);
+        let stream = message.get("stream").unwrap_or(&Json::Null);
+        let is_this =
+            stream.pointer("/stream_descriptor/name").and_then(Json::as_str) == Some(name);
+        if let (true, Some(state)) = (is_this, stream.get("stream_state").and_then(Json::as_object))
+        {
+            found = state.clone();
+        }
+    }
+    found
+}

@@ -1,0 +1,154 @@
+//! Requests: what a requester is told, and how it is sent.
+
+mod client;
+mod options;
+
+pub(super) use client::{Form, receive};
+pub(super) use options::{Parts, RequestOption};
+
+use super::auth::Authenticator;
+use super::errors::ErrorHandler;
+use super::expression::{Expression, Inputs, Nested, Options};
+use super::interpolate::{Accept, StreamSlice, text_of};
+use super::load::{Node, is_truthy};
+use super::session::{Response, Session};
+use super::trouble::Trouble;
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+
+/// Sends the requests of one stream.
+pub(super) struct Requester {
+    base: Option<Expression>,
+    url: Option<Expression>,
+    path: Option<Expression>,
+    method: reqwest::Method,
+    query: Inputs,
+    headers: Inputs,
+    form: Inputs,
+    json: Option<Nested>,
+    authenticator: Authenticator,
+    errors: ErrorHandler,
+    /// Whether responses are kept, because several streams ask for them.
+    kept: bool,
+}
+
+impl Requester {
+    pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+        if node.kind() != "HttpRequester" {
+            return Err(node.unsupported("requester"));
+        }
+        let method = node.text("http_method").unwrap_or("GET");
+        let mut form = node.inputs("request_body_data");
+        let mut json = node.get("request_body_json");
+        if let Some(body) = node.child("request_body") {
+            match body.kind() {
+                "RequestBodyUrlEncodedForm" | "RequestBodyPlainText" => form = body.inputs("value"),
+                "RequestBodyJsonObject" | "RequestBodyGraphQL" => json = body.get("value"),
+                _ => return Err(body.unsupported("body")),
+            }
+        }
+        for name in ["fetch_properties_from_endpoint", "query_properties"] {
+            if node.get(name).is_some() {
+                return Err(Trouble::config(format!("`{}.{name}` is not supported", node.path)));
+            }
+        }
+        if let Some(Json::Object(parameters)) = node.get("request_parameters")
+            && parameters.values().any(Json::is_object)
+        {
+            return Err(Trouble::config(format!(
+                "`{}.request_parameters` holds `QueryProperties`, which is not supported",
+                node.path
+            )));
+        }
+        let authenticator = match node.child("authenticator") {
+            Some(authenticator) => Authenticator::load(&authenticator)?,
+            None => Authenticator::Nothing,
+        };
+        Ok(Self {
+            base: node.expression("url_base"),
+            url: node.expression("url"),
+            path: node.expression("path"),
+            method: reqwest::Method::from_bytes(method.as_bytes())
+                .map_err(|_| Trouble::config(format!("`{method}` is no HTTP method")))?,
+            query: node.inputs("request_parameters"),
+            headers: node.inputs("request_headers"),
+            form,
+            json: json
+                .filter(|json| is_truthy(json))
+                .map(|json| Nested::new(json, &node.parameters)),
+            authenticator,
+            errors: ErrorHandler::load(node)?,
+            kept: node.flag("use_cache"),
+        })
+    }
+
+    /// Sends one request for `slice`, with what paging and slicing add, and answers with the response;
+    /// `None` where the response is to be ignored as a whole.
+    pub(super) async fn send(
+        &self,
+        session: &Session,
+        slice: &StreamSlice,
+        token: &Json,
+        path: Option<String>,
+        added: Parts,
+    ) -> Result<Sent, Trouble> {
+        let mut parts = self.parts(session, slice, token)?;
+        parts.merge(added)?;
+        let scope = || session.scope().with_slice(slice).with("next_page_token", token);
+        let text = |expression: &Option<Expression>| -> Result<String, Trouble> {
+            match expression {
+                Some(expression) => Ok(expression.text(scope())?),
+                None => Ok(String::new()),
+            }
+        };
+        let mut base = text(&self.base)?;
+        if base.is_empty() {
+            base = text(&self.url)?;
+        }
+        let path = match path {
+            Some(path) => path,
+            None => text(&self.path)?.trim_start_matches('/').to_owned(),
+        };
+        let call = client::Call { method: self.method.clone(), base, path, parts };
+        call.send(session, &self.authenticator, &self.errors, self.kept).await
+    }
+
+    fn parts(
+        &self,
+        session: &Session,
+        slice: &StreamSlice,
+        token: &Json,
+    ) -> Result<Parts, Trouble> {
+        let scope = || session.scope().with_slice(slice).with("next_page_token", token);
+        let map = |options| match options {
+            Options::Map(map) => map,
+            Options::Text(_) => Map::new(),
+        };
+        let query = map(self.query.eval(&scope, Accept::TextOrList)?);
+        if let Some((name, _)) = query.iter().find(|(_, value)| value.is_object()) {
+            return Err(Trouble::system(format!("the parameter `{name}` is a map")));
+        }
+        let mut headers = map(self.headers.eval(&scope, Accept::Any)?);
+        for value in headers.values_mut() {
+            *value = Json::String(text_of(value));
+        }
+        let form = self.form.eval(&scope, Accept::TextOrList)?;
+        let json = match &self.json {
+            Some(json) => match json.eval(&scope)? {
+                Json::Object(map) => map,
+                Json::Null => Map::new(),
+                _ => return Err(Trouble::system("the request's JSON body is no map")),
+            },
+            None => Map::new(),
+        };
+        Ok(Parts { query, headers, form, json })
+    }
+}
+
+/// What came of a request.
+pub(super) enum Sent {
+    /// A response.
+    Response(Arc<Response>),
+    /// The stream's pages have to be read again from the first.
+    ResetPagination,
+}

@@ -1,0 +1,155 @@
+//! What all streams of one connector share while it runs: configuration, clock, HTTP client, kept responses.
+
+use super::interpolate::{Headers, Scope};
+use super::trouble::Trouble;
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How much of kept responses is held, in bytes; what does not fit is asked for again.
+const KEPT_BYTES_MAX: usize = 24 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Where a connector gets its time from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The system's clock.
+    System,
+    /// A moment, in microseconds since 1970, at which time stands still: waiting takes none.
+    Frozen(i64),
+}
+
+impl Clock {
+    /// Microseconds since 1970.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "templates ask for the time of the request they make"
+    )]
+    pub(super) fn now(self) -> i64 {
+        match self {
+            Self::System => jiff::Timestamp::now().as_microsecond(),
+            Self::Frozen(now) => now,
+        }
+    }
+
+    pub(super) async fn wait(self, seconds: f64) {
+        if let Self::System = self {
+            tokio::time::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0))).await;
+        }
+    }
+}
+
+/// One run of a connector.
+pub struct Session {
+    pub(super) config: Json,
+    pub(super) clock: Clock,
+    pub(super) client: reqwest::Client,
+    kept: Mutex<Kept>,
+    /// The configuration as refreshed tokens changed it.
+    pub(super) saved_config: Mutex<Json>,
+    /// Changed configurations that nobody has taken yet.
+    changed: Mutex<Vec<Json>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    responses: HashMap<String, Arc<Response>>,
+    bytes: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// A run with the connector's configuration.
+    ///
+    /// # Errors
+    ///
+    /// When there is no HTTP client to be had, for want of TLS.
+    pub fn new(config: Json, clock: Clock) -> Result<Self, Trouble> {
+        // Another part of the program may have chosen the provider already.
+        let _already_chosen = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))?;
+        Ok(Self {
+            saved_config: Mutex::new(config.clone()),
+            config,
+            clock,
+            client,
+            kept: Mutex::default(),
+            changed: Mutex::default(),
+        })
+    }
+
+    /// The variables that every template sees.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope::new(self.clock.now()).with("config", &self.config)
+    }
+
+    pub(super) fn kept(&self, key: &str) -> Option<Arc<Response>> {
+        lock(&self.kept).responses.get(key).cloned()
+    }
+
+    pub(super) fn keep(&self, key: String, response: &Arc<Response>) {
+        let mut kept = lock(&self.kept);
+        let bytes = response.body.len() + key.len();
+        if kept.bytes + bytes <= KEPT_BYTES_MAX {
+            kept.bytes += bytes;
+            kept.responses.insert(key, response.clone());
+        }
+    }
+
+    /// Changes the saved configuration, and remembers that it changed.
+    pub(super) fn save_config(&self, change: impl FnOnce(&mut Json)) {
+        let mut config = lock(&self.saved_config);
+        change(&mut config);
+        lock(&self.changed).push(config.clone());
+    }
+
+    pub(super) fn with_saved_config<T>(&self, look: impl FnOnce(&Json) -> T) -> T {
+        look(&lock(&self.saved_config))
+    }
+
+    /// The configurations that came of refreshed tokens since this was last asked.
+    pub(super) fn take_changed_configs(&self) -> Vec<Json> {
+        std::mem::take(&mut lock(&self.changed))
+    }
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: Headers,
+    pub(super) body: Vec<u8>,
+    json: OnceLock<Option<Json>>,
+}
+
+impl Response {
+    pub(super) fn new(status: u16, headers: Headers, body: Vec<u8>) -> Self {
+        Self { status, headers, body, json: OnceLock::new() }
+    }
+
+    /// The body as JSON, where it is JSON.
+    pub(super) fn json(&self) -> Option<&Json> {
+        self.json.get_or_init(|| serde_json::from_slice(&self.body).ok()).as_ref()
+    }
+
+    /// The body as JSON, or an empty map.
+    pub(super) fn json_or_empty(&self) -> &Json {
+        static EMPTY: std::sync::LazyLock<Json> =
+            std::sync::LazyLock::new(|| Json::Object(Map::new()));
+        self.json().unwrap_or(&EMPTY)
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        self.status < 400
+    }
+}
