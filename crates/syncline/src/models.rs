@@ -1,12 +1,15 @@
 //! The files of trained models: where they lie, how they are read, and how they are written.
 
 use crate::error::Error;
+use crate::output::count;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::model::Config;
+use syncline_core::matching::Matcher;
 use syncline_core::matching::model::ModelFile;
 use syncline_core::problem::{ConfigPath, Problem};
+use syncline_engine::World;
 
 /// Where the models of a configuration may lie.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +92,22 @@ impl Places<'_> {
         write(&beside, text).map_err(|source| Error::Write { path: beside.clone(), source })?;
         Ok(beside)
     }
+}
+
+/// Remarks on models that are used among far more records than they learnt from, or far fewer.
+pub(crate) fn outgrown(world: &World) -> Vec<String> {
+    let types = world.rules.types.iter();
+    types.filter_map(|rules| remark(&rules.layout.shard_type, &rules.matcher)).collect()
+}
+
+/// What is to be said of a model that is used for another number of records than it was trained on.
+pub(crate) fn remark(shard_type: &str, matcher: &Matcher) -> Option<String> {
+    let model = matcher.model().filter(|model| model.records() != model.trained_on())?;
+    let (trained, used) = (count(model.trained_on()), count(model.records()));
+    Some(format!(
+        "the model of `{shard_type}` was trained on {trained} records and is used for about {used}: its prior and \
+         keys were fitted to that, and what it knows of values was not; train it again: `syncline match train`"
+    ))
 }
 
 /// Writes a file whole or not at all.

@@ -86,6 +86,13 @@ impl Quality {
 impl Matcher {
     /// Matches records in memory, as a run would, and counts what comes of it.
     pub fn evaluate(&self, records: &[Trial]) -> Evaluation {
+        match self.for_records(records.len() as u64) {
+            Some(sized) => sized.evaluate_as_it_is(records),
+            None => self.evaluate_as_it_is(records),
+        }
+    }
+
+    fn evaluate_as_it_is(&self, records: &[Trial]) -> Evaluation {
         let prepared: Vec<Prepared> = records.iter().map(|r| self.prepare(&r.image)).collect();
         let mut blocking = Blocking::default();
         let pairs = self.shared_keys(records, &prepared, &mut blocking);

@@ -126,6 +126,13 @@ impl Matcher {
         self.model.as_ref()
     }
 
+    /// The matcher for a store that holds so many records of the type; `None` where this one is right already, as it
+    /// always is where no model decides.
+    pub fn for_records(&self, records: u64) -> Option<Self> {
+        let model = self.model.as_ref()?.for_records(records)?;
+        Some(Self { model: Some(Arc::new(model)), ..self.clone() })
+    }
+
     /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_by_model`].
     pub fn prepare(&self, image: &[Cell]) -> Prepared {
         self.model.as_ref().map(|model| Arc::new(model.prepare(image)))

@@ -202,7 +202,7 @@ fn rules(yaml_matching: &str) -> Rules {
     };
     let entities =
         [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];
-    Rules { types: types.collect(), entities: entities.into_iter().collect() }
+    Rules { types: types.collect(), entities: Arc::new(entities.into_iter().collect()) }
 }
 
 const MATCHING: &str = r#"{"block_max": 3, "cluster_max": 6, "rules": [
@@ -413,7 +413,12 @@ fn a_deleted_record_comes_back_as_the_same_link() {
 fn where_the_source_owns_the_shard_it_goes_with_its_last_record() {
     let mut rules = rules(MATCHING);
     for entity in [CRM, BILLING] {
-        rules.entities.get_mut(&entity).unwrap().target.delete_if_removed = true;
+        Arc::get_mut(&mut rules.entities)
+            .unwrap()
+            .get_mut(&entity)
+            .unwrap()
+            .target
+            .delete_if_removed = true;
     }
     let mut shelf = Shelf::default();
     let (old, new) = ([Some("a@x.de"), Some("old"), None], [Some("a@x.de"), Some("new"), None]);
@@ -430,7 +435,7 @@ fn where_the_source_owns_the_shard_it_goes_with_its_last_record() {
 #[test]
 fn target_flags_keep_records_out() {
     let mut rules = rules(MATCHING);
-    rules.entities.get_mut(&BILLING).unwrap().target =
+    Arc::get_mut(&mut rules.entities).unwrap().get_mut(&BILLING).unwrap().target =
         Target { create_if_missing: false, update_if_exists: false, delete_if_removed: false };
     let mut shelf = Shelf::default();
     let cells = [Some("a@x.de"), Some("anna"), None];

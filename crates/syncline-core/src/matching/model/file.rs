@@ -316,7 +316,8 @@ impl Model {
         }
         let weights = estimates.weights(&declaration, &terms);
         let (threshold, review) = (file.threshold, file.review.min(file.threshold));
-        Ok(Self { declaration, terms: Arc::new(terms), weights, threshold, review })
+        let trained = file.records;
+        Ok(Self { declaration, terms: Arc::new(terms), weights, threshold, review, trained })
     }
 }
 

@@ -137,6 +137,45 @@ fn a_model_finds_duplicates_without_labels_and_its_file_says_all_of_it() {
 }
 
 #[test]
+fn a_model_follows_the_number_of_records() {
+    let file = trained(&people());
+    let model = Model::compile(declaration(), &file).unwrap();
+    assert!(model.for_records(600).is_none(), "500 were learnt from");
+    assert!(model.for_records(0).is_none(), "an empty store tells nothing");
+    let large = model.for_records(8_000).unwrap();
+    assert_eq!((large.records(), large.trained_on()), (8_000, 500));
+    // As if it had been trained on sixteen times as many records, sixteen times as many of which are the same.
+    let mut grown = file.clone();
+    grown.records *= 16;
+    grown.same_pairs *= 16.0;
+    for (name, alternative) in &mut grown.alternatives.0 {
+        alternative.pairs *= if name == "namesake" { 256.0 } else { 16.0 };
+    }
+    let grown = Model::compile(declaration(), &grown).unwrap();
+    let people = people();
+    for (_, a) in people.iter().take(40) {
+        for (_, b) in people.iter().take(40) {
+            let of = |model: &Model| {
+                let (a, b) = (model.prepare(a), model.prepare(b));
+                (model.keys(&a), model.explain(&a, &b).probability)
+            };
+            let (ours, theirs) = (of(&large), of(&grown));
+            assert_eq!(ours.0, theirs.0);
+            assert!((ours.1 - theirs.1).abs() < 0.01, "{ours:?} {theirs:?}");
+        }
+    }
+    // From whatever size it comes, a size is the same.
+    assert_eq!(
+        large
+            .for_records(300)
+            .unwrap()
+            .explain(&large.prepare(&people[0].1), &large.prepare(&people[1].1))
+            .prior,
+        model.explain(&model.prepare(&people[0].1), &model.prepare(&people[1].1)).prior
+    );
+}
+
+#[test]
 fn labels_are_believed() {
     let people = people();
     let mut trainer = Trainer::new(declaration(), 1);

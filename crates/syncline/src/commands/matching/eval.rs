@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Exit};
+use crate::models;
 use crate::output::count;
 use crate::syncing::Syncline;
 use crate::training::{Labels, each_record};
@@ -61,6 +62,10 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         trial.entity = labels.entities.get(id).copied();
     }
     let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials));
+    let sized = rules.matcher.for_records(trials.len() as u64);
+    if let Some(remark) = sized.and_then(|m| models::remark(&rules.layout.shard_type, &m)) {
+        app.out.note(app.out.advise(&remark));
+    }
     if app.out.json {
         app.out.json(&result)?;
     } else {

@@ -4,7 +4,8 @@ use super::waterfall;
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::explain;
-use crate::output::{Tone, shorten};
+use crate::models;
+use crate::output::{Tone, count, shorten};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -75,6 +76,9 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         app.out.json(&told)?;
     } else {
         app.out.line(text(&told, |tone, text| app.out.paint(tone, text)).trim_end())?;
+        if let Some(remark) = models::remark(&told.shard_type, &rules.matcher) {
+            app.out.note(app.out.advise(&remark));
+        }
     }
     Ok(Exit::Success)
 }
@@ -178,7 +182,12 @@ fn text(told: &Told, paint: impl Fn(Tone, &str) -> String) -> String {
 
 /// The waterfall of a model: what is known at first, what each comparison adds, in bits, and the sum.
 fn model_text(model: &ModelExplanation) -> String {
-    let mut out = format!("\n  {:<16} {:>7.2}", "at first", model.prior);
+    let mut out = format!(
+        "\n  {:<16} {:>7.2}  among {} records",
+        "at first",
+        model.prior,
+        count(model.records)
+    );
     for row in &model.comparisons {
         let side = |side: &Option<String>| shorten(side.as_deref().unwrap_or("(none)"), 30);
         write!(
