@@ -5,6 +5,7 @@ use crate::output::count;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_core::config::Diagnostics;
 use syncline_core::config::model::Config;
 use syncline_core::matching::Matcher;
 use syncline_core::matching::model::ModelFile;
@@ -40,9 +41,10 @@ impl Places<'_> {
     ///
     /// # Errors
     ///
-    /// A problem for each file that cannot be read, or is no model.
-    pub fn read(&self, config: &mut Config) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// What is wrong with the files, by line and column; and a problem of the configuration for each file that cannot be
+    /// read.
+    pub fn read(&self, config: &mut Config) -> (Diagnostics, Vec<Problem>) {
+        let (mut diagnostics, mut problems) = (Diagnostics::default(), Vec::new());
         for (name, shard_type) in &mut config.shard_types {
             let Some(matching) = shard_type.matching.as_mut() else { continue };
             let Some(model) = &matching.model else { continue };
@@ -51,25 +53,27 @@ impl Places<'_> {
                 file = self.named(model);
             }
             let trouble = match std::fs::read_to_string(&file) {
-                Ok(text) => match ModelFile::parse(&text) {
-                    Ok(parsed) => {
-                        matching.trained = Some(Arc::new(parsed));
-                        continue;
-                    }
-                    Err(error) => error.to_string(),
-                },
+                Ok(text) => {
+                    let shown = file.strip_prefix("./").unwrap_or(&file).display().to_string();
+                    let read = ModelFile::read(&shown, text).unwrap_or_else(|wrong| {
+                        diagnostics.merge(wrong);
+                        // Otherwise it would be told once more, as one that is not trained.
+                        ModelFile::default()
+                    });
+                    matching.trained = Some(Arc::new(read));
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
             };
             let path = ConfigPath::root().key("shard_types").key(name);
             let path = path.key("matching").key("model");
             let message = format!("cannot use the model in `{}`: {trouble}", file.display());
-            let help = "mend the file, or train the model again: `syncline match train`";
+            let help = "make it readable, or train the model again: `syncline match train`";
             problems.push(Problem::new(path, message).with_help(help));
-            // Otherwise it would be told once more, as one that is not trained.
             matching.trained = Some(Arc::new(ModelFile::default()));
         }
-        problems
+        (diagnostics, problems)
     }
 
     /// Writes the model of a shard type into the file that `model` names, or beside the store where that

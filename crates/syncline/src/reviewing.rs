@@ -1,7 +1,7 @@
 //! What people decide of records: pairs that wait, merging, keeping apart, taking a shard apart.
 
 use crate::error::Error;
-use crate::explain::{self, Found};
+use crate::explain::{self, Explanation, Found, MergeStory, RecordStory};
 use crate::syncing::{Syncline, random_bits};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,6 +25,13 @@ pub struct RecordName {
     pub entity: String,
     /// The record's id there.
     pub external_id: String,
+}
+
+impl RecordName {
+    /// The name in one text: `connection/entity/external id`.
+    pub fn written(&self) -> String {
+        format!("{}/{}/{}", self.connection, self.entity, self.external_id)
+    }
 }
 
 /// A pair of records that waits for a person.
@@ -229,6 +236,28 @@ impl Syncline {
         let alias = alias.filter(|_| links.is_empty());
         let wish = Wish::Unmerge { shard: found.id, alias, records: links };
         self.carry_out(wish, by, why).await
+    }
+
+    /// The steps of a shard's making whose records are in different shards by now.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn undone(&self, before: &Explanation) -> Result<Vec<MergeStory>, Error> {
+        let world = self.world();
+        let mut shards: BTreeMap<String, ShardId> = BTreeMap::new();
+        for record in &before.records {
+            let RecordStory { connection, entity, external_id, .. } = record;
+            let name = format!("{connection}/{entity} {external_id}");
+            let id = find_record(world, &name).await?;
+            let found = world.store.read(Need { links: vec![id], ..Need::default() }).await?;
+            shards.extend(found.links.first().map(|link| (name, link.shard)));
+        }
+        let is_undone = |story: &&MergeStory| {
+            let pair = story.pair.as_ref().map(|pair| pair.each_ref().map(|name| shards.get(name)));
+            matches!(pair, Some([Some(a), Some(b)]) if a != b)
+        };
+        Ok(before.merges.iter().filter(is_undone).cloned().collect())
     }
 
     async fn carry_out(&self, wish: Wish, by: &str, why: &str) -> Result<Decided, Error> {

@@ -12,10 +12,12 @@ mod dates;
 pub mod evaluate;
 pub mod model;
 pub mod normalise;
+mod phone;
 pub mod phonetic;
 pub mod similarity;
 pub mod survivors;
 pub mod survivorship;
+mod transliterate;
 mod words;
 
 #[cfg(test)]

@@ -55,6 +55,59 @@ pub(super) fn is_degree(word: &str) -> bool {
     matches!(word, "phd" | "md" | "mba" | "msc" | "bsc" | "llm" | "esq" | "dds" | "cpa" | "rn")
 }
 
+/// Whether `word` may stand behind a comma after a name without being the first name: degrees, and what tells father
+/// from son.
+pub(super) fn is_suffix(word: &str) -> bool {
+    is_degree(word) || matches!(word, "jr" | "sr" | "junior" | "senior" | "ii" | "iii" | "iv")
+}
+
+/// Whether `word` before a company's name is no part of it: an article, or the legal form where it comes first (Russia,
+/// Ukraine, Indonesia, the Baltic states).
+pub(super) fn is_before_company(word: &str) -> bool {
+    matches!(
+        word,
+        "the"
+            | "ooo"
+            | "oao"
+            | "zao"
+            | "pao"
+            | "ao"
+            | "tov"
+            | "pt"
+            | "uab"
+            | "sia"
+            | "株式会社"
+            | "有限会社"
+    )
+}
+
+/// Whether `word` of an address tells where in a house it is.
+pub(super) fn is_unit(word: &str) -> bool {
+    matches!(
+        word,
+        "apartment"
+            | "suite"
+            | "floor"
+            | "room"
+            | "unit"
+            | "flat"
+            | "door"
+            | "stock"
+            | "etage"
+            | "wohnung"
+            | "piso"
+            | "interno"
+            | "kv"
+            | "byt"
+    )
+}
+
+/// Whether `word` counts: `3rd`.
+pub(super) fn is_ordinal(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < word.len() && matches!(rest, "st" | "nd" | "rd" | "th")
+}
+
 /// Whether `word` at the end of a company's name is a legal form, or joins two of them (`GmbH & Co KG`).
 pub(super) fn is_legal_form(word: &str) -> bool {
     matches!(
@@ -108,6 +161,69 @@ pub(super) fn is_legal_form(word: &str) -> bool {
             | "sro"
             | "kk"
             | "and"
+            | "pte"
+            | "bhd"
+            | "sdn"
+            | "berhad"
+            | "eg"
+            | "stiftung"
+            | "aktiengesellschaft"
+            | "eurl"
+            | "eirl"
+            | "snc"
+            | "scs"
+            | "sca"
+            | "sasu"
+            | "sapa"
+            | "ltda"
+            | "lda"
+            | "sab"
+            | "cv"
+            | "de"
+            | "rl"
+            | "vof"
+            | "bvba"
+            | "cvba"
+            | "sprl"
+            | "asbl"
+            | "vzw"
+            | "hb"
+            | "ans"
+            | "is"
+            | "ivs"
+            | "ky"
+            | "tmi"
+            | "ou"
+            | "ehf"
+            | "hf"
+            | "zrt"
+            | "nyrt"
+            | "bt"
+            | "spol"
+            | "doo"
+            | "dd"
+            | "ood"
+            | "eood"
+            | "ad"
+            | "ae"
+            | "epe"
+            | "ooo"
+            | "oao"
+            | "zao"
+            | "pao"
+            | "pjsc"
+            | "jsc"
+            | "ojsc"
+            | "tbk"
+            | "pcl"
+            | "kabushiki"
+            | "kaisha"
+            | "godo"
+            | "sti"
+            | "ticaret"
+            | "株式会社"
+            | "有限会社"
+            | "有限公司"
     )
 }
 
@@ -150,6 +266,17 @@ pub(super) fn address_word(word: &str) -> Option<&'static str> {
         "rm" => "room",
         "str" => "strasse",
         "pltz" => "platz",
+        "bd" => "boulevard",
+        "rte" => "route",
+        "avda" => "avenida",
+        "pza" | "plza" => "plaza",
+        "ul" => "ulica",
+        "nam" => "namesti",
+        "pk" => "park",
+        "trl" => "trail",
+        "xing" => "crossing",
+        "jct" => "junction",
+        "whg" => "wohnung",
         _ => return None,
     })
 }

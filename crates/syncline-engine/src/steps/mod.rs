@@ -13,6 +13,7 @@ mod transform;
 mod trigger;
 
 pub(crate) use plan::plan_with;
+pub(crate) use settle::decided as settle_decided;
 pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;

@@ -1,7 +1,9 @@
 //! `syncline review`, `merge` and `unmerge`: what a person decides of records.
 
+use super::why::merge_text;
 use crate::app::App;
 use crate::error::{Error, Exit};
+use crate::explain;
 use crate::output::{Tone, counted, shorten, time};
 use crate::preview::changes;
 use crate::reviewing::{DecisionStory, RecordName, SideBySide};
@@ -153,10 +155,21 @@ pub async fn merge(pair: PairArgs, app: &App) -> Result<Exit, Error> {
 pub async fn unmerge(args: UnmergeArgs, app: &App) -> Result<Exit, Error> {
     let (shard, records) = (&args.shard, &args.records);
     let (by, why) = who(&args.decider);
+    let mut before = None;
+    let mut undone = Vec::new();
     deciding(app, &args.decider, async |sync: &Syncline| {
-        sync.unmerge(shard, records, &by, &why).await
+        let found = explain::find(sync.store().as_ref(), shard).await?;
+        let story = before.insert(explain::explain(sync.world(), &found).await?);
+        let decided = sync.unmerge(shard, records, &by, &why).await?;
+        undone = sync.undone(story).await?;
+        Ok(decided)
     })
     .await?;
+    if let (Some(story), false) = (before, app.out.json) {
+        for step in undone {
+            app.out.line(format!("  undone:{}", merge_text(&story, &step)))?;
+        }
+    }
     Ok(Exit::Success)
 }
 

@@ -82,6 +82,8 @@ pub(super) struct Estimates {
 pub(super) struct Sample {
     pub(super) pattern: Pattern,
     pub(super) is_same: Option<bool>,
+    /// Whether it was drawn, so that it stands for others; not so what a person chose to decide.
+    pub(super) is_drawn: bool,
 }
 
 impl Estimates {
@@ -250,7 +252,7 @@ impl Sums {
         let sum: f64 = parts.iter().sum::<f64>() + unrelated;
         for (index, total) in self.totals.iter_mut().enumerate() {
             parts[index] /= sum;
-            *total += parts[index];
+            *total += if sample.is_drawn { parts[index] } else { 0.0 };
         }
         if parts[0] > LEAST {
             add(&mut self.m, &sample.pattern, parts[0]);

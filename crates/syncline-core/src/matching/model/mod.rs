@@ -15,7 +15,7 @@ mod features;
 mod file;
 mod keys;
 mod levels;
-mod nicknames;
+pub(in crate::matching) mod nicknames;
 mod pattern;
 mod random;
 mod size;

@@ -4,17 +4,19 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::models;
 use crate::output::count;
+use crate::reviewing::{DecisionStory, RecordName};
 use crate::syncing::Syncline;
 use crate::training::{Labels, each_record};
-use crate::workspace::Workspace;
+use rustc_hash::FxHashMap;
 use std::path::PathBuf;
-use syncline_core::matching::evaluate::{Evaluation, Quality, Trial};
+use syncline_core::matching::evaluate::{Decided, Evaluation, Quality, Trial};
+use syncline_core::plan::rows::Verdict;
 
 /// What `syncline match eval` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The records are read from the connections and matched in memory, as a run would match them; the \
-    store is not touched.\n\n\
+    after_help = "The records are read from the connections and matched in memory, as a run would match them, with what \
+    people decided; the store is not touched.\n\n\
     FILE is CSV: a header `id,entity` and a line for each record, or pairs of external ids that are the same.\n\n\
     Example:\n  syncline match eval examples/contacts-learned --var input=contacts.jsonl --truth truth.csv"
 )]
@@ -37,8 +39,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let workspace = app.load(args.path.as_deref())?;
     let labels = Labels::read(&args.truth)?;
-    let nowhere = Workspace { store_path: PathBuf::new(), ..workspace };
-    let (sync, _) = Syncline::over_memory(nowhere).await?;
+    let (sync, _) = Syncline::over_memory(workspace).await?;
     let world = sync.world();
     let matched: Vec<_> = world
         .rules
@@ -54,14 +55,24 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         return Err(Error::usage("there is not one shard type that is meant", hint));
     };
     let take = |trials: &mut Vec<Trial>, name: &str, image: &[_]| {
-        trials.push(Trial { name: name.to_owned(), image: image.to_vec(), entity: None });
+        let (name, image) = (name.to_owned(), image.to_vec());
+        trials.push(Trial { name, image, system: 0, entity: None });
     };
     let mut trials = each_record(&sync, &rules.layout.shard_type, Vec::new(), take).await?;
+    let systems: FxHashMap<(&str, &str), u32> = world
+        .rules
+        .entities
+        .values()
+        .map(|of| ((of.connection.as_str(), of.entity.as_str()), of.system))
+        .collect();
     for trial in &mut trials {
-        let id = trial.name.splitn(3, '/').nth(2).unwrap_or_default();
-        trial.entity = labels.entities.get(id).copied();
+        let mut parts = trial.name.splitn(3, '/');
+        let (connection, entity) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        trial.system = systems.get(&(connection, entity)).copied().unwrap_or(0);
+        trial.entity = labels.entities.get(parts.next().unwrap_or("")).copied();
     }
-    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials));
+    let decided = decided(&trials, &sync.decisions().await?);
+    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials, &decided));
     let sized = rules.matcher.for_records(trials.len() as u64);
     if let Some(remark) = sized.and_then(|m| models::remark(&rules.layout.shard_type, &m)) {
         app.out.note(app.out.advise(&remark));
@@ -72,6 +83,25 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         print(app, &result)?;
     }
     Ok(Exit::Success)
+}
+
+/// What people decided of the records that are tried.
+fn decided(trials: &[Trial], decisions: &[DecisionStory]) -> Decided {
+    let mut decided = Decided::default();
+    if decisions.is_empty() {
+        return decided;
+    }
+    let indexes: FxHashMap<&str, i64> = trials.iter().map(|t| t.name.as_str()).zip(0..).collect();
+    for decision in decisions {
+        let at = |name: &RecordName| indexes.get(name.written().as_str()).copied();
+        if let (Some(a), Some(b)) = (at(&decision.a), at(&decision.b)) {
+            match decision.verdict {
+                Verdict::Same => decided.same.push((a, b)),
+                Verdict::Apart => decided.apart.push((a, b)),
+            }
+        }
+    }
+    decided
 }
 
 fn print(app: &App, result: &Evaluation) -> Result<(), Error> {

@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
             Error::usage(message, "leave `--svg` out to see its rules")
         })?;
         let drawing = waterfall::svg(&format!("{} and {}", told.a, told.b), model);
-        crate::models::write(path, &drawing)
+        models::write(path, &drawing)
             .map_err(|source| Error::Write { path: path.clone(), source })?;
     }
     if app.out.json {
