@@ -7,9 +7,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use syncline_core::matching::RuleExplanation;
 use syncline_core::plan::rows::{
-    EntityId, LinkId, LinkRow, RuleId, ShardId, ShardRow, TypeId, Verdict,
+    EntityId, EntityName, LinkId, LinkRow, RuleId, ShardId, ShardRow, TypeId, Verdict,
 };
 use syncline_core::plan::view::Need;
+use syncline_core::problem::nearest;
 use syncline_core::value::Value;
 use syncline_engine::decide::{Decided, Decider, Wish, decide};
 use syncline_engine::{SystemClock, World};
@@ -348,30 +349,84 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The link of a record named as `connection/entity:external-id` (or with a blank instead of the colon, as lists
-/// print it), or the oldest link of a shard that is named by its id.
-async fn find_record(world: &World, text: &str) -> Result<LinkId, Error> {
-    let named = text.split_once('/').and_then(|(connection, rest)| {
-        let (entity, external_id) = rest.split_once([':', ' '])?;
-        Some((connection, entity, external_id))
-    });
-    let Some((connection, entity, external_id)) = named else {
-        let found = explain::find(world.store.as_ref(), text).await?;
-        let links = world.store.links_of(vec![found.shard.id]).await?;
-        return links.first().map(|link| link.id).ok_or_else(gone);
+/// The link of a record that is named as `connection/entity:external-id` (or with a slash or a blank instead of the
+/// colon), by its external id alone, or by the id of its shard, of which it is the oldest.
+///
+/// # Errors
+///
+/// When there is none, when several have that external id, or when the store cannot be read.
+pub(crate) async fn find_record(world: &World, text: &str) -> Result<LinkId, Error> {
+    let of_name = |name: &EntityName| {
+        let rest = text.strip_prefix(&format!("{}/{}", name.connection, name.entity))?;
+        rest.strip_prefix([':', '/', ' '])
     };
-    let of_name: Vec<EntityId> = world
+    let names = world.entities.iter();
+    let mut records: Vec<(EntityId, &str)> =
+        names.filter_map(|(id, name)| Some((*id, of_name(name)?))).collect();
+    let is_whole = !records.is_empty();
+    if !is_whole {
+        records = world.rules.entities.keys().map(|id| (*id, text)).collect();
+    }
+    records.sort_unstable();
+    let wanted = records.iter().map(|(id, external_id)| (*id, (*external_id).into())).collect();
+    let links = world.store.read(Need { records: wanted, ..Need::default() }).await?.links;
+    let configured = links.iter().find(|link| world.rules.entities.contains_key(&link.entity));
+    match (links.as_slice(), configured) {
+        ([], _) if is_whole => {
+            let name = world.entities.get(&records[0].0).cloned().unwrap_or_default();
+            let (external_id, of) = (records[0].1, format!("{}/{}", name.connection, name.entity));
+            let message = format!("there is no record `{external_id}` of `{of}`");
+            let hint = "`syncline export links` lists all records, `syncline shards show SHARD` those of a shard";
+            Err(Error::refused(message, hint))
+        }
+        ([], _) => of_shard(world, text).await,
+        ([_, _, ..], _) if !is_whole => {
+            let known = links.iter().filter_map(|link| {
+                let name = world.entities.get(&link.entity)?;
+                Some(format!("`{}/{}:{}`", name.connection, name.entity, link.external_id))
+            });
+            let known: Vec<String> = known.collect();
+            let hint = format!("say which one: {}", known.join(", "));
+            Err(Error::usage(format!("there are several records `{text}`"), hint))
+        }
+        (_, Some(link)) => Ok(link.id),
+        ([link, ..], None) => Ok(link.id),
+    }
+}
+
+/// The oldest link of the shard whose id begins so.
+async fn of_shard(world: &World, text: &str) -> Result<LinkId, Error> {
+    let known: Vec<String> = world
         .entities
-        .iter()
-        .filter(|(_, name)| name.connection == connection && name.entity == entity)
-        .map(|(id, _)| *id)
+        .values()
+        .filter(|name| !name.connection.is_empty())
+        .map(|name| format!("{}/{}", name.connection, name.entity))
         .collect();
-    let records = of_name.into_iter().map(|id| (id, external_id.into())).collect();
-    let found = world.store.read(Need { records, ..Need::default() }).await?;
-    found.links.first().map(|link| link.id).ok_or_else(|| {
-        let message = format!("there is no record `{external_id}` of `{connection}/{entity}`");
-        let hint = "name it as `connection/entity:external-id`; `syncline shards show SHARD` \
-                    lists the records of a shard";
-        Error::refused(message, hint)
-    })
+    if let Some((connection, rest)) = text.split_once('/') {
+        let entity = rest.split([':', '/', ' ']).next().unwrap_or_default();
+        let asked = format!("{connection}/{entity}");
+        let near = nearest(&asked, known.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("records are there of {}", listed(&known)),
+        };
+        return Err(Error::refused(format!("nothing is known of `{asked}`"), hint));
+    }
+    let is_id = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !is_id {
+        let example = known.iter().min().map_or("connection/entity", String::as_str);
+        let hint = format!("name a record as `{example}:ID`; `syncline export links` lists all");
+        return Err(Error::refused(format!("there is no record or shard `{text}`"), hint));
+    }
+    let found = explain::find(world.store.as_ref(), text).await?;
+    let mut links = world.store.links_of(vec![found.shard.id]).await?;
+    links.sort_by_key(|link| link.id);
+    links.first().map(|link| link.id).ok_or_else(gone)
+}
+
+fn listed(names: &[String]) -> String {
+    let mut quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.sort();
+    quoted.dedup();
+    quoted.join(", ")
 }

@@ -135,6 +135,7 @@ async fn what_a_person_decides_reaches_the_dependents_at_once() {
         let store = Arc::new(bench.store());
         let world = bench.world_on(store.clone()).await;
         decide(&world, &bench.clock, &wish, &Decider::default()).await.unwrap();
+        bench.clock.pass();
         store.settle().await.unwrap();
     };
     decide(Wish::Merge(link("f1"), link("v"))).await;

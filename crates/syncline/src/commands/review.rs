@@ -17,8 +17,8 @@ use syncline_engine::decide::Decided;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A pair of records waits for a person where its score is between a rule's `review` and its \
-`threshold`, or where the type says `merge: manual`. A record is named as `connection/entity:external-id`, or by \
-the id of its shard. A decision stands until another one takes its place, whatever the rules say.\n\n\
+`threshold`, or where the type says `merge: manual`. A record is named as `connection/entity:external-id`, by \
+its external id alone where that is unambiguous, or by the id of its shard. A decision stands until another one takes its place, whatever the rules say.\n\n\
 Examples:\n  syncline review list\n  \
 syncline review show crm/contact:17 billing/customer:A4\n  \
 syncline review merge crm/contact:17 billing/customer:A4 --why 'same tax number'\n  \

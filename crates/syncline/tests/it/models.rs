@@ -152,7 +152,7 @@ fn what_people_decide_holds_against_a_model() {
     // A model that is trained anew matches what is stored anew, and decisions stand.
     project
         .run(&["match", "train", "--seed", "2", "--truth", "truth.csv"])
-        .expect(0, &["2 pairs by people, learnt from"]);
+        .expect(0, &["5 pairs by people, learnt from"]);
     project.run(&["run"]).expect(0, &["matched anew"]);
     let pairs = found(&project);
     assert!(pairs.len() >= 96 && pairs.contains(&3) && pairs.contains(&6), "{pairs:?}");

@@ -74,7 +74,8 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let decided = decided(&trials, &sync.decisions().await?);
     let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials, &decided));
     let sized = rules.matcher.for_records(trials.len() as u64);
-    if let Some(remark) = sized.and_then(|m| models::remark(&rules.layout.shard_type, &m)) {
+    let matcher = sized.as_ref().unwrap_or(&rules.matcher);
+    if let Some(remark) = models::remark(&rules.layout.shard_type, matcher) {
         app.out.note(app.out.advise(&remark));
     }
     if app.out.json {
