@@ -176,7 +176,7 @@ impl Syncline {
     ///
     /// When they are one already, or the store cannot be written.
     pub async fn merge(&self, a: &str, b: &str, by: &str, why: &str) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Merge(a, b), by, why).await
     }
 
@@ -192,7 +192,7 @@ impl Syncline {
         by: &str,
         why: &str,
     ) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Apart(a, b), by, why).await
     }
 
@@ -202,7 +202,7 @@ impl Syncline {
     ///
     /// When nothing was decided of them, or the store cannot be written.
     pub async fn forget(&self, a: &str, b: &str) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Forget(a, b), "", "").await
     }
 
@@ -221,8 +221,7 @@ impl Syncline {
         why: &str,
     ) -> Result<Decided, Error> {
         let world = self.world();
-        let Found { shard: found, redirected_from } =
-            explain::find(world.store.as_ref(), shard).await?;
+        let Found { shard: found, redirected_from } = self.shard_to_part(shard).await?;
         let alias = match redirected_from {
             Some(old) => {
                 let rows = world.store.shards_by_id(&old.replace('-', "")).await?;
@@ -237,6 +236,24 @@ impl Syncline {
         let alias = alias.filter(|_| links.is_empty());
         let wish = Wish::Unmerge { shard: found.id, alias, records: links };
         self.carry_out(wish, by, why).await
+    }
+
+    /// The shard that is to be taken apart.
+    pub(crate) async fn shard_to_part(&self, shard: &str) -> Result<Found, Error> {
+        let world = self.world();
+        let missing = match explain::find(world.store.as_ref(), shard).await {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        // A record may be meant to leave its shard.
+        let Ok(id) = find_record(world, shard).await else { return Err(missing) };
+        let found = world.store.read(Need { links: vec![id], ..Need::default() }).await?;
+        let Some(of) = found.shards.first() else { return Err(missing) };
+        let hint = format!(
+            "name the shard first: `syncline unmerge {} {shard}` takes the record out of it",
+            explain::uuid(of.uuid)
+        );
+        Err(Error::refused(format!("`{shard}` is a record, and no shard"), hint))
     }
 
     /// The steps of a shard's making whose records are in different shards by now.
@@ -259,6 +276,15 @@ impl Syncline {
             matches!(pair, Some([Some(a), Some(b)]) if a != b)
         };
         Ok(before.merges.iter().filter(is_undone).cloned().collect())
+    }
+
+    async fn two(&self, a: &str, b: &str) -> Result<(LinkId, LinkId), Error> {
+        let both = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        if both.0 == both.1 {
+            let message = format!("`{a}` and `{b}` are one record");
+            return Err(Error::usage(message, "name two: a decision is about a pair of records"));
+        }
+        Ok(both)
     }
 
     async fn carry_out(&self, wish: Wish, by: &str, why: &str) -> Result<Decided, Error> {

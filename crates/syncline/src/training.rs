@@ -145,6 +145,10 @@ fn declared(workspace: &Workspace, only: Option<&str>) -> Result<Vec<Declared>, 
             found.push((name.clone(), model.clone(), Arc::new(declaration)));
         }
     }
+    let types = &workspace.config().shard_types;
+    if let Some(only) = only.filter(|only| !types.contains_key(*only)) {
+        return Err(crate::commands::shards::unknown_type(only, types.keys().map(String::as_str)));
+    }
     if found.is_empty() {
         let message = match only {
             Some(only) => format!("shard type `{only}` has no model"),

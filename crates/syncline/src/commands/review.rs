@@ -1,5 +1,6 @@
 //! `syncline review`, `merge` and `unmerge`: what a person decides of records.
 
+use super::matching::explain::model_text;
 use super::why::merge_text;
 use crate::app::App;
 use crate::error::{Error, Exit};
@@ -122,14 +123,15 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         Command::Apart(pair) => {
             let (a, b) = (&pair.a, &pair.b);
             let (by, why) = who(&pair.decider);
-            deciding(app, &pair.decider, async |sync: &Syncline| {
+            deciding(app, &pair.decider, "decided on", async |sync: &Syncline| {
                 sync.keep_apart(a, b, &by, &why).await
             })
             .await?;
         }
         Command::Forget(pair) => {
             let (a, b) = (&pair.a, &pair.b);
-            deciding(app, &pair.decider, async |sync: &Syncline| sync.forget(a, b).await).await?;
+            let act = async |sync: &Syncline| sync.forget(a, b).await;
+            deciding(app, &pair.decider, "taken back for", act).await?;
         }
     }
     Ok(Exit::Success)
@@ -143,7 +145,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 pub async fn merge(pair: PairArgs, app: &App) -> Result<Exit, Error> {
     let (a, b) = (&pair.a, &pair.b);
     let (by, why) = who(&pair.decider);
-    deciding(app, &pair.decider, async |sync: &Syncline| sync.merge(a, b, &by, &why).await).await?;
+    let act = async |sync: &Syncline| sync.merge(a, b, &by, &why).await;
+    deciding(app, &pair.decider, "decided on", act).await?;
     Ok(Exit::Success)
 }
 
@@ -157,8 +160,8 @@ pub async fn unmerge(args: UnmergeArgs, app: &App) -> Result<Exit, Error> {
     let (by, why) = who(&args.decider);
     let mut before = None;
     let mut undone = Vec::new();
-    deciding(app, &args.decider, async |sync: &Syncline| {
-        let found = explain::find(sync.store().as_ref(), shard).await?;
+    deciding(app, &args.decider, "decided on", async |sync: &Syncline| {
+        let found = sync.shard_to_part(shard).await?;
         let story = before.insert(explain::explain(sync.world(), &found).await?);
         let decided = sync.unmerge(shard, records, &by, &why).await?;
         undone = sync.undone(story).await?;
@@ -183,6 +186,7 @@ fn who(decider: &DeciderArgs) -> (String, String) {
 async fn deciding(
     app: &App,
     decider: &DeciderArgs,
+    verb: &str,
     act: impl AsyncFnOnce(&Syncline) -> Result<Decided, Error>,
 ) -> Result<(), Error> {
     if decider.preview {
@@ -208,7 +212,7 @@ async fn deciding(
     if app.out.json {
         return app.out.json(&decided);
     }
-    let mut told = vec![format!("decided on {}", counted(decided.pairs, "pair"))];
+    let mut told = vec![format!("{verb} {}", counted(decided.pairs, "pair"))];
     for (number, what) in [
         (decided.shards_merged, "merged into another"),
         (decided.shards_created, "new"),
@@ -312,6 +316,9 @@ fn show(pair: &SideBySide, app: &App) -> Result<(), Error> {
                 part.contribution
             )
             .expect("text takes everything");
+        }
+        if let Some(model) = &rule.model {
+            text.push_str(&model_text(model));
         }
         out.line(text)?;
     }

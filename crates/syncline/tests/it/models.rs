@@ -220,3 +220,28 @@ fn a_broken_model_is_told_by_its_own_line() {
     project.run(&["match", "train"]).expect(0, &[]);
     project.run(&["check"]).expect(0, &[]);
 }
+
+#[test]
+fn what_is_typed_wrong_is_told_with_what_was_meant() {
+    let project = project();
+    project.run(&["match", "train", "--type", "persn"]).expect(2, &["did you mean `person`?"]);
+    project.run(&["match", "train"]).expect(0, &[]);
+    project.write("other.csv", "id,entity\nx1,1\nx2,1\n");
+    let other = project.run(&["match", "eval", "--truth", "other.csv"]);
+    other.expect(2, &["`other.csv` knows none of the 400 records", "`crm/contact/a0`"]);
+    let args = ["match", "eval", "--truth", "truth.csv", "--type", "persn"];
+    project.run(&args).expect(2, &["did you mean `person`?"]);
+    project.run(&["run"]).expect(0, &[]);
+    for (name, hint) in [
+        ("crm/contcat:a3", "did you mean `crm/contact`?"),
+        ("crm/contact:a3333", "there is no record `a3333` of `crm/contact`"),
+        ("nobody", "name a record as `crm/contact:ID`"),
+    ] {
+        for command in [&["match", "explain"][..], &["review", "show"], &["merge"]] {
+            project.run(&[command, &["a3", name]].concat()).expect(1, &[hint]);
+        }
+    }
+    project.run(&["merge", "a3", "crm/contact/a3"]).expect(2, &["are one record"]);
+    project.run(&["unmerge", "a3"]).expect(1, &["is a record, and no shard", "a3` takes"]);
+    project.run(&["review", "show", "a3", "b3"]).expect(0, &["at first", "born"]);
+}

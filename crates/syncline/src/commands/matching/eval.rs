@@ -1,6 +1,7 @@
 //! `syncline match eval`: how well duplicates are found, where it is known who is who.
 
 use crate::app::App;
+use crate::commands::shards::unknown_type;
 use crate::error::{Error, Exit};
 use crate::models;
 use crate::output::count;
@@ -49,6 +50,10 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         .filter(|rules| args.shard_type.as_deref().is_none_or(|t| t == rules.layout.shard_type))
         .collect();
     let [rules] = matched.as_slice() else {
+        let types = &world.config.shard_types;
+        if let Some(wanted) = args.shard_type.as_ref().filter(|t| !types.contains_key(*t)) {
+            return Err(unknown_type(wanted, types.keys().map(String::as_str)));
+        }
         let names = world.rules.types.iter().filter(|rules| !rules.matcher.is_empty());
         let names: Vec<&str> = names.map(|rules| rules.layout.shard_type.as_str()).collect();
         let hint = format!("say which one: `--type TYPE`; matched are: {}", names.join(", "));
@@ -70,6 +75,15 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         let (connection, entity) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
         trial.system = systems.get(&(connection, entity)).copied().unwrap_or(0);
         trial.entity = labels.entities.get(parts.next().unwrap_or("")).copied();
+    }
+    if !trials.iter().any(|trial| trial.entity.is_some()) {
+        let example = trials.first().map_or("none was read", |trial| trial.name.as_str());
+        let file = args.truth.display();
+        let message = format!("`{file}` knows none of the {} records", count(trials.len() as u64));
+        let hint = format!(
+            "its first column holds external ids; the first record is `{example}`, of which the last part counts"
+        );
+        return Err(Error::usage(message, hint));
     }
     let decided = decided(&trials, &sync.decisions().await?);
     let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials, &decided));

@@ -111,7 +111,7 @@ async fn record(world: &World, link: &LinkRow) -> Result<Record, Error> {
         let message = format!("the image of record `{}` cannot be read: {error}", link.external_id);
         Error::refused(message, "bring the store back from a backup")
     })?;
-    let full = format!("{}/{}/{}", name.connection, name.entity, link.external_id);
+    let full = format!("{}/{}:{}", name.connection, name.entity, link.external_id);
     Ok(Record { name: full, shard_type: name.shard_type, image })
 }
 
@@ -152,7 +152,7 @@ fn text(told: &Told, paint: impl Fn(Tone, &str) -> String) -> String {
 }
 
 /// The waterfall of a model: what is known at first, what each comparison adds, in bits, and the sum.
-fn model_text(model: &ModelExplanation) -> String {
+pub(in crate::commands) fn model_text(model: &ModelExplanation) -> String {
     let mut out = format!(
         "\n  {:<16} {:>7.2}  among {} records",
         "at first",
@@ -180,14 +180,13 @@ fn model_text(model: &ModelExplanation) -> String {
         )
         .expect("text takes everything");
     }
+    // A zero that is added takes the sign off -0.00.
     let odds = model.threshold / (1.0 - model.threshold);
+    let goal = (odds.log2() * 100.0).round() / 100.0 + 0.0;
     write!(
         out,
         "\n  {:<16} {:>7.2}  probability {:.4}; a match from {:.2} on",
-        "total",
-        model.total,
-        model.probability,
-        odds.log2()
+        "total", model.total, model.probability, goal
     )
     .expect("text takes everything");
     out
