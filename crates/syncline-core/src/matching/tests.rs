@@ -562,3 +562,25 @@ proptest! {
         prop_assert_eq!(of_a, keys(&matcher, &normal));
     }
 }
+
+#[test]
+fn a_unique_identifier_that_differs_speaks_against_a_match() {
+    let shard_type: ShardType = serde_json::from_str(
+        r#"{"fields": {"name": "text", "tax_number": "text"}, "matching": {"rules": [{"name": "name",
+            "block": ["name"], "threshold": 0.8, "compare": [{"field": "name", "weight": 0.5},
+            {"field": "tax_number", "weight": 0.5}]}]}}"#,
+    )
+    .unwrap();
+    let layout = Arc::new(Layout::new("firm", &shard_type));
+    let matcher = Matcher::compile(&layout, &shard_type, &ConfigPath::root()).unwrap();
+    for (left, right, is_match) in [
+        (Some("7"), Some("7"), true),
+        (Some("7"), None, true),
+        (None, None, true),
+        (Some("7"), Some("8"), false),
+    ] {
+        let image = |tax: Option<&str>| vec![Some(Value::text("Acme")), tax.map(Value::text)];
+        let score = matcher.compare(&image(left), &image(right), matcher.all_rules());
+        assert_eq!(score.is_some(), is_match, "{left:?} {right:?}: {score:?}");
+    }
+}
