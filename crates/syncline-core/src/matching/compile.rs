@@ -6,7 +6,7 @@ use super::model::{self, Model};
 use super::survivors::FieldRule;
 use super::{Matcher, RULES_MAX, phone};
 use crate::config::model::{
-    BlockPart, Comparator, Comparison, Country, FieldType, MatchRule, Matching, Missing,
+    BlockPart, BlockSpec, Comparator, Comparison, Country, FieldType, MatchRule, Matching, Missing,
     Normaliser, Phonetic, ShardType, Survivor,
 };
 use crate::problem::{ConfigPath, Problem, nearest};
@@ -262,19 +262,31 @@ impl Compiler<'_> {
     }
 
     fn part(&mut self, part: &BlockPart, path: &ConfigPath) -> Option<Part> {
-        let (name, normaliser, phonetic, prefix, field_path) = match part {
-            BlockPart::Field(name) => (name, None, None, None, path.clone()),
-            BlockPart::Full(spec) => {
-                (&spec.field, spec.normalise, spec.phonetic, spec.prefix, path.key("field"))
+        let (spec, field_path) = match part {
+            BlockPart::Field(name) => {
+                (&BlockSpec { field: name.clone(), ..BlockSpec::default() }, path.clone())
             }
+            BlockPart::Full(spec) => (spec, path.key("field")),
         };
-        if prefix == Some(0) {
+        let BlockSpec { field: name, normalise, phonetic, prefix, ngram } = spec;
+        if ngram.is_some_and(|length| length < 2) {
+            let help =
+                "three is usual: names that differ in one letter still have pieces in common";
+            self.problem(path.key("ngram"), "`ngram` must be at least 2", help);
+        }
+        if *prefix == Some(0) {
             let help = "leave it out to take the whole value";
             self.problem(path.key("prefix"), "`prefix` must be at least 1", help);
         }
         let field = self.field(name, &field_path)?;
-        let normaliser = self.here(normaliser.unwrap_or_default());
-        Some(Part { name: CompactString::new(name), field, normaliser, phonetic, prefix })
+        Some(Part {
+            name: CompactString::new(name),
+            field,
+            normaliser: self.here(normalise.unwrap_or_default()),
+            phonetic: *phonetic,
+            prefix: *prefix,
+            ngram: *ngram,
+        })
     }
 
     fn field(&mut self, name: &str, path: &ConfigPath) -> Option<usize> {
@@ -356,5 +368,6 @@ fn default_part(comparison: &Compare) -> Option<Part> {
         normaliser: comparison.normaliser,
         phonetic: code_of(comparison.by),
         prefix: None,
+        ngram: None,
     })
 }

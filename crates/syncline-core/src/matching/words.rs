@@ -110,122 +110,23 @@ pub(super) fn is_ordinal(word: &str) -> bool {
 
 /// Whether `word` at the end of a company's name is a legal form, or joins two of them (`GmbH & Co KG`).
 pub(super) fn is_legal_form(word: &str) -> bool {
-    matches!(
-        word,
-        "inc"
-            | "incorporated"
-            | "llc"
-            | "llp"
-            | "lp"
-            | "ltd"
-            | "limited"
-            | "plc"
-            | "co"
-            | "company"
-            | "corp"
-            | "corporation"
-            | "group"
-            | "pty"
-            | "pvt"
-            | "private"
-            | "gmbh"
-            | "mbh"
-            | "ag"
-            | "kg"
-            | "kgaa"
-            | "ohg"
-            | "ug"
-            | "gbr"
-            | "se"
-            | "ev"
-            | "sa"
-            | "sas"
-            | "sarl"
-            | "sl"
-            | "slu"
-            | "srl"
-            | "spa"
-            | "bv"
-            | "nv"
-            | "ab"
-            | "as"
-            | "asa"
-            | "aps"
-            | "oy"
-            | "oyj"
-            | "sp"
-            | "z"
-            | "oo"
-            | "zoo"
-            | "kft"
-            | "sro"
-            | "kk"
-            | "and"
-            | "pte"
-            | "bhd"
-            | "sdn"
-            | "berhad"
-            | "eg"
-            | "stiftung"
-            | "aktiengesellschaft"
-            | "eurl"
-            | "eirl"
-            | "snc"
-            | "scs"
-            | "sca"
-            | "sasu"
-            | "sapa"
-            | "ltda"
-            | "lda"
-            | "sab"
-            | "cv"
-            | "de"
-            | "rl"
-            | "vof"
-            | "bvba"
-            | "cvba"
-            | "sprl"
-            | "asbl"
-            | "vzw"
-            | "hb"
-            | "ans"
-            | "is"
-            | "ivs"
-            | "ky"
-            | "tmi"
-            | "ou"
-            | "ehf"
-            | "hf"
-            | "zrt"
-            | "nyrt"
-            | "bt"
-            | "spol"
-            | "doo"
-            | "dd"
-            | "ood"
-            | "eood"
-            | "ad"
-            | "ae"
-            | "epe"
-            | "ooo"
-            | "oao"
-            | "zao"
-            | "pao"
-            | "pjsc"
-            | "jsc"
-            | "ojsc"
-            | "tbk"
-            | "pcl"
-            | "kabushiki"
-            | "kaisha"
-            | "godo"
-            | "sti"
-            | "ticaret"
-            | "株式会社"
-            | "有限会社"
-            | "有限公司"
-    )
+    LEGAL_FORMS.binary_search(&word).is_ok()
 }
+
+/// Sorted.
+#[rustfmt::skip]
+const LEGAL_FORMS: [&str; 112] = [
+    "ab", "ad", "ae", "ag", "aktiengesellschaft", "and", "ans", "aps", "as", "asa", "asbl",
+    "berhad", "bhd", "bt", "bv", "bvba", "co", "company", "corp", "corporation", "cv", "cvba",
+    "dd", "de", "doo", "eg", "ehf", "eirl", "eood", "epe", "eurl", "ev", "gbr", "gmbh", "godo",
+    "group", "hb", "hf", "inc", "incorporated", "is", "ivs", "jsc", "kabushiki", "kaisha", "kft",
+    "kg", "kgaa", "kk", "ky", "lda", "limited", "llc", "llp", "lp", "ltd", "ltda", "mbh", "nv",
+    "nyrt", "oao", "ohg", "ojsc", "oo", "ood", "ooo", "ou", "oy", "oyj", "pao", "pcl", "pjsc",
+    "plc", "private", "pte", "pty", "pvt", "rl", "sa", "sab", "sapa", "sarl", "sas", "sasu",
+    "sca", "scs", "sdn", "se", "sl", "slu", "snc", "sp", "spa", "spol", "sprl", "srl", "sro",
+    "sti", "stiftung", "tbk", "ticaret", "tmi", "ug", "vof", "vzw", "z", "zao", "zoo", "zrt",
+    "有限会社", "有限公司", "株式会社",
+];
 
 /// What the abbreviation `word` of an address stands for, if it is one.
 pub(super) fn address_word(word: &str) -> Option<&'static str> {
@@ -279,4 +180,14 @@ pub(super) fn address_word(word: &str) -> Option<&'static str> {
         "whg" => "wohnung",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LEGAL_FORMS;
+
+    #[test]
+    fn legal_forms_are_sorted() {
+        assert!(LEGAL_FORMS.is_sorted());
+    }
 }

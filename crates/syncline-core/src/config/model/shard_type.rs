@@ -219,7 +219,7 @@ pub enum BlockPart {
 }
 
 /// A part of a blocking key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSpec {
     /// The field of the shard type.
@@ -233,6 +233,9 @@ pub struct BlockSpec {
     /// Then it is cut to this many characters.
     #[serde(default)]
     pub prefix: Option<u32>,
+    /// Then each piece of this many characters is a key of its own.
+    #[serde(default)]
+    pub ngram: Option<u32>,
 }
 
 /// One comparison of a rule.
@@ -441,6 +444,8 @@ pub enum KeyForm {
     Start,
     /// The last six characters.
     End,
+    /// Any three characters that follow each other.
+    Ngram,
     /// The year of a date.
     Year,
     /// What stands before the `@` of an e-mail address.

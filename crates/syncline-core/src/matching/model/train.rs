@@ -321,7 +321,7 @@ fn decided(
 
 /// Bits of the comparisons that a block's pairs agree on.
 fn rests_on<'a>(parts: impl Iterator<Item = &'a Part>) -> u32 {
-    let weak = [KeyForm::Initial, KeyForm::Year, KeyForm::Start];
+    let weak = [KeyForm::Initial, KeyForm::Year, KeyForm::Start, KeyForm::Ngram];
     let firm = parts.filter(|part| !weak.contains(&part.form));
     firm.flat_map(|part| &part.of).fold(0, |bits, index| bits | 1 << index)
 }
