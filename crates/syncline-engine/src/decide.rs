@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::execution::EngineError;
-use crate::steps::{PLANS_MAX, execution_uuid, plan_with};
+use crate::steps::{PLANS_MAX, execution_uuid, plan_with, settle_decided};
 use crate::world::World;
 use serde::Serialize;
 use syncline_core::plan::constrain::Rulings;
@@ -127,6 +127,7 @@ async fn commit(
         let Planned { plan, counters, .. } = plan_with(world, planner).await?;
         match world.store.commit(Plan { execution: moment.execution, ..plan }).await {
             Ok(_) => {
+                settle_decided(world, moment).await?;
                 let decided = Decided {
                     pairs,
                     shards_merged: counters.shards_merged,

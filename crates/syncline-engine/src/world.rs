@@ -20,6 +20,7 @@ pub type OpenAdapter =
     Arc<dyn Fn(&Connection, &Path) -> Result<Arc<dyn Adapter>, AdapterError> + Send + Sync>;
 
 /// A configuration, compiled and bound to the row numbers of a store.
+#[derive(Clone)]
 pub struct World {
     /// The configuration.
     pub config: Config,
@@ -106,6 +107,31 @@ impl World {
         })
     }
 
+    /// The world with its models for as many records as the store holds now, so that a cut-off which suits few
+    /// records is not trusted among many. The same one, where its models are right already.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn sized(self: &Arc<Self>) -> Result<Arc<Self>, EngineError> {
+        let mut sized = None;
+        for (index, rules) in self.rules.types.iter().enumerate() {
+            if rules.matcher.model().is_none() {
+                continue;
+            }
+            let mut records = 0;
+            let entities = self.rules.entities.iter();
+            for (entity, _) in entities.filter(|(_, of)| of.shard_type == index) {
+                records += self.store.live_links(*entity).await?;
+            }
+            if let Some(matcher) = rules.matcher.for_records(records) {
+                let world = sized.get_or_insert_with(|| Self::clone(self));
+                world.rules.types[index].matcher = matcher;
+            }
+        }
+        Ok(sized.map_or_else(|| self.clone(), Arc::new))
+    }
+
     /// Names what a task's records are made with. Equal texts mean that what is stored of unchanged records
     /// stands.
     pub(crate) fn conversion_fingerprint(&self, task: &str) -> String {
@@ -160,8 +186,10 @@ impl World {
             })
             .collect();
         let surviving = &shard_type.survivorship;
+        let model = rules.matcher.model().filter(|model| model.records() != model.trained_on());
+        let size = model.map(|model| model.records());
         (
-            fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by)),
+            fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by, size)),
             fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources)),
         )
     }

@@ -1,12 +1,16 @@
 //! The files of trained models: where they lie, how they are read, and how they are written.
 
 use crate::error::Error;
+use crate::output::count;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_core::config::Diagnostics;
 use syncline_core::config::model::Config;
+use syncline_core::matching::Matcher;
 use syncline_core::matching::model::ModelFile;
 use syncline_core::problem::{ConfigPath, Problem};
+use syncline_engine::World;
 
 /// Where the models of a configuration may lie.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +41,10 @@ impl Places<'_> {
     ///
     /// # Errors
     ///
-    /// A problem for each file that cannot be read, or is no model.
-    pub fn read(&self, config: &mut Config) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// What is wrong with the files, by line and column; and a problem of the configuration for each file that cannot be
+    /// read.
+    pub fn read(&self, config: &mut Config) -> (Diagnostics, Vec<Problem>) {
+        let (mut diagnostics, mut problems) = (Diagnostics::default(), Vec::new());
         for (name, shard_type) in &mut config.shard_types {
             let Some(matching) = shard_type.matching.as_mut() else { continue };
             let Some(model) = &matching.model else { continue };
@@ -48,25 +53,27 @@ impl Places<'_> {
                 file = self.named(model);
             }
             let trouble = match std::fs::read_to_string(&file) {
-                Ok(text) => match ModelFile::parse(&text) {
-                    Ok(parsed) => {
-                        matching.trained = Some(Arc::new(parsed));
-                        continue;
-                    }
-                    Err(error) => error.to_string(),
-                },
+                Ok(text) => {
+                    let shown = file.strip_prefix("./").unwrap_or(&file).display().to_string();
+                    let read = ModelFile::read(&shown, text).unwrap_or_else(|wrong| {
+                        diagnostics.merge(wrong);
+                        // Otherwise it would be told once more, as one that is not trained.
+                        ModelFile::default()
+                    });
+                    matching.trained = Some(Arc::new(read));
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
             };
             let path = ConfigPath::root().key("shard_types").key(name);
             let path = path.key("matching").key("model");
             let message = format!("cannot use the model in `{}`: {trouble}", file.display());
-            let help = "mend the file, or train the model again: `syncline match train`";
+            let help = "make it readable, or train the model again: `syncline match train`";
             problems.push(Problem::new(path, message).with_help(help));
-            // Otherwise it would be told once more, as one that is not trained.
             matching.trained = Some(Arc::new(ModelFile::default()));
         }
-        problems
+        (diagnostics, problems)
     }
 
     /// Writes the model of a shard type into the file that `model` names, or beside the store where that
@@ -89,6 +96,22 @@ impl Places<'_> {
         write(&beside, text).map_err(|source| Error::Write { path: beside.clone(), source })?;
         Ok(beside)
     }
+}
+
+/// Remarks on models that are used among far more records than they learnt from, or far fewer.
+pub(crate) fn outgrown(world: &World) -> Vec<String> {
+    let types = world.rules.types.iter();
+    types.filter_map(|rules| remark(&rules.layout.shard_type, &rules.matcher)).collect()
+}
+
+/// What is to be said of a model that is used for another number of records than it was trained on.
+pub(crate) fn remark(shard_type: &str, matcher: &Matcher) -> Option<String> {
+    let model = matcher.model().filter(|model| model.records() != model.trained_on())?;
+    let (trained, used) = (count(model.trained_on()), count(model.records()));
+    Some(format!(
+        "the model of `{shard_type}` was trained on {trained} records and is used for about {used}: its prior and \
+         keys were fitted to that, and what it knows of values was not; train it again: `syncline match train`"
+    ))
 }
 
 /// Writes a file whole or not at all.

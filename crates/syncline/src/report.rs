@@ -123,7 +123,10 @@ fn parts(sum: &Counters) -> Vec<String> {
                 (sum.shards_deleted, "deleted"),
             ]),
         ),
-        ("matched anew", list(&[(sum.rematched, "records, since match rules or ranks changed")])),
+        (
+            "matched anew",
+            list(&[(sum.rematched, "records, since match rules, ranks or a model's size changed")]),
+        ),
     ];
     let said = lines.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(name, text)| format!("{name}: {text}")).collect()

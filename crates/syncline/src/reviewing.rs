@@ -1,15 +1,16 @@
 //! What people decide of records: pairs that wait, merging, keeping apart, taking a shard apart.
 
 use crate::error::Error;
-use crate::explain::{self, Found};
+use crate::explain::{self, Explanation, Found, MergeStory, RecordStory};
 use crate::syncing::{Syncline, random_bits};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use syncline_core::matching::RuleExplanation;
 use syncline_core::plan::rows::{
-    EntityId, LinkId, LinkRow, RuleId, ShardId, ShardRow, TypeId, Verdict,
+    EntityId, EntityName, LinkId, LinkRow, RuleId, ShardId, ShardRow, TypeId, Verdict,
 };
 use syncline_core::plan::view::Need;
+use syncline_core::problem::nearest;
 use syncline_core::value::Value;
 use syncline_engine::decide::{Decided, Decider, Wish, decide};
 use syncline_engine::{SystemClock, World};
@@ -25,6 +26,13 @@ pub struct RecordName {
     pub entity: String,
     /// The record's id there.
     pub external_id: String,
+}
+
+impl RecordName {
+    /// The name in one text: `connection/entity/external id`.
+    pub fn written(&self) -> String {
+        format!("{}/{}/{}", self.connection, self.entity, self.external_id)
+    }
 }
 
 /// A pair of records that waits for a person.
@@ -168,7 +176,7 @@ impl Syncline {
     ///
     /// When they are one already, or the store cannot be written.
     pub async fn merge(&self, a: &str, b: &str, by: &str, why: &str) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Merge(a, b), by, why).await
     }
 
@@ -184,7 +192,7 @@ impl Syncline {
         by: &str,
         why: &str,
     ) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Apart(a, b), by, why).await
     }
 
@@ -194,7 +202,7 @@ impl Syncline {
     ///
     /// When nothing was decided of them, or the store cannot be written.
     pub async fn forget(&self, a: &str, b: &str) -> Result<Decided, Error> {
-        let (a, b) = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        let (a, b) = self.two(a, b).await?;
         self.carry_out(Wish::Forget(a, b), "", "").await
     }
 
@@ -213,8 +221,7 @@ impl Syncline {
         why: &str,
     ) -> Result<Decided, Error> {
         let world = self.world();
-        let Found { shard: found, redirected_from } =
-            explain::find(world.store.as_ref(), shard).await?;
+        let Found { shard: found, redirected_from } = self.shard_to_part(shard).await?;
         let alias = match redirected_from {
             Some(old) => {
                 let rows = world.store.shards_by_id(&old.replace('-', "")).await?;
@@ -229,6 +236,55 @@ impl Syncline {
         let alias = alias.filter(|_| links.is_empty());
         let wish = Wish::Unmerge { shard: found.id, alias, records: links };
         self.carry_out(wish, by, why).await
+    }
+
+    /// The shard that is to be taken apart.
+    pub(crate) async fn shard_to_part(&self, shard: &str) -> Result<Found, Error> {
+        let world = self.world();
+        let missing = match explain::find(world.store.as_ref(), shard).await {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        // A record may be meant to leave its shard.
+        let Ok(id) = find_record(world, shard).await else { return Err(missing) };
+        let found = world.store.read(Need { links: vec![id], ..Need::default() }).await?;
+        let Some(of) = found.shards.first() else { return Err(missing) };
+        let hint = format!(
+            "name the shard first: `syncline unmerge {} {shard}` takes the record out of it",
+            explain::uuid(of.uuid)
+        );
+        Err(Error::refused(format!("`{shard}` is a record, and no shard"), hint))
+    }
+
+    /// The steps of a shard's making whose records are in different shards by now.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn undone(&self, before: &Explanation) -> Result<Vec<MergeStory>, Error> {
+        let world = self.world();
+        let mut shards: BTreeMap<String, ShardId> = BTreeMap::new();
+        for record in &before.records {
+            let RecordStory { connection, entity, external_id, .. } = record;
+            let name = format!("{connection}/{entity} {external_id}");
+            let id = find_record(world, &name).await?;
+            let found = world.store.read(Need { links: vec![id], ..Need::default() }).await?;
+            shards.extend(found.links.first().map(|link| (name, link.shard)));
+        }
+        let is_undone = |story: &&MergeStory| {
+            let pair = story.pair.as_ref().map(|pair| pair.each_ref().map(|name| shards.get(name)));
+            matches!(pair, Some([Some(a), Some(b)]) if a != b)
+        };
+        Ok(before.merges.iter().filter(is_undone).cloned().collect())
+    }
+
+    async fn two(&self, a: &str, b: &str) -> Result<(LinkId, LinkId), Error> {
+        let both = (find_record(self.world(), a).await?, find_record(self.world(), b).await?);
+        if both.0 == both.1 {
+            let message = format!("`{a}` and `{b}` are one record");
+            return Err(Error::usage(message, "name two: a decision is about a pair of records"));
+        }
+        Ok(both)
     }
 
     async fn carry_out(&self, wish: Wish, by: &str, why: &str) -> Result<Decided, Error> {
@@ -319,30 +375,84 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The link of a record named as `connection/entity:external-id` (or with a blank instead of the colon, as lists
-/// print it), or the oldest link of a shard that is named by its id.
-async fn find_record(world: &World, text: &str) -> Result<LinkId, Error> {
-    let named = text.split_once('/').and_then(|(connection, rest)| {
-        let (entity, external_id) = rest.split_once([':', ' '])?;
-        Some((connection, entity, external_id))
-    });
-    let Some((connection, entity, external_id)) = named else {
-        let found = explain::find(world.store.as_ref(), text).await?;
-        let links = world.store.links_of(vec![found.shard.id]).await?;
-        return links.first().map(|link| link.id).ok_or_else(gone);
+/// The link of a record that is named as `connection/entity:external-id` (or with a slash or a blank instead of the
+/// colon), by its external id alone, or by the id of its shard, of which it is the oldest.
+///
+/// # Errors
+///
+/// When there is none, when several have that external id, or when the store cannot be read.
+pub(crate) async fn find_record(world: &World, text: &str) -> Result<LinkId, Error> {
+    let of_name = |name: &EntityName| {
+        let rest = text.strip_prefix(&format!("{}/{}", name.connection, name.entity))?;
+        rest.strip_prefix([':', '/', ' '])
     };
-    let of_name: Vec<EntityId> = world
+    let names = world.entities.iter();
+    let mut records: Vec<(EntityId, &str)> =
+        names.filter_map(|(id, name)| Some((*id, of_name(name)?))).collect();
+    let is_whole = !records.is_empty();
+    if !is_whole {
+        records = world.rules.entities.keys().map(|id| (*id, text)).collect();
+    }
+    records.sort_unstable();
+    let wanted = records.iter().map(|(id, external_id)| (*id, (*external_id).into())).collect();
+    let links = world.store.read(Need { records: wanted, ..Need::default() }).await?.links;
+    let configured = links.iter().find(|link| world.rules.entities.contains_key(&link.entity));
+    match (links.as_slice(), configured) {
+        ([], _) if is_whole => {
+            let name = world.entities.get(&records[0].0).cloned().unwrap_or_default();
+            let (external_id, of) = (records[0].1, format!("{}/{}", name.connection, name.entity));
+            let message = format!("there is no record `{external_id}` of `{of}`");
+            let hint = "`syncline export links` lists all records, `syncline shards show SHARD` those of a shard";
+            Err(Error::refused(message, hint))
+        }
+        ([], _) => of_shard(world, text).await,
+        ([_, _, ..], _) if !is_whole => {
+            let known = links.iter().filter_map(|link| {
+                let name = world.entities.get(&link.entity)?;
+                Some(format!("`{}/{}:{}`", name.connection, name.entity, link.external_id))
+            });
+            let known: Vec<String> = known.collect();
+            let hint = format!("say which one: {}", known.join(", "));
+            Err(Error::usage(format!("there are several records `{text}`"), hint))
+        }
+        (_, Some(link)) => Ok(link.id),
+        ([link, ..], None) => Ok(link.id),
+    }
+}
+
+/// The oldest link of the shard whose id begins so.
+async fn of_shard(world: &World, text: &str) -> Result<LinkId, Error> {
+    let known: Vec<String> = world
         .entities
-        .iter()
-        .filter(|(_, name)| name.connection == connection && name.entity == entity)
-        .map(|(id, _)| *id)
+        .values()
+        .filter(|name| !name.connection.is_empty())
+        .map(|name| format!("{}/{}", name.connection, name.entity))
         .collect();
-    let records = of_name.into_iter().map(|id| (id, external_id.into())).collect();
-    let found = world.store.read(Need { records, ..Need::default() }).await?;
-    found.links.first().map(|link| link.id).ok_or_else(|| {
-        let message = format!("there is no record `{external_id}` of `{connection}/{entity}`");
-        let hint = "name it as `connection/entity:external-id`; `syncline shards show SHARD` \
-                    lists the records of a shard";
-        Error::refused(message, hint)
-    })
+    if let Some((connection, rest)) = text.split_once('/') {
+        let entity = rest.split([':', '/', ' ']).next().unwrap_or_default();
+        let asked = format!("{connection}/{entity}");
+        let near = nearest(&asked, known.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("records are there of {}", listed(&known)),
+        };
+        return Err(Error::refused(format!("nothing is known of `{asked}`"), hint));
+    }
+    let is_id = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !is_id {
+        let example = known.iter().min().map_or("connection/entity", String::as_str);
+        let hint = format!("name a record as `{example}:ID`; `syncline export links` lists all");
+        return Err(Error::refused(format!("there is no record or shard `{text}`"), hint));
+    }
+    let found = explain::find(world.store.as_ref(), text).await?;
+    let mut links = world.store.links_of(vec![found.shard.id]).await?;
+    links.sort_by_key(|link| link.id);
+    links.first().map(|link| link.id).ok_or_else(gone)
+}
+
+fn listed(names: &[String]) -> String {
+    let mut quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.sort();
+    quoted.dedup();
+    quoted.join(", ")
 }

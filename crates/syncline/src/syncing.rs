@@ -113,8 +113,9 @@ impl Syncline {
         let world =
             World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
                 .await?;
+        let world = Arc::new(world).sized().await?;
         let secrets = loaded.secrets;
-        Ok(Self { world: Arc::new(world), secrets, located, options, store_path })
+        Ok(Self { world, secrets, located, options, store_path })
     }
 
     /// Runs one task, or all tasks in the order of their names. Records that are refused, and reads that fail,

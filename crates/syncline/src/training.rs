@@ -11,6 +11,7 @@ use std::sync::Arc;
 use syncline_adapters::ReadRequest;
 use syncline_core::convert::Outcome;
 use syncline_core::matching::model::{Declaration, Trained, Trainer, declare};
+use syncline_core::plan::rows::Verdict;
 use syncline_core::problem::ConfigPath;
 use syncline_core::record::Page;
 use syncline_core::shard::Layout;
@@ -20,7 +21,7 @@ use tokio::sync::mpsc;
 /// Pages that may wait to be converted.
 const PAGES_WAITING: usize = 4;
 
-/// What a person said of records: which of them are the same.
+/// What is known of records from a file: which of them are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     /// By external id, the thing that the record is about.
@@ -47,6 +48,8 @@ pub struct Training {
     pub sampled: u64,
     /// How many pairs of these share a key.
     pub pairs: u64,
+    /// How many pairs of these it learnt from as people had decided them.
+    pub decided: u64,
     /// How many pairs of all records are expected to be the same.
     pub same_pairs: f64,
     /// The least probability of a match.
@@ -75,11 +78,15 @@ pub async fn train(
         let hint = "say which one is meant: `--type TYPE`";
         return Err(Error::usage("there are several models, and `--output` names one file", hint));
     }
-    let nowhere = Workspace { store_path: PathBuf::new(), ..workspace };
-    let (sync, _) = Syncline::over_memory(nowhere).await?;
+    let (sync, _) = Syncline::over_memory(workspace).await?;
+    let decisions = sync.decisions().await?;
     let mut done = Vec::new();
     for (shard_type, model, declaration) in models {
-        let trainer = Trainer::new(declaration, seed);
+        let mut trainer = Trainer::new(declaration, seed);
+        for decision in &decisions {
+            let (a, b) = (decision.a.written(), decision.b.written());
+            trainer.decide(&a, &b, decision.verdict == Verdict::Same);
+        }
         let trainer = each_record(&sync, &shard_type, trainer, |trainer, name, image| {
             trainer.add(name, image);
         })
@@ -93,7 +100,7 @@ pub async fn train(
                 trainer.train(&|a, b| labels.is_same(&id(a), &id(b)))
             }
         });
-        let Trained { file, sampled, pairs } = trained.map_err(|error| {
+        let Trained { file, sampled, pairs, decided } = trained.map_err(|error| {
             let hint = "see that the connections of its tasks hold records: `syncline check`";
             Error::refused(format!("shard type `{shard_type}`: {error}"), hint)
         })?;
@@ -112,6 +119,7 @@ pub async fn train(
             records: file.records,
             sampled,
             pairs,
+            decided,
             same_pairs: file.same_pairs,
             threshold: file.threshold,
             review: file.review,
@@ -136,6 +144,10 @@ fn declared(workspace: &Workspace, only: Option<&str>) -> Result<Vec<Declared>, 
         if let (Some(model), Some(declaration)) = (&matching.model, declaration) {
             found.push((name.clone(), model.clone(), Arc::new(declaration)));
         }
+    }
+    let types = &workspace.config().shard_types;
+    if let Some(only) = only.filter(|only| !types.contains_key(*only)) {
+        return Err(crate::commands::shards::unknown_type(only, types.keys().map(String::as_str)));
     }
     if found.is_empty() {
         let message = match only {

@@ -178,7 +178,7 @@ impl Workspace {
     ) -> Result<Self, Error> {
         Self::load_with(located, options, keep, |_, config| {
             crate::models::forget(config);
-            Vec::new()
+            Default::default()
         })
     }
 
@@ -186,16 +186,15 @@ impl Workspace {
         located: Located,
         options: &OpenOptions,
         keep: impl FnOnce(&Secrets),
-        models: impl FnOnce(Places<'_>, &mut Config) -> Vec<Problem>,
+        models: impl FnOnce(Places<'_>, &mut Config) -> (Diagnostics, Vec<Problem>),
     ) -> Result<Self, Error> {
         let Inspection { mut loaded, mut diagnostics } = located.inspect(options)?;
         keep(&loaded.secrets);
         let store_path = located.store_path(&loaded.config, options);
         let places = Places { folder: &located.folder, store: &store_path };
-        let unusable = models(places, &mut loaded.config);
-        if !unusable.is_empty() {
-            diagnostics.merge(loaded.diagnose(unusable));
-        }
+        let (broken, unreadable) = models(places, &mut loaded.config);
+        diagnostics.merge(broken);
+        diagnostics.merge(loaded.diagnose(unreadable));
         let compiled = Program::compile(&loaded.config);
         match compiled {
             Ok(program) if diagnostics.is_empty() => {

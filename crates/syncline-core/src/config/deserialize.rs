@@ -86,6 +86,29 @@ impl<'de> Deserializer<'de> for At<'_> {
         }
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let unknown = self.node.entries().iter().find(|e| !fields.contains(&e.key.as_str()));
+        let place = unknown.map(|entry| entry.key_span);
+        self.placed(|| match &self.node.kind {
+            Kind::Map(entries) => {
+                let pairs = entries.iter().map(|entry| (entry.key.as_str(), At::value_of(entry)));
+                let read = visitor.visit_map(MapDeserializer::new(pairs));
+                read.map_err(|error| match error.span {
+                    None if error.message.starts_with("unknown field") => {
+                        Error { span: place, ..error }
+                    }
+                    _ => error,
+                })
+            }
+            _ => self.deserialize_any(visitor),
+        })
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -112,7 +135,7 @@ impl<'de> Deserializer<'de> for At<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -28,6 +28,7 @@ use diagnostic::Findings;
 use document::{Document, Node};
 use model::Config;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -103,6 +104,40 @@ pub fn inspect(
     }
     let diagnostics = document.sources.diagnose(findings);
     Inspection { loaded: Loaded { config, secrets, document, dropped }, diagnostics }
+}
+
+/// Reads a file of plain data that is no part of the configuration, but belongs to it: a trained model. `check` tells
+/// what else is wrong, by the place in the data.
+///
+/// # Errors
+///
+/// What is wrong, each with its line and column.
+pub fn read_beside<T: DeserializeOwned>(
+    file: SourceFile,
+    check: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<T, Diagnostics> {
+    let mut findings = Findings::default();
+    let (document, is_complete) = Document::parse(vec![file], &mut findings);
+    let mut read = None;
+    if is_complete && findings.0.is_empty() {
+        match T::deserialize(deserialize::At::new(&document.root)) {
+            Ok(data) => {
+                for problem in check(&data) {
+                    let (span, _) = document.locate(&problem.path, problem.part.as_ref());
+                    findings.add(span, problem.message, problem.help);
+                }
+                read = Some(data);
+            }
+            Err(error) => {
+                let place = document.sources.first_line(error.span.unwrap_or_default());
+                findings.add(place, error.message, None);
+            }
+        }
+    }
+    match read {
+        Some(data) if findings.0.is_empty() => Ok(data),
+        _ => Err(document.sources.diagnose(findings)),
+    }
 }
 
 impl Loaded {

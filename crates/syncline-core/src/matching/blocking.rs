@@ -33,6 +33,8 @@ pub(super) struct Part {
     pub(super) phonetic: Option<Phonetic>,
     /// How many characters of it count.
     pub(super) prefix: Option<u32>,
+    /// How many characters each piece has that is a key of its own.
+    pub(super) ngram: Option<u32>,
 }
 
 impl Part {
@@ -41,7 +43,12 @@ impl Part {
         #[derive(Serialize)]
         struct Written<'a>(&'a str, Normaliser, Option<Phonetic>, Option<u32>);
         let written = Written(&self.name, self.normaliser, self.phonetic, self.prefix);
-        serde_json::to_string(&written).expect("names and numbers can be written as JSON")
+        let mut text =
+            serde_json::to_string(&written).expect("names and numbers can be written as JSON");
+        if let Some(ngram) = self.ngram {
+            text.push_str(&format!(" ngram {ngram}"));
+        }
+        text
     }
 }
 
@@ -88,8 +95,17 @@ impl Recipe {
         for value in items(image, part.field) {
             let plain = value.to_plain();
             let text = normalise_in(part.normaliser, &plain, scratch);
-            if let Some(hash) = part.hash(text, hash) {
-                self.extend(rest, hash, image, scratch, most, out);
+            match part.ngram {
+                None => {
+                    if let Some(hash) = part.hash(text, hash) {
+                        self.extend(rest, hash, image, scratch, most, out);
+                    }
+                }
+                Some(length) => {
+                    for hash in part.pieces(text, length as usize, hash) {
+                        self.extend(rest, hash, image, scratch, most, out);
+                    }
+                }
             }
         }
     }
@@ -99,13 +115,33 @@ impl Part {
     /// The hash of what comes before with this part's `text`; `None` where that is blank.
     fn hash(&self, text: &str, before: u64) -> Option<u64> {
         let code = self.phonetic.map(|kind| phonetic(kind, text));
-        let whole = code.as_deref().unwrap_or(text);
-        let cut = match self.prefix {
-            Some(chars) => first_chars(whole, chars as usize),
-            None => whole,
-        };
+        let cut = self.cut(code.as_deref().unwrap_or(text));
         (!cut.trim().is_empty()).then(|| xxh3_64_with_seed(cut.as_bytes(), before))
     }
+
+    /// The same for each piece of the text.
+    fn pieces(&self, text: &str, length: usize, before: u64) -> Vec<u64> {
+        let code = self.phonetic.map(|kind| phonetic(kind, text));
+        let cut = self.cut(code.as_deref().unwrap_or(text)).trim();
+        if cut.is_empty() {
+            return Vec::new();
+        }
+        pieces(cut, length).map(|piece| xxh3_64_with_seed(piece.as_bytes(), before)).collect()
+    }
+
+    fn cut<'t>(&self, text: &'t str) -> &'t str {
+        self.prefix.map_or(text, |chars| first_chars(text, chars as usize))
+    }
+}
+
+/// The pieces of `length` characters that follow each other; all of a text that is no longer.
+pub(super) fn pieces(text: &str, length: usize) -> impl Iterator<Item = &str> {
+    let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    let count = (starts.len() + 1).saturating_sub(length).max(1);
+    (0..count).map(move |first| {
+        let end = starts.get(first + length).copied().unwrap_or(text.len());
+        &text[starts.get(first).copied().unwrap_or(0)..end]
+    })
 }
 
 fn first_chars(text: &str, count: usize) -> &str {

@@ -65,6 +65,10 @@ pub fn cluster(
     forest.into_clusters()
 }
 
+/// A larger group of connected records is cut by its surest edges first, so that the work of comparing all pairs does
+/// not grow without bound.
+pub const COMPARED_MAX: usize = 200;
+
 /// A score in millionths: sums of whole numbers are the same in every order.
 const UNIT: f64 = 1e6;
 

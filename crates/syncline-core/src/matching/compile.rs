@@ -4,10 +4,10 @@ use super::blocking::{Part, Recipe};
 use super::compare::{Compare, Rule};
 use super::model::{self, Model};
 use super::survivors::FieldRule;
-use super::{Matcher, RULES_MAX};
+use super::{Matcher, RULES_MAX, phone};
 use crate::config::model::{
-    BlockPart, Comparator, Comparison, FieldType, MatchRule, Matching, Missing, Normaliser,
-    Phonetic, ShardType, Survivor,
+    BlockPart, BlockSpec, Comparator, Comparison, Country, FieldType, MatchRule, Matching, Missing,
+    Normaliser, Phonetic, ShardType, Survivor,
 };
 use crate::problem::{ConfigPath, Problem, nearest};
 use crate::shard::Layout;
@@ -25,6 +25,7 @@ pub(super) fn compile(
 ) -> Result<Matcher, Vec<Problem>> {
     let mut compiler = Compiler {
         layout,
+        region: None,
         problems: Vec::new(),
         rules: Vec::new(),
         recipes: Vec::new(),
@@ -33,6 +34,7 @@ pub(super) fn compile(
     compiler.identity(&shard_type.identity, &path.key("identity"));
     let defaults = Matching::default();
     let matching = shard_type.matching.as_ref().unwrap_or(&defaults);
+    compiler.region(matching, &path.key("matching").key("phone_region"));
     compiler.matching(matching, &path.key("matching"));
     let model = compiler.model(matching, &path.key("matching"));
     compiler.survivorship(&shard_type.survivorship, &path.key("survivorship"));
@@ -52,6 +54,8 @@ pub(super) fn compile(
 
 struct Compiler<'a> {
     layout: &'a Layout,
+    /// The country of phone numbers that do not say theirs.
+    region: Option<Country>,
     problems: Vec<Problem>,
     rules: Vec<Rule>,
     recipes: Vec<Recipe>,
@@ -81,6 +85,22 @@ impl Compiler<'_> {
         }
         let parts = comparisons.iter().filter_map(default_part).collect();
         self.add(Rule::new(IDENTITY, 1.0, 1.0, comparisons), parts);
+    }
+
+    fn region(&mut self, matching: &Matching, path: &ConfigPath) {
+        let Some(region) = &matching.phone_region else { return };
+        self.region = phone::country(region);
+        if self.region.is_none() {
+            let known: Vec<&str> = phone::countries().collect();
+            let message = format!("`{region}` is no country whose phone numbers are known");
+            let help = format!("use its two letters of ISO 3166, one of {}", known.join(", "));
+            self.problem(path.clone(), message, help);
+        }
+    }
+
+    /// What a normaliser is in this shard type.
+    fn here(&self, normaliser: Normaliser) -> Normaliser {
+        here(normaliser, self.region)
     }
 
     fn survivorship(&mut self, survivors: &BTreeMap<String, Survivor>, path: &ConfigPath) {
@@ -232,7 +252,7 @@ impl Compiler<'_> {
             name: CompactString::new(&comparison.field),
             field,
             by: comparison.by,
-            normaliser: comparison.normalise.unwrap_or(default),
+            normaliser: self.here(comparison.normalise.unwrap_or(default)),
             weight: comparison.weight,
             min: comparison.min,
             missing: comparison.missing,
@@ -242,19 +262,31 @@ impl Compiler<'_> {
     }
 
     fn part(&mut self, part: &BlockPart, path: &ConfigPath) -> Option<Part> {
-        let (name, normaliser, phonetic, prefix, field_path) = match part {
-            BlockPart::Field(name) => (name, None, None, None, path.clone()),
-            BlockPart::Full(spec) => {
-                (&spec.field, spec.normalise, spec.phonetic, spec.prefix, path.key("field"))
+        let (spec, field_path) = match part {
+            BlockPart::Field(name) => {
+                (&BlockSpec { field: name.clone(), ..BlockSpec::default() }, path.clone())
             }
+            BlockPart::Full(spec) => (spec, path.key("field")),
         };
-        if prefix == Some(0) {
+        let BlockSpec { field: name, normalise, phonetic, prefix, ngram } = spec;
+        if ngram.is_some_and(|length| length < 2) {
+            let help =
+                "three is usual: names that differ in one letter still have pieces in common";
+            self.problem(path.key("ngram"), "`ngram` must be at least 2", help);
+        }
+        if *prefix == Some(0) {
             let help = "leave it out to take the whole value";
             self.problem(path.key("prefix"), "`prefix` must be at least 1", help);
         }
         let field = self.field(name, &field_path)?;
-        let normaliser = normaliser.unwrap_or_default();
-        Some(Part { name: CompactString::new(name), field, normaliser, phonetic, prefix })
+        Some(Part {
+            name: CompactString::new(name),
+            field,
+            normaliser: self.here(normalise.unwrap_or_default()),
+            phonetic: *phonetic,
+            prefix: *prefix,
+            ngram: *ngram,
+        })
     }
 
     fn field(&mut self, name: &str, path: &ConfigPath) -> Option<usize> {
@@ -300,6 +332,14 @@ impl Compiler<'_> {
     }
 }
 
+/// What a normaliser is where phone numbers are of `region`.
+pub(super) fn here(normaliser: Normaliser, region: Option<Country>) -> Normaliser {
+    match (normaliser, region) {
+        (Normaliser::Phone, Some(country)) => Normaliser::PhoneOf(country),
+        (normaliser, _) => normaliser,
+    }
+}
+
 fn listed(names: &[CompactString]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
@@ -328,5 +368,6 @@ fn default_part(comparison: &Compare) -> Option<Part> {
         normaliser: comparison.normaliser,
         phonetic: code_of(comparison.by),
         prefix: None,
+        ngram: None,
     })
 }

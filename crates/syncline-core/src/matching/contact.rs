@@ -161,14 +161,7 @@ pub(super) fn phone(text: &str, scratch: &mut String) -> Normal {
     {
         return Normal::Part(0..text.len());
     }
-    let (mut plus, mut ended) = (false, false);
-    fold(text, |c| match c {
-        _ if ended => {}
-        '0'..='9' => scratch.push(c),
-        '+' if scratch.is_empty() => plus = true,
-        '#' | 'a'..='z' => ended = scratch.len() >= DIGITS_BEFORE_EXTENSION,
-        _ => {}
-    });
+    let plus = digits(text, scratch);
     let end = scratch.len();
     let mut start = 0;
     if plus || scratch.starts_with("00") {
@@ -180,12 +173,25 @@ pub(super) fn phone(text: &str, scratch: &mut String) -> Normal {
     if end - start < PHONE_DIGITS_MIN { Normal::Built(0..0) } else { Normal::Built(start..end) }
 }
 
+/// Writes the digits of a phone number, without an extension; whether a `+` stands before them.
+pub(super) fn digits(text: &str, out: &mut String) -> bool {
+    let (mut plus, mut ended) = (false, false);
+    fold(text, |c| match c {
+        _ if ended => {}
+        '0'..='9' => out.push(c),
+        '+' if out.is_empty() => plus = true,
+        '#' | 'a'..='z' => ended = out.len() >= DIGITS_BEFORE_EXTENSION,
+        _ => {}
+    });
+    plus
+}
+
 fn after_zeros(digits: &str, start: usize) -> usize {
     digits.len() - digits[start..].trim_start_matches('0').len()
 }
 
 /// How many digits the country's code has at the start of an international number (ITU-T E.164).
-fn country_code_len(digits: &str) -> usize {
+pub(super) fn country_code_len(digits: &str) -> usize {
     let two = match digits.as_bytes() {
         [b'1' | b'7', ..] => return 1,
         [b'0', ..] | [] => return 0,

@@ -1,12 +1,22 @@
 //! Calendar dates in whatever order they were written.
 
 use super::normalise::Normal;
+use super::normalise::fold;
 use jiff::civil::Date;
 use std::fmt::Write;
 
-/// The normaliser `date`.
-pub(super) fn normal(text: &str, scratch: &mut String) -> Normal {
-    let Some(date) = read(text) else { return Normal::Part(0..0) };
+/// Which of day and month comes first where both could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// There is no telling: such a date is none.
+    Sure,
+    DayFirst,
+    MonthFirst,
+}
+
+/// The normalisers `date`, `date_dmy` and `date_mdy`.
+pub(super) fn normal(text: &str, order: Order, scratch: &mut String) -> Normal {
+    let Some(date) = read(text, order) else { return Normal::Part(0..0) };
     write!(scratch, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
         .expect("writing to a string does not fail");
     if text.starts_with(scratch.as_str()) {
@@ -18,9 +28,9 @@ pub(super) fn normal(text: &str, scratch: &mut String) -> Normal {
 /// The date that `text` names; a time of day after it is passed over.
 ///
 /// Read are: year first with any of `-/.`, eight digits, day first with dots, either order with `/` or `-` where
-/// only one of them is possible, and English names of months. Years have four digits, 0001 to 9999.
+/// only one of them is possible (or as `order` says), and names of months in some languages. Years have four digits, 0001 to 9999.
 /// `None` where it is no date, or could be two.
-pub(super) fn read(text: &str) -> Option<Date> {
+pub(super) fn read(text: &str, order: Order) -> Option<Date> {
     let text = text.trim();
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return read_with_month_name(text);
@@ -45,6 +55,8 @@ pub(super) fn read(text: &str) -> Option<Date> {
         return day_first;
     }
     match (day_first, date(third, first, second)) {
+        (Some(a), Some(_)) if order == Order::DayFirst => Some(a),
+        (Some(_), Some(b)) if order == Order::MonthFirst => Some(b),
         (Some(a), Some(b)) => (a == b).then_some(a),
         (a, b) => a.or(b),
     }
@@ -71,24 +83,27 @@ fn date(year: &str, month: &str, day: &str) -> Option<Date> {
     Date::new(year, month.parse().ok()?, day.parse().ok()?).ok()
 }
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
+/// Names of the months, folded: English, then German, French, Spanish, Italian, Portuguese and Dutch ones, with the short
+/// forms that are not the first three letters of the English name. The first letters of the English name do, too.
+const MONTHS: [&[&str]; 12] = [
+    &["january", "januar", "janner", "janvier", "enero", "gennaio", "janeiro", "januari", "ene"],
+    &["february", "februar", "fevrier", "febrero", "febbraio", "fevereiro", "februari", "fev"],
+    &["march", "marz", "maerz", "mars", "marzo", "marco", "maart", "mrz", "mrt"],
+    &["april", "avril", "abril", "aprile", "avr", "abr"],
+    &["may", "mai", "mayo", "maggio", "maio", "mei", "mag"],
+    &["june", "juni", "juin", "junio", "giugno", "junho", "giu"],
+    &["july", "juli", "juillet", "julio", "luglio", "julho", "juil", "lug"],
+    &["august", "aout", "agosto", "augustus", "ago"],
+    &["september", "septembre", "septiembre", "settembre", "setembro", "sept", "set"],
+    &["october", "oktober", "octobre", "octubre", "ottobre", "outubro", "okt", "ott", "out"],
+    &["november", "novembre", "noviembre", "novembro"],
+    &["december", "dezember", "decembre", "diciembre", "dicembre", "dezembro", "dez", "dic"],
 ];
 
 /// `9 December 2025`, `Dec 9, 2025`, `9-Dec-2025`.
 fn read_with_month_name(text: &str) -> Option<Date> {
-    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_joint = |word: &str| matches!(word, "" | "de" | "of" | "del");
+    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !is_joint(word));
     let (first, second, year) = (words.next()?, words.next()?, words.next()?);
     let (month, day) = match (month(first), month(second)) {
         (Some(month), None) => (month, second),
@@ -100,14 +115,15 @@ fn read_with_month_name(text: &str) -> Option<Date> {
     if numbers { date(year, month, day) } else { None }
 }
 
-/// The number of the month with this English name or its first letters, at least three.
+/// The number of the month with this name.
 fn month(word: &str) -> Option<&'static str> {
     const NUMBERS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
-    if word.len() < 3 || !word.is_ascii() {
+    let mut name = String::new();
+    fold(word, |c| name.push(c));
+    if name.len() < 3 {
         return None;
     }
-    let begins =
-        |name: &str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    let index = MONTHS.iter().position(|name| begins(name))?;
+    let is_named = |names: &&[&str]| names[0].starts_with(&name) || names.contains(&name.as_str());
+    let index = MONTHS.iter().position(is_named)?;
     Some(NUMBERS[index])
 }

@@ -1,6 +1,6 @@
 //! Trying a matcher on records of which it is known who is who.
 
-use super::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
+use super::cluster::{COMPARED_MAX, ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 use super::{BlockKey, Matcher, PairScore, Prepared, Zone};
 use crate::value::Cell;
 use rustc_hash::FxHashMap;
@@ -13,8 +13,19 @@ pub struct Trial {
     pub name: String,
     /// What it says.
     pub image: Vec<Cell>,
+    /// The connection's number, from 1, where it is known to hold no duplicates; else 0.
+    pub system: u32,
     /// The thing that it is about; `None` where that is not known.
     pub entity: Option<u32>,
+}
+
+/// What people decided of records that a matcher is tried on, by their indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Pairs that are the same.
+    pub same: Vec<(i64, i64)>,
+    /// Pairs that are not.
+    pub apart: Vec<(i64, i64)>,
 }
 
 /// How well a matcher does.
@@ -85,7 +96,14 @@ impl Quality {
 
 impl Matcher {
     /// Matches records in memory, as a run would, and counts what comes of it.
-    pub fn evaluate(&self, records: &[Trial]) -> Evaluation {
+    pub fn evaluate(&self, records: &[Trial], decided: &Decided) -> Evaluation {
+        match self.for_records(records.len() as u64) {
+            Some(sized) => sized.evaluate_as_it_is(records, decided),
+            None => self.evaluate_as_it_is(records, decided),
+        }
+    }
+
+    fn evaluate_as_it_is(&self, records: &[Trial], decided: &Decided) -> Evaluation {
         let prepared: Vec<Prepared> = records.iter().map(|r| self.prepare(&r.image)).collect();
         let mut blocking = Blocking::default();
         let pairs = self.shared_keys(records, &prepared, &mut blocking);
@@ -103,7 +121,7 @@ impl Matcher {
         let there = pairs_of(records.iter().filter_map(|record| record.entity));
         let compared_same = pairs.iter().filter(|p| is_same(p.0, p.1) == Some(true)).count() as u64;
         blocking.lost = there.saturating_sub(compared_same);
-        let clusters = self.clusters_of(records, &prepared, &scores);
+        let clusters = self.clusters_of(records, &prepared, &scores, decided);
         let (best_threshold, best_f1) = best(&scores, &is_same, there);
         let matched = scores.iter().filter(|(_, _, score)| score.zone == Zone::Match);
         let judged: Vec<bool> = matched.filter_map(|&(a, b, _)| is_same(a, b)).collect();
@@ -166,10 +184,11 @@ impl Matcher {
         records: &[Trial],
         prepared: &[Prepared],
         scores: &[(u32, u32, PairScore)],
+        decided: &Decided,
     ) -> Vec<Vec<i64>> {
         let node = |index: usize| ClusterNode {
             id: index as i64,
-            system: 0,
+            system: records[index].system,
             name: ("", "", records[index].name.as_str()),
         };
         let edges: Vec<ClusterEdge> = scores
@@ -178,39 +197,48 @@ impl Matcher {
             .map(|&(a, b, score)| ClusterEdge { a: a.into(), b: b.into(), score: score.score })
             .collect();
         let nodes: Vec<ClusterNode<'_>> = (0..records.len()).map(node).collect();
+        let Decided { same, apart } = decided;
         let Some(model) = self.model() else {
-            return cluster(&nodes, &edges, &[], &[], self.cluster_max());
+            return cluster(&nodes, &edges, same, apart, self.cluster_max());
         };
         let known: FxHashMap<(i64, i64), f32> =
             edges.iter().map(|edge| ((edge.a, edge.b), edge.score)).collect();
-        let components = cluster(&nodes, &edges, &[], &[], self.cluster_max().max(200));
-        let mut clusters = Vec::with_capacity(components.len());
-        for component in components {
-            if component.len() == 1 {
-                clusters.push(component);
-                continue;
+        let score = |a: i64, b: i64| {
+            let (x, y) = (&prepared[a as usize], &prepared[b as usize]);
+            let (Some(x), Some(y)) = (x, y) else { return 0.0 };
+            let by_model = || model.probability(x, y, 0.01).unwrap_or(0.0) as f32;
+            known.get(&(a, b)).copied().unwrap_or_else(by_model)
+        };
+        let free: Vec<ClusterNode<'_>> =
+            nodes.iter().map(|node| ClusterNode { system: 0, ..*node }).collect();
+        let mut left = cluster(&free, &edges, same, &[], usize::MAX);
+        let mut clusters = Vec::with_capacity(left.len());
+        while let Some(group) = left.pop() {
+            let of_group = || group.iter().map(|&id| node(id as usize)).collect::<Vec<_>>();
+            if group.len() == 1 {
+                clusters.push(group);
+            } else if group.len() <= COMPARED_MAX {
+                let pairs = group
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(position, &a)| group[position + 1..].iter().map(move |&b| (a, b)));
+                let scores: Vec<ClusterEdge> =
+                    pairs.map(|(a, b)| ClusterEdge { a, b, score: score(a, b) }).collect();
+                let (most, threshold) = (self.cluster_max(), model.threshold());
+                clusters.extend(cluster_by_mean(
+                    &of_group(),
+                    &scores,
+                    same,
+                    apart,
+                    most,
+                    threshold,
+                ));
+            } else {
+                let most = self.cluster_max().min(COMPARED_MAX);
+                let mut parts = cluster(&of_group(), &edges, same, apart, most);
+                // What decisions hold together is not cut any further.
+                if parts.len() == 1 { clusters.append(&mut parts) } else { left.append(&mut parts) }
             }
-            let mut scores = Vec::new();
-            for (position, &a) in component.iter().enumerate() {
-                for &b in &component[position + 1..] {
-                    let (Some(x), Some(y)) = (&prepared[a as usize], &prepared[b as usize]) else {
-                        continue;
-                    };
-                    let by_model = || model.probability(x, y, 0.01).unwrap_or(0.0) as f32;
-                    let score = known.get(&(a, b)).copied().unwrap_or_else(by_model);
-                    scores.push(ClusterEdge { a, b, score });
-                }
-            }
-            let nodes: Vec<ClusterNode<'_>> =
-                component.iter().map(|&id| node(id as usize)).collect();
-            clusters.extend(cluster_by_mean(
-                &nodes,
-                &scores,
-                &[],
-                &[],
-                self.cluster_max(),
-                model.threshold(),
-            ));
         }
         clusters
     }

@@ -12,10 +12,12 @@ mod dates;
 pub mod evaluate;
 pub mod model;
 pub mod normalise;
+mod phone;
 pub mod phonetic;
 pub mod similarity;
 pub mod survivors;
 pub mod survivorship;
+mod transliterate;
 mod words;
 
 #[cfg(test)]
@@ -124,6 +126,13 @@ impl Matcher {
     /// The model, where one decides beside the rules.
     pub fn model(&self) -> Option<&Arc<Model>> {
         self.model.as_ref()
+    }
+
+    /// The matcher for a store that holds so many records of the type; `None` where this one is right already, as it
+    /// always is where no model decides.
+    pub fn for_records(&self, records: u64) -> Option<Self> {
+        let model = self.model.as_ref()?.for_records(records)?;
+        Some(Self { model: Some(Arc::new(model)), ..self.clone() })
     }
 
     /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_by_model`].

@@ -2,11 +2,14 @@
 //!
 //! All of them share one *folding*: compatibility forms and diacritics are taken off (NFKD), letters become lower
 //! case, and Latin letters that are no mere base plus mark are spelled out (`ß` → `ss`, `ł` → `l`, `ø` → `o`).
-//! Letters of other scripts stay what they are, lower case: to transliterate them would make different
-//! names equal. Marks of Greek and Cyrillic letters fall away like the Latin ones.
+//! Letters of other scripts stay what they are, lower case. Marks of Greek and Cyrillic letters fall away like the Latin
+//! ones. Where words are compared (names, companies, addresses), Greek and Cyrillic letters become Latin ones.
 
 use super::contact;
-use super::dates;
+use super::dates::{self, Order};
+use super::model::nicknames;
+use super::phone;
+use super::transliterate;
 use super::words;
 use crate::config::model::Normaliser;
 use deunicode::deunicode_char;
@@ -23,16 +26,20 @@ use unicode_normalization::char::is_combining_mark;
 /// |---|---|
 /// | `none` | as it stands |
 /// | `text` | folded; runs of blanks become one, none at the ends |
-/// | `name` | words of letters and digits; apostrophes vanish, other punctuation parts words; titles before the name and degrees after it are dropped, but never the last word |
+/// | `name` | words of Latin letters and digits, `Last, First` turned round; apostrophes vanish, other punctuation parts words; titles before the name and degrees after it are dropped, but never the last word |
+/// | `formal_name` | as `name`; a first word that is a short form of one name becomes that name (`bob` → `robert`) |
+/// | `initials` | the first letter of each word of `name` |
 /// | `email` | lower case, out of `mailto:` and `Name <…>`; Gmail's dots and googlemail.com; `+tag` at Gmail, Outlook, Hotmail, Live, iCloud, Fastmail, Proton; what is no address: as `text` |
-/// | `phone` | the last nine digits of the national number: after `+` or `00` the country's code is taken off, then leading zeros; an extension is cut off; fewer than five digits: empty |
-/// | `company` | words; `&` is `and`, dots and apostrophes vanish; `the` before and legal forms after the name are dropped, but never the last word |
+/// | `phone` | where a region is set: `+`, country's code, national number; else the last nine digits of the national number: after `+` or `00` the country's code is taken off, then leading zeros; an extension is cut off; fewer than five digits: empty |
+/// | `company` | words; `&` is `and`, dots and apostrophes vanish; `the` and legal forms around the name are dropped, but never the last word |
 /// | `address` | words, common abbreviations written out (`st` → `street`, `hauptstr` → `hauptstrasse`) |
+/// | `street` | as `address`: the house number first, no apartment, floor, unit |
 /// | `alphanumeric` | folded, letters and digits only |
 /// | `digits` | digits only |
 /// | `date` | `yyyy-mm-dd`; empty where it is no date, or where day and month could be either way round |
+/// | `date_dmy`, `date_mdy` | as `date`; where they could be either way round, as the name says |
 ///
-/// No region is known for phone numbers, hence nine digits: enough to tell numbers apart, few enough for
+/// Where no region is known for phone numbers, nine digits are enough to tell numbers apart, few enough for
 /// `+44 20 7946 0958`, `0044 20 7946 0958` and `020 7946 0958` to be the same.
 pub fn normalise(normaliser: Normaliser, text: &str) -> Cow<'_, str> {
     let mut scratch = String::new();
@@ -71,21 +78,23 @@ fn normal(normaliser: Normaliser, text: &str, scratch: &mut String) -> Normal {
     match normaliser {
         Normaliser::None => Normal::Part(0..text.len()),
         Normaliser::Text => folded_text(text, scratch),
-        Normaliser::Name => {
-            words_of(text, scratch, name_char, |w| trim(w, words::is_title, words::is_degree))
-        }
-        Normaliser::Company => {
-            words_of(text, scratch, company_char, |w| trim(w, |t| t == "the", words::is_legal_form))
-        }
+        Normaliser::Name => name(text, scratch),
+        Normaliser::FormalName => formal_name(text, scratch),
+        Normaliser::Initials => initials(text, scratch),
+        Normaliser::Company => company(text, scratch),
         Normaliser::Address => address(text, scratch),
+        Normaliser::Street => street(text, scratch),
         Normaliser::Email => contact::email(text, scratch),
         Normaliser::Phone => contact::phone(text, scratch),
+        Normaliser::PhoneOf(country) => phone::e164(country, text, scratch),
         Normaliser::Alphanumeric => {
             let clean = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
             kept(text, scratch, clean, is_word_char)
         }
         Normaliser::Digits => kept(text, scratch, |b| b.is_ascii_digit(), |c| c.is_ascii_digit()),
-        Normaliser::Date => dates::normal(text, scratch),
+        Normaliser::Date => dates::normal(text, Order::Sure, scratch),
+        Normaliser::DateDmy => dates::normal(text, Order::DayFirst, scratch),
+        Normaliser::DateMdy => dates::normal(text, Order::MonthFirst, scratch),
     }
 }
 
@@ -132,10 +141,85 @@ fn words_of(
     Normal::Built(trim(scratch))
 }
 
+fn name(text: &str, scratch: &mut String) -> Normal {
+    let trimmed = |words: &str| trim(words, words::is_title, words::is_degree);
+    let Some(turned) = first_name_first(text) else {
+        return words_of(text, scratch, name_char, trimmed);
+    };
+    if let Normal::Built(range) = words_of(&turned, scratch, name_char, trimmed) {
+        return Normal::Built(range);
+    }
+    scratch.push_str(&turned[trimmed(&turned)]);
+    Normal::Built(0..scratch.len())
+}
+
+/// `Last, First, Jr` as `First Last Jr`; `None` where the order is right, or there is no telling.
+fn first_name_first(text: &str) -> Option<String> {
+    if !text.contains(',') {
+        return None;
+    }
+    let mut parts: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| part.contains(char::is_alphanumeric))
+        .collect();
+    let is_suffix = |part: &&str| {
+        let mut words = part.split_whitespace().peekable();
+        words.peek().is_some()
+            && words.all(|word| {
+                let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+                words::is_suffix(&letters.to_ascii_lowercase())
+            })
+    };
+    let names = parts.len() - parts.iter().rev().take_while(|part| is_suffix(part)).count();
+    if names != 2 {
+        return None;
+    }
+    parts.swap(0, 1);
+    Some(parts.join(" "))
+}
+
+fn formal_name(text: &str, scratch: &mut String) -> Normal {
+    let normal = name(text, scratch);
+    let words = match &normal {
+        Normal::Part(range) => &text[range.clone()],
+        Normal::Built(range) => &scratch[range.clone()],
+    };
+    let (first, rest) = words.split_at(words.find(' ').unwrap_or(words.len()));
+    let Some(formal) = nicknames::formal(first) else { return normal };
+    *scratch = format!("{formal}{rest}");
+    Normal::Built(0..scratch.len())
+}
+
+fn initials(text: &str, scratch: &mut String) -> Normal {
+    let normal = name(text, scratch);
+    let words = match &normal {
+        Normal::Part(range) => &text[range.clone()],
+        Normal::Built(range) => &scratch[range.clone()],
+    };
+    let firsts: Vec<String> = words
+        .split(' ')
+        .filter_map(|word| {
+            let mut chars = word.chars();
+            let first = chars.next()?;
+            // Marks belong to the letter before them.
+            Some(std::iter::once(first).chain(chars.take_while(|c| is_mark(*c))).collect())
+        })
+        .collect();
+    *scratch = firsts.join(" ");
+    Normal::Built(0..scratch.len())
+}
+
+fn company(text: &str, scratch: &mut String) -> Normal {
+    words_of(text, scratch, company_char, |words| {
+        trim(words, words::is_before_company, words::is_legal_form)
+    })
+}
+
 fn name_char(out: &mut Words<'_>, c: char) {
     match c {
         '\'' | '`' => out.skip(),
-        c if is_word_char(c) => out.push(c),
+        c if is_word_char(c) => out.push_latin(c),
         _ => out.blank(),
     }
 }
@@ -148,7 +232,7 @@ fn company_char(out: &mut Words<'_>, c: char) {
             "and".chars().for_each(|c| out.push(c));
             out.blank();
         }
-        c if is_word_char(c) => out.push(c),
+        c if is_word_char(c) => out.push_latin(c),
         _ => out.blank(),
     }
 }
@@ -170,6 +254,47 @@ fn address(text: &str, scratch: &mut String) -> Normal {
         end = start.saturating_sub(1);
     }
     Normal::Built(0..scratch.len())
+}
+
+/// The normaliser `street`: the words of an address without those that tell where in the house it is.
+fn street(text: &str, scratch: &mut String) -> Normal {
+    // A number after `#` is a unit's; `address` would take it for any number.
+    let marked = text.replace('#', " unit ");
+    let words = match address(&marked, scratch) {
+        Normal::Part(range) => marked[range].to_owned(),
+        Normal::Built(range) => scratch[range].to_owned(),
+    };
+    let mut words: Vec<&str> = words.split(' ').filter(|word| !word.is_empty()).collect();
+    let is_place =
+        |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) || word.chars().count() == 1;
+    while let Some(at) = words.iter().rposition(|word| words::is_unit(word)) {
+        let is_named = words.get(at + 1).is_some_and(|word| is_place(word));
+        let is_counted = !is_named && at > 0 && words::is_ordinal(words[at - 1]);
+        words.drain(at - usize::from(is_counted)..=at + usize::from(is_named));
+    }
+    let is_number = |word: &str| {
+        let letters = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        letters.len() < word.len() && (letters.is_empty() || is_letter(letters))
+    };
+    let mut number = String::new();
+    // Behind a letter it stays, as it would pass for the letter's otherwise.
+    let starts_with_letter = words.first().is_some_and(|word| is_letter(word));
+    let at = words.iter().position(|word| is_number(word));
+    if let Some(at) = at.filter(|_| !starts_with_letter) {
+        number.push_str(words.remove(at));
+        let has_letter = number.ends_with(|c: char| c.is_ascii_digit());
+        if has_letter && words.get(at).is_some_and(|word| is_letter(word)) {
+            number.push_str(words.remove(at));
+        }
+        words.insert(0, &number);
+    }
+    *scratch = words.join(" ");
+    Normal::Built(0..scratch.len())
+}
+
+/// Whether a word is the letter of a house number, as in `12 a`; `e`, `n`, `s` and `w` were written out before.
+fn is_letter(word: &str) -> bool {
+    word.len() == 1 && word.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 fn address_word(word: &str) -> Option<Cow<'static, str>> {
@@ -305,6 +430,15 @@ impl<'a> Words<'a> {
             self.out.push(' ');
         }
         self.out.push(c);
+    }
+
+    /// A Greek or Cyrillic letter becomes Latin ones.
+    fn push_latin(&mut self, c: char) {
+        match transliterate::latin(c) {
+            None => self.push(c),
+            Some("") => self.skip(),
+            Some(letters) => letters.chars().for_each(|c| self.push(c)),
+        }
     }
 
     fn skip(&mut self) {

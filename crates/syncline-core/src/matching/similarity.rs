@@ -1,6 +1,6 @@
 //! Comparators: how alike two normalised texts are, from 0 to 1.
 
-use super::dates;
+use super::dates::{self, Order};
 use super::phonetic::{double_metaphone, phonetic};
 use crate::config::model::{Comparator, Phonetic};
 use jiff::civil::Date;
@@ -35,7 +35,7 @@ pub fn similarity(by: Comparator, a: &str, b: &str, cutoff: f64) -> Option<f64> 
         Comparator::DoubleMetaphone => sounds_either_way(a, b)?,
         Comparator::Nysiis => sounds(Phonetic::Nysiis, a, b)?,
         Comparator::Numeric => numeric(number(a)?, number(b)?),
-        Comparator::Date => date(dates::read(a)?, dates::read(b)?),
+        Comparator::Date => date(dates::read(a, Order::Sure)?, dates::read(b, Order::Sure)?),
     };
     Some(if similarity < cutoff { 0.0 } else { similarity.clamp(0.0, 1.0) })
 }

@@ -47,7 +47,12 @@ fn field(name: &str) -> BlockPart {
 }
 
 fn part(name: &str, normalise: Option<Normaliser>, phonetic: Option<Phonetic>) -> BlockPart {
-    BlockPart::Full(BlockSpec { field: name.to_owned(), normalise, phonetic, prefix: None })
+    BlockPart::Full(BlockSpec {
+        field: name.to_owned(),
+        normalise,
+        phonetic,
+        ..BlockSpec::default()
+    })
 }
 
 fn image(values: &[(&str, &str)]) -> Vec<Cell> {
@@ -438,9 +443,9 @@ fn everything_that_is_wrong_is_said_at_once() {
     rules[4].compare[0].min = 2.0;
     rules[4].block = vec![BlockPart::Full(BlockSpec {
         field: "phnoe".to_owned(),
-        normalise: None,
-        phonetic: None,
         prefix: Some(0),
+        ngram: Some(1),
+        ..BlockSpec::default()
     })];
     let mut shard_type = shard_type(&["mail", "name"], rules);
     shard_type.matching.as_mut().unwrap().block_max = 0;
@@ -464,6 +469,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     shard_types.contact.matching.rules[3].compare: rule `` compares nothing (name at least one field to compare)
     shard_types.contact.matching.rules[4].name: there is another rule `identity` (give each rule a name of its own)
     shard_types.contact.matching.rules[4].compare[0].min: `min` must be from 0 to 1, and is 2 (-)
+    shard_types.contact.matching.rules[4].block[0].ngram: `ngram` must be at least 2 (three is usual: names that differ in one letter still have pieces in common)
     shard_types.contact.matching.rules[4].block[0].prefix: `prefix` must be at least 1 (leave it out to take the whole value)
     shard_types.contact.matching.rules[4].block[0].field: shard type `contact` has no field `phnoe` (did you mean `phone`?)
     ");
@@ -561,4 +567,49 @@ proptest! {
         }
         prop_assert_eq!(of_a, keys(&matcher, &normal));
     }
+}
+
+#[test]
+fn a_unique_identifier_that_differs_speaks_against_a_match() {
+    let shard_type: ShardType = serde_json::from_str(
+        r#"{"fields": {"name": "text", "tax_number": "text"}, "matching": {"rules": [{"name": "name",
+            "block": ["name"], "threshold": 0.8, "compare": [{"field": "name", "weight": 0.5},
+            {"field": "tax_number", "weight": 0.5}]}]}}"#,
+    )
+    .unwrap();
+    let layout = Arc::new(Layout::new("firm", &shard_type));
+    let matcher = Matcher::compile(&layout, &shard_type, &ConfigPath::root()).unwrap();
+    for (left, right, is_match) in [
+        (Some("7"), Some("7"), true),
+        (Some("7"), None, true),
+        (None, None, true),
+        (Some("7"), Some("8"), false),
+    ] {
+        let image = |tax: Option<&str>| vec![Some(Value::text("Acme")), tax.map(Value::text)];
+        let score = matcher.compare(&image(left), &image(right), matcher.all_rules());
+        assert_eq!(score.is_some(), is_match, "{left:?} {right:?}: {score:?}");
+    }
+}
+
+#[test]
+fn each_piece_of_a_value_gives_a_key() {
+    let keys_of = |name: &str| {
+        let block = vec![BlockPart::Full(BlockSpec {
+            field: "name".to_owned(),
+            ngram: Some(3),
+            ..BlockSpec::default()
+        })];
+        let rules =
+            vec![rule("pieces", 0.8, block, vec![compared("name", Comparator::Levenshtein, 1.0)])];
+        let matcher = compile(&shard_type(&[], rules)).unwrap();
+        keys(&matcher, &image(&[("name", name)]))
+    };
+    let common =
+        |a: &str, b: &str| keys_of(a).iter().filter(|key| keys_of(b).contains(key)).count();
+    assert_eq!(keys_of("meier").len(), 3);
+    assert_eq!((keys_of("me").len(), keys_of("").len(), keys_of("  ").len()), (1, 0, 0));
+    assert_eq!((common("Meier", "xmeier"), common("meier", "meiser")), (3, 1));
+    assert_eq!(common("mayer", "smith"), 0);
+    assert_eq!(keys_of("äöüßéñ").len(), 5, "folded: `aoussen`");
+    assert_eq!(keys_of(&"ab cd ".repeat(100)).len(), 6);
 }

@@ -55,61 +55,78 @@ pub(super) fn is_degree(word: &str) -> bool {
     matches!(word, "phd" | "md" | "mba" | "msc" | "bsc" | "llm" | "esq" | "dds" | "cpa" | "rn")
 }
 
-/// Whether `word` at the end of a company's name is a legal form, or joins two of them (`GmbH & Co KG`).
-pub(super) fn is_legal_form(word: &str) -> bool {
+/// Whether `word` may stand behind a comma after a name without being the first name: degrees, and what tells father
+/// from son.
+pub(super) fn is_suffix(word: &str) -> bool {
+    is_degree(word) || matches!(word, "jr" | "sr" | "junior" | "senior" | "ii" | "iii" | "iv")
+}
+
+/// Whether `word` before a company's name is no part of it: an article, or the legal form where it comes first (Russia,
+/// Ukraine, Indonesia, the Baltic states).
+pub(super) fn is_before_company(word: &str) -> bool {
     matches!(
         word,
-        "inc"
-            | "incorporated"
-            | "llc"
-            | "llp"
-            | "lp"
-            | "ltd"
-            | "limited"
-            | "plc"
-            | "co"
-            | "company"
-            | "corp"
-            | "corporation"
-            | "group"
-            | "pty"
-            | "pvt"
-            | "private"
-            | "gmbh"
-            | "mbh"
-            | "ag"
-            | "kg"
-            | "kgaa"
-            | "ohg"
-            | "ug"
-            | "gbr"
-            | "se"
-            | "ev"
-            | "sa"
-            | "sas"
-            | "sarl"
-            | "sl"
-            | "slu"
-            | "srl"
-            | "spa"
-            | "bv"
-            | "nv"
-            | "ab"
-            | "as"
-            | "asa"
-            | "aps"
-            | "oy"
-            | "oyj"
-            | "sp"
-            | "z"
-            | "oo"
-            | "zoo"
-            | "kft"
-            | "sro"
-            | "kk"
-            | "and"
+        "the"
+            | "ooo"
+            | "oao"
+            | "zao"
+            | "pao"
+            | "ao"
+            | "tov"
+            | "pt"
+            | "uab"
+            | "sia"
+            | "株式会社"
+            | "有限会社"
     )
 }
+
+/// Whether `word` of an address tells where in a house it is.
+pub(super) fn is_unit(word: &str) -> bool {
+    matches!(
+        word,
+        "apartment"
+            | "suite"
+            | "floor"
+            | "room"
+            | "unit"
+            | "flat"
+            | "door"
+            | "stock"
+            | "etage"
+            | "wohnung"
+            | "piso"
+            | "interno"
+            | "kv"
+            | "byt"
+    )
+}
+
+/// Whether `word` counts: `3rd`.
+pub(super) fn is_ordinal(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < word.len() && matches!(rest, "st" | "nd" | "rd" | "th")
+}
+
+/// Whether `word` at the end of a company's name is a legal form, or joins two of them (`GmbH & Co KG`).
+pub(super) fn is_legal_form(word: &str) -> bool {
+    LEGAL_FORMS.binary_search(&word).is_ok()
+}
+
+/// Sorted.
+#[rustfmt::skip]
+const LEGAL_FORMS: [&str; 112] = [
+    "ab", "ad", "ae", "ag", "aktiengesellschaft", "and", "ans", "aps", "as", "asa", "asbl",
+    "berhad", "bhd", "bt", "bv", "bvba", "co", "company", "corp", "corporation", "cv", "cvba",
+    "dd", "de", "doo", "eg", "ehf", "eirl", "eood", "epe", "eurl", "ev", "gbr", "gmbh", "godo",
+    "group", "hb", "hf", "inc", "incorporated", "is", "ivs", "jsc", "kabushiki", "kaisha", "kft",
+    "kg", "kgaa", "kk", "ky", "lda", "limited", "llc", "llp", "lp", "ltd", "ltda", "mbh", "nv",
+    "nyrt", "oao", "ohg", "ojsc", "oo", "ood", "ooo", "ou", "oy", "oyj", "pao", "pcl", "pjsc",
+    "plc", "private", "pte", "pty", "pvt", "rl", "sa", "sab", "sapa", "sarl", "sas", "sasu",
+    "sca", "scs", "sdn", "se", "sl", "slu", "snc", "sp", "spa", "spol", "sprl", "srl", "sro",
+    "sti", "stiftung", "tbk", "ticaret", "tmi", "ug", "vof", "vzw", "z", "zao", "zoo", "zrt",
+    "有限会社", "有限公司", "株式会社",
+];
 
 /// What the abbreviation `word` of an address stands for, if it is one.
 pub(super) fn address_word(word: &str) -> Option<&'static str> {
@@ -150,6 +167,27 @@ pub(super) fn address_word(word: &str) -> Option<&'static str> {
         "rm" => "room",
         "str" => "strasse",
         "pltz" => "platz",
+        "bd" => "boulevard",
+        "rte" => "route",
+        "avda" => "avenida",
+        "pza" | "plza" => "plaza",
+        "ul" => "ulica",
+        "nam" => "namesti",
+        "pk" => "park",
+        "trl" => "trail",
+        "xing" => "crossing",
+        "jct" => "junction",
+        "whg" => "wohnung",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LEGAL_FORMS;
+
+    #[test]
+    fn legal_forms_are_sorted() {
+        assert!(LEGAL_FORMS.is_sorted());
+    }
 }

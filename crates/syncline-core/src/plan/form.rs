@@ -5,7 +5,7 @@ use super::planner::{PlanError, Planner};
 use super::rows::{LinkId, MatchEdge, ShardId, Verdict};
 use super::view::Need;
 use crate::matching::Prepared;
-use crate::matching::cluster::{ClusterEdge, ClusterNode, cluster, cluster_by_mean};
+use crate::matching::cluster::{COMPARED_MAX, ClusterEdge, ClusterNode, cluster, cluster_by_mean};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 
@@ -113,9 +113,6 @@ fn live_edges(planner: &Planner<'_>) -> Vec<MatchEdge> {
     }
     edges
 }
-
-/// A larger component is cut by its surest edges first, so that the work does not grow without bound.
-const COMPARED_MAX: usize = 200;
 
 /// The scores of all pairs of a component's records, where a model decides: pairs without an edge count
 /// against a cluster. `None` where rules alone decide, each of which is proof enough.

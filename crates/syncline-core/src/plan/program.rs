@@ -221,7 +221,7 @@ impl Program {
                 conversion: None,
             });
         }
-        Rules { types, entities }
+        Rules { types, entities: Arc::new(entities) }
     }
 }
 

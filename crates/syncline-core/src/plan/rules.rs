@@ -11,15 +11,16 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// All shard types and entities of a configuration, compiled.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Rules {
     /// Shard types.
     pub types: Vec<TypeRules>,
     /// Entities, derived ones included, by row number.
-    pub entities: FxHashMap<EntityId, EntityRules>,
+    pub entities: Arc<FxHashMap<EntityId, EntityRules>>,
 }
 
 /// A shard type, compiled.
+#[derive(Clone)]
 pub struct TypeRules {
     /// Its row number.
     pub id: TypeId,

@@ -170,11 +170,18 @@ impl Shelf {
     }
 }
 
-fn rules(yaml_matching: &str) -> Rules {
-    let contact: ShardType = serde_json::from_str(&format!(
+fn contact(yaml_matching: &str) -> ShardType {
+    serde_json::from_str(&format!(
         r#"{{"fields": {{"email": "text", "name": "text", "city": "text"}}, "matching": {yaml_matching}}}"#
     ))
-    .unwrap();
+    .unwrap()
+}
+
+fn rules(yaml_matching: &str) -> Rules {
+    rules_of(contact(yaml_matching))
+}
+
+fn rules_of(contact: ShardType) -> Rules {
     let company: ShardType = serde_json::from_str(r#"{"fields": {"name": "text"}}"#).unwrap();
     let types = [("contact", contact), ("company", company)].into_iter().zip(1..);
     let types = types.map(|((name, shard_type), id)| {
@@ -202,7 +209,7 @@ fn rules(yaml_matching: &str) -> Rules {
     };
     let entities =
         [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];
-    Rules { types: types.collect(), entities: entities.into_iter().collect() }
+    Rules { types: types.collect(), entities: Arc::new(entities.into_iter().collect()) }
 }
 
 const MATCHING: &str = r#"{"block_max": 3, "cluster_max": 6, "rules": [
@@ -413,7 +420,12 @@ fn a_deleted_record_comes_back_as_the_same_link() {
 fn where_the_source_owns_the_shard_it_goes_with_its_last_record() {
     let mut rules = rules(MATCHING);
     for entity in [CRM, BILLING] {
-        rules.entities.get_mut(&entity).unwrap().target.delete_if_removed = true;
+        Arc::get_mut(&mut rules.entities)
+            .unwrap()
+            .get_mut(&entity)
+            .unwrap()
+            .target
+            .delete_if_removed = true;
     }
     let mut shelf = Shelf::default();
     let (old, new) = ([Some("a@x.de"), Some("old"), None], [Some("a@x.de"), Some("new"), None]);
@@ -430,7 +442,7 @@ fn where_the_source_owns_the_shard_it_goes_with_its_last_record() {
 #[test]
 fn target_flags_keep_records_out() {
     let mut rules = rules(MATCHING);
-    rules.entities.get_mut(&BILLING).unwrap().target =
+    Arc::get_mut(&mut rules.entities).unwrap().get_mut(&BILLING).unwrap().target =
         Target { create_if_missing: false, update_if_exists: false, delete_if_removed: false };
     let mut shelf = Shelf::default();
     let cells = [Some("a@x.de"), Some("anna"), None];
@@ -460,6 +472,58 @@ fn of_two_versions_in_one_read_the_newer_one_stands_whatever_their_order() {
         assert_eq!(shelf.outcome().into_values().next().unwrap(), r#"{"email":"n@x.de"} false"#);
         shelf.check(&rules);
     }
+}
+
+const LARGE: &str = r#"{"block_max": 400, "cluster_max": 400, "model": "m.yaml",
+    "compare": {"name": "text", "city": "exact"}, "block": ["city"]}"#;
+
+const MODEL: &str = r#"{"syncline_model": 1, "shard_type": "contact", "records": 500, "same_pairs": 500,
+    "threshold": 0.5, "review": 0.1, "compare": {
+    "name": {"kind": "text", "chance": 0.001, "rare": 0.001, "levels":
+        {"same": [0.9, 0.001], "one letter off": [0.06, 0.001], "alike": [0.02, 0.001], "other": [0.02, 0.997]}},
+    "city": {"kind": "exact", "chance": 0.01, "rare": 0.01, "levels": {"same": [0.99, 0.01], "other": [0.01, 0.99]}}}}"#;
+
+#[test]
+fn a_group_of_more_records_than_are_compared_keeps_to_what_was_decided() {
+    const COUNT: i64 = 230;
+    let mut contact = contact(LARGE);
+    let file = serde_json::from_str(MODEL).unwrap();
+    contact.matching.as_mut().unwrap().trained = Some(Arc::new(file));
+    let rules = rules_of(contact);
+    let all = || {
+        let cells = [None, Some("anna berg"), Some("ulm")];
+        (1..=COUNT).map(|n| item(CRM, &format!("{n:03}"), n, cells)).collect::<Vec<_>>()
+    };
+    let apart = |shelf: &mut Shelf| {
+        let of = |name: &str| shelf.links.values().find(|l| l.external_id == name).unwrap().id;
+        let (mut rulings, at) = (Rulings::default(), ("ann", 1, ""));
+        let (a, b, c, d) = (of("001"), of("002"), of("003"), of("230"));
+        rulings.decide(&[a], &[b], Verdict::Apart, at);
+        rulings.decide(&[c], &[d], Verdict::Same, at);
+        shelf.rule(&rules, rulings);
+    };
+    let together = |shelf: &Shelf, a: &str, b: &str| {
+        let of = |name: &str| shelf.links.values().find(|l| l.external_id == name).unwrap().shard;
+        of(a) == of(b)
+    };
+    let (mut one, _) = run_all(&rules, all(), &[1000]);
+    assert!(one.outcome().len() > 1, "what cannot be compared is cut");
+    assert!(together(&one, "001", "002"));
+    apart(&mut one);
+    assert!(!together(&one, "001", "002") && together(&one, "003", "230"));
+    let largest = one.outcome().into_keys().map(|names| names.len()).max();
+    assert!(largest.is_some_and(|largest| (100..=200).contains(&largest)), "{largest:?}");
+    // Neither order nor batches, nor when it was decided, make a difference.
+    let mut backwards = all();
+    backwards.reverse();
+    let (mut other, _) = run_all(&rules, backwards, &[90, 7]);
+    apart(&mut other);
+    assert_eq!(one.outcome(), other.outcome());
+    let is_decided = |item: &Item| ["001", "002", "003", "230"].contains(&&*item.external_id);
+    let (mut early, _) = run_all(&rules, all().into_iter().filter(is_decided).collect(), &[9]);
+    apart(&mut early);
+    early.run(&rules, 2, all());
+    assert_eq!(one.outcome(), early.outcome());
 }
 
 /// Decides of every record of `left` and every one of `right`.

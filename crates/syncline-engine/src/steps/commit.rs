@@ -3,7 +3,7 @@
 use super::fetch::Fetching;
 use super::plan::Batch;
 use super::transform::Work;
-use super::{End, Execution, PLANS_MAX, mark, settle};
+use super::{End, Execution, PLANS_MAX, mark, rematch, settle};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::EngineError;
@@ -153,6 +153,7 @@ impl Execution<'_> {
             self.advance("saving", self.percent);
         }
         self.wrote |= !plan.changes_nothing();
+        rematch::own_up(self, &mut plan).await?;
         plan.checkpoint = Some(self.checkpoint());
         let committed = self.world.store.commit(plan).await?;
         for &link in batch.planned.links.iter().flatten() {
@@ -169,6 +170,9 @@ impl Execution<'_> {
         counters: &Counters,
         mut plan: Plan,
     ) -> Result<bool, EngineError> {
+        if plan.matched.is_empty() {
+            rematch::own_up(self, &mut plan).await?;
+        }
         let before = self.counters;
         self.counters.add(counters);
         plan.execution = self.begun.execution;

@@ -13,6 +13,7 @@ mod transform;
 mod trigger;
 
 pub(crate) use plan::plan_with;
+pub(crate) use settle::decided as settle_decided;
 pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;
@@ -50,6 +51,8 @@ pub(crate) struct Execution<'a> {
     standing: standing::Standing,
     /// Dead letters that were on the task's list before.
     letters: letters::Letters,
+    /// How the shard types of its records are matched.
+    matching: Vec<rematch::Matching>,
     live_before: Option<u64>,
     counters: Counters,
     cursor: Cursor,
@@ -84,8 +87,20 @@ pub(crate) async fn run(
     clock: &dyn Clock,
     options: Options,
 ) -> Result<Report, EngineError> {
+    let world = &world.sized().await?;
+    let grown: Arc<World>;
     let mut execution = trigger::begin(world, task, clock, options).await?;
-    let outcome = execution.body().await;
+    let mut outcome = execution.body().await;
+    // Models suit the number of records that there are at the end, however they came.
+    if outcome.is_ok() && !execution.cancelled && execution.wrote {
+        grown = world.sized().await?;
+        if !Arc::ptr_eq(world, &grown) {
+            execution.world = &grown;
+            if let Err(error) = rematch::run(&mut execution).await {
+                outcome = Err(error);
+            }
+        }
+    }
     complete::finish(execution, outcome).await
 }
 

@@ -3,15 +3,26 @@
 //!
 //! First the keys and match edges of all records, then the clusters of all, each in batches. How far it is, is
 //! committed with each batch, so that it goes on after a death, and so that several executions can share the work.
-//! In between, shards are as they were under the old rules.
+//! In between, shards are as they were under the old rules. The same is done after the last record where a model is
+//! to suit another number of records by then.
 
 use super::Execution;
 use super::plan::plan_with;
 use crate::execution::EngineError;
+use crate::world::World;
 use serde::{Deserialize, Serialize};
 use syncline_core::plan::planner::{Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId, TypeId};
 use syncline_core::plan::writes::{Counters, Plan};
+use syncline_store::StoreError;
+
+/// How an execution matches the records of a shard type.
+pub(super) struct Matching {
+    /// Index of the shard type.
+    index: usize,
+    rules: String,
+    merging: String,
+}
 
 /// How the records of a shard type are matched, and how far that is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +45,8 @@ enum Stage {
 
 impl Matched {
     /// What is left to do, given what was done last.
-    fn next(kept: Option<Self>, (rules, merging): (String, String), is_empty: bool) -> Self {
+    fn next(kept: Option<Self>, of: &Matching, is_empty: bool) -> Self {
+        let (rules, merging) = (of.rules.clone(), of.merging.clone());
         let (stage, after) = match kept {
             _ if is_empty => (Stage::Done, LinkId(0)),
             Some(kept) if kept.rules == rules && kept.merging == merging => {
@@ -52,8 +64,14 @@ impl Matched {
 }
 
 pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
-    for index in execution.world.types_of_task(&execution.name) {
-        while batch(execution, index).await? {
+    let world = execution.world;
+    let matching = |index| {
+        let (rules, merging) = world.match_fingerprints(index);
+        Matching { index, rules, merging }
+    };
+    execution.matching = world.types_of_task(&execution.name).into_iter().map(matching).collect();
+    for at in 0..execution.matching.len() {
+        while batch(execution, at).await? {
             if execution.cancelled || execution.options.cancel.is_cancelled() {
                 execution.cancelled = true;
                 return Ok(());
@@ -64,14 +82,13 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
 }
 
 /// Matches some records of a shard type anew; `false` when all are.
-async fn batch(execution: &mut Execution<'_>, index: usize) -> Result<bool, EngineError> {
+async fn batch(execution: &mut Execution<'_>, at: usize) -> Result<bool, EngineError> {
     let world = execution.world;
+    let index = execution.matching[at].index;
     let shard_type = world.rules.types[index].id;
-    let text = world.store.matched(shard_type).await?;
-    let kept: Option<Matched> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let wanted = world.match_fingerprints(index);
+    let kept = kept(world, shard_type).await?;
     let is_empty = kept.is_none() && world.store.links(LinkId(0), 1).await?.is_empty();
-    let now = Matched::next(kept.clone(), wanted, is_empty);
+    let now = Matched::next(kept.clone(), &execution.matching[at], is_empty);
     if now.stage == Stage::Done {
         if kept.as_ref() != Some(&now) {
             commit(execution, shard_type, &now, Planned::default(), 0).await?;
@@ -109,6 +126,34 @@ async fn batch(execution: &mut Execution<'_>, index: usize) -> Result<bool, Engi
     execution.wrote |= !planned.plan.changes_nothing();
     commit(execution, shard_type, &next, planned, done).await?;
     Ok(true)
+}
+
+/// What was last committed of how the records of a shard type are matched.
+async fn kept(world: &World, shard_type: TypeId) -> Result<Option<Matched>, StoreError> {
+    let text = world.store.matched(shard_type).await?;
+    Ok(text.as_deref().and_then(|text| serde_json::from_str(text).ok()))
+}
+
+/// Says in a plan that it matches records in another way than all others are matched by now: another process has
+/// brought the type under other rules meanwhile, or for more records. All of them are then matched anew.
+///
+/// To be called after the plan was made: if what is read here changes before the commit, the plan is stale.
+pub(super) async fn own_up(execution: &Execution<'_>, plan: &mut Plan) -> Result<(), StoreError> {
+    if plan.changes_nothing() {
+        return Ok(());
+    }
+    for matching in &execution.matching {
+        let shard_type = execution.world.rules.types[matching.index].id;
+        let kept = kept(execution.world, shard_type).await?;
+        let is_empty = kept.is_none();
+        let next = Matched::next(kept.clone(), matching, is_empty);
+        let is_same = |kept: &Matched| kept.rules == next.rules && kept.merging == next.merging;
+        if !kept.as_ref().is_some_and(is_same) {
+            let state = serde_json::to_string(&next).expect("it is plain data");
+            plan.matched.push((shard_type, state));
+        }
+    }
+    Ok(())
 }
 
 /// Commits a batch with how far it brings the type. Where another process wrote in between, nothing is written,

@@ -1,12 +1,13 @@
-//! After each batch: records whose looked-up values changed are looked at again.
+//! After each batch, and after what a person decided: records whose looked-up values changed are looked at again.
 
 use super::plan::plan_items;
 use super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
+use crate::world::World;
 use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use syncline_core::plan::planner::PlanError;
+use syncline_core::plan::planner::{Moment, PlanError, Planned};
 use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow, ShardId, ShardRow};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
@@ -47,22 +48,47 @@ async fn follow_up(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<
 
 /// Follows up some changed records; `false` when another process wrote in between.
 async fn round(execution: &mut Execution<'_>, changed: &[LinkId]) -> Result<bool, EngineError> {
-    let dependents = dependents(execution, changed).await?;
-    let items = items(execution, dependents).await?;
-    let planned = plan_items(execution.world, execution.moment, &[], items).await?;
-    let mut counters = planned.counters;
-    (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
+    let planned = plan(execution.world, execution.moment, changed).await?;
     execution.wrote |= !planned.plan.changes_nothing();
-    let plan = Plan { settled: changed.to_vec(), ..planned.plan };
-    execution.commit_beside(&counters, plan).await
+    execution.commit_beside(&planned.counters, planned.plan).await
+}
+
+/// After a decision: what [`run`] does after a batch.
+pub(crate) async fn decided(world: &World, moment: Moment) -> Result<(), EngineError> {
+    for _ in 0..ROUNDS_MAX {
+        let changed = world.store.unsettled(usize::MAX).await?;
+        if changed.is_empty() {
+            break;
+        }
+        for chunk in changed.chunks(BATCH) {
+            let mut tries = 0;
+            loop {
+                let Planned { plan, .. } = plan(world, moment, chunk).await?;
+                let plan = Plan { execution: moment.execution, ..plan };
+                match world.store.commit(plan).await {
+                    Ok(_) => break,
+                    Err(StoreError::Stale) if tries < PLANS_MAX => tries += 1,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What follows for others from records that changed.
+async fn plan(world: &World, moment: Moment, changed: &[LinkId]) -> Result<Planned, EngineError> {
+    let dependents = dependents(world, changed).await?;
+    let items = items(world, dependents).await?;
+    let mut planned = plan_items(world, moment, &[], items).await?;
+    let counters = &mut planned.counters;
+    (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
+    planned.plan.settled = changed.to_vec();
+    Ok(planned)
 }
 
 /// The changed records, whose own looked-up values may be elsewhere now, and those that look one of them up.
-async fn dependents(
-    execution: &Execution<'_>,
-    changed: &[LinkId],
-) -> Result<Vec<LinkId>, EngineError> {
-    let world = execution.world;
+async fn dependents(world: &World, changed: &[LinkId]) -> Result<Vec<LinkId>, EngineError> {
     let need = Need { links: changed.to_vec(), ..Need::default() };
     let found = world.store.read(need).await?;
     let shards: FxHashMap<ShardId, ShardRow> =
@@ -70,11 +96,11 @@ async fn dependents(
     let mut targets: BTreeSet<(EntityId, CompactString)> = BTreeSet::new();
     let mut links: BTreeSet<LinkId> = BTreeSet::new();
     for link in &found.links {
-        if has_lookups(execution, link) {
+        if has_lookups(world, link) {
             links.insert(link.id);
         }
         targets.insert((link.entity, link.external_id.clone()));
-        targets.extend(field_targets(execution, link, shards.get(&link.shard))?);
+        targets.extend(field_targets(world, link, shards.get(&link.shard))?);
     }
     let need = Need { dependents: targets.into_iter().collect(), ..Need::default() };
     let found = world.store.read(need).await?;
@@ -82,19 +108,19 @@ async fn dependents(
     Ok(links.into_iter().collect())
 }
 
-fn has_lookups(execution: &Execution<'_>, link: &LinkRow) -> bool {
-    let rules = execution.world.rules.entities.get(&link.entity);
+fn has_lookups(world: &World, link: &LinkRow) -> bool {
+    let rules = world.rules.entities.get(&link.entity);
     let conversion = rules.and_then(|rules| rules.conversion.as_ref());
     conversion.is_some_and(|conversion| !conversion.lookups.is_empty())
 }
 
 /// The field values by which a record is found.
 fn field_targets(
-    execution: &Execution<'_>,
+    world: &World,
     link: &LinkRow,
     shard: Option<&ShardRow>,
 ) -> Result<Vec<(EntityId, CompactString)>, EngineError> {
-    let rules = &execution.world.rules;
+    let rules = &world.rules;
     let Some(entity) = rules.entities.get(&link.entity) else { return Ok(Vec::new()) };
     let shard_type = &rules.types[entity.shard_type];
     let Some(json) = link.image.as_deref().or_else(|| shard.map(|shard| &*shard.data)) else {
@@ -111,11 +137,7 @@ fn field_targets(
 }
 
 /// What the dependents say, with their looked-up values to be found anew.
-async fn items(
-    execution: &Execution<'_>,
-    dependents: Vec<LinkId>,
-) -> Result<Vec<Item>, EngineError> {
-    let world = execution.world;
+async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, EngineError> {
     let mut edges: FxHashMap<LinkId, Vec<EdgeTarget>> = FxHashMap::default();
     for row in world.store.edges_from(dependents.clone()).await? {
         let target = CompactString::new(&row.target);

@@ -65,6 +65,7 @@ pub(super) async fn begin<'a>(
         lists_all: false,
         standing: Standing::default(),
         letters,
+        matching: Vec::new(),
         live_before,
         counters: resumed.counters,
         cursor: resumed.cursor,

@@ -1,6 +1,10 @@
 //! Values that are taken from other shards, and follow them.
 
 use crate::bench::Bench;
+use std::sync::Arc;
+use syncline_core::plan::rows::{LinkId, ShardId};
+use syncline_engine::decide::{Decider, Wish, decide};
+use syncline_store::Store;
 
 const CONFIG: &str = r"
 connections:
@@ -112,6 +116,34 @@ async fn a_value_that_another_record_of_the_shard_gave_reaches_the_dependents_to
         [r#"{"name":"Ann","firm":"acme"}"#],
         "it is no longer the same"
     );
+}
+
+#[tokio::test]
+async fn what_a_person_decides_reaches_the_dependents_at_once() {
+    let bench = Bench::new(CONFIG);
+    bench.write("people.jsonl", &[r#"{"id":"a","name":"Ann","firm":"f1"}"#]);
+    bench.write("firms.jsonl", &[r#"{"id":"f1","name":"acme","tax":"7"}"#]);
+    bench.write("vendors.jsonl", &[r#"{"id":"v","name":"Acme Inc","tax":"8","at":"2031-01-01"}"#]);
+    for task in ["firms", "vendors", "people"] {
+        bench.ok(task).await;
+    }
+    assert_eq!(bench.data("person"), [r#"{"name":"Ann","firm":"acme"}"#]);
+    let link = |external_id: &str| {
+        LinkId(bench.number(&format!("SELECT id FROM link WHERE external_id = '{external_id}'")))
+    };
+    let decide = async |wish: Wish| {
+        let store = Arc::new(bench.store());
+        let world = bench.world_on(store.clone()).await;
+        decide(&world, &bench.clock, &wish, &Decider::default()).await.unwrap();
+        bench.clock.pass();
+        store.settle().await.unwrap();
+    };
+    decide(Wish::Merge(link("f1"), link("v"))).await;
+    assert_eq!(bench.data("person"), [r#"{"name":"Ann","firm":"Acme Inc"}"#]);
+    assert_eq!(bench.number("SELECT count(*) FROM unsettled"), 0);
+    let shard = ShardId(bench.number("SELECT shard FROM link WHERE external_id = 'f1'"));
+    decide(Wish::Unmerge { shard, alias: None, records: vec![link("v")] }).await;
+    assert_eq!(bench.data("person"), [r#"{"name":"Ann","firm":"acme"}"#]);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Changed match rules: every stored record is matched anew, as if the store had been filled under the new ones.
 
-use crate::bench::Bench;
-use std::sync::Arc;
-use syncline_engine::{Options, execute};
+use crate::bench::{Bench, ManualClock};
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use syncline_engine::{Clock, Options, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 use syncline_store::overlay::OverlayStore;
@@ -111,6 +113,65 @@ async fn the_outcome_is_that_of_a_fresh_start_under_the_new_rules_and_back() {
             both(&bench).await;
             assert_eq!(bench.state(), old.state(), "{changes:?} and back");
         }
+    }
+}
+
+/// A clock in whose first pause something else happens.
+struct Meanwhile<'a> {
+    clock: &'a ManualClock,
+    happens: Mutex<Option<BoxFuture<'a, ()>>>,
+}
+
+impl Clock for Meanwhile<'_> {
+    fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        match self.happens.lock().unwrap().take() {
+            Some(happens) => happens,
+            None => self.clock.sleep(duration),
+        }
+    }
+
+    fn beat(&self) -> BoxFuture<'_, ()> {
+        self.clock.beat()
+    }
+}
+
+#[tokio::test]
+async fn what_is_matched_in_the_old_way_meanwhile_is_matched_anew_later() {
+    for changes in [CHANGES[1], CHANGES[4]] {
+        let mut bench = prepared();
+        bench.reconfigure("batch: { size: 4 }", "batch: { size: 4, delay_ms: 1 }");
+        bench.ok("shop").await;
+        let store = Arc::new(bench.store());
+        let old = Arc::new(bench.world_on(store.clone()).await);
+        for (from, to) in changes {
+            bench.reconfigure(from, to);
+        }
+        // After the first batch of the one run, another brings all under the new rules.
+        let new = Arc::new(bench.world_on(store.clone()).await);
+        let happens = async {
+            let report = execute(&new, "shop", &bench.clock, Options::default()).await.unwrap();
+            assert!(report.results.rematched > 0, "{report:?}");
+        };
+        let clock = Meanwhile { clock: &bench.clock, happens: Mutex::new(Some(Box::pin(happens))) };
+        let report = execute(&old, "crm", &clock, Options::default()).await.unwrap();
+        assert_eq!((report.status.as_str(), report.results.fetched), ("success", 18), "{report:?}");
+        store.settle().await.unwrap();
+        drop(clock);
+        drop((old, new, store));
+        bench.clock.pass();
+        assert!(bench.ok("shop").await.rematched > 0, "{changes:?}");
+        both(&bench).await;
+        let mut expected = prepared();
+        for (from, to) in changes {
+            expected.reconfigure(from, to);
+        }
+        both(&expected).await;
+        assert_eq!(bench.state(), expected.state(), "{changes:?}");
+        assert_eq!(bench.ok("crm").await.rematched, 0);
     }
 }
 

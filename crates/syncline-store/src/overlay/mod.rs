@@ -10,6 +10,7 @@ use crate::query::{
     Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter, id_range,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
+use compact_str::CompactString;
 use futures_util::future::BoxFuture;
 use own::{Own, Task};
 use std::collections::BTreeMap;
@@ -302,13 +303,21 @@ impl Store for OverlayStore {
 
     fn live_links(&self, entity: EntityId) -> Answer<'_, u64> {
         Box::pin(async move {
-            let (mut count, mut after) = (0, LinkId(0));
-            loop {
-                let page = self.links_page(Some(entity), after, edges::PAGE).await?;
-                let Some(last) = page.last() else { return Ok(count) };
-                after = last.id;
-                count += page.len() as u64;
+            let own: Vec<(EntityId, CompactString, bool)> = {
+                let own = self.own();
+                let of_entity = own.links.values().filter(|link| link.entity == entity);
+                of_entity.map(|link| (entity, link.external_id.clone(), !link.deleted)).collect()
+            };
+            let mut count = own.iter().filter(|(.., is_live)| *is_live).count() as u64;
+            let Some(base) = &self.base else { return Ok(count) };
+            count += base.live_links(entity).await?;
+            // What the base has of records that are here is as it was before.
+            for chunk in own.chunks(edges::PAGE) {
+                let records = chunk.iter().map(|(entity, id, _)| (*entity, id.clone())).collect();
+                let before = base.read(Need { records, ..Need::default() }).await?.links;
+                count -= before.iter().filter(|link| !link.deleted).count() as u64;
             }
+            Ok(count)
         })
     }
 

@@ -1,7 +1,7 @@
 //! What is committed is what is read.
 
 use crate::stores::*;
-use syncline_core::plan::rows::{Decision, LinkId, ShardId, Verdict};
+use syncline_core::plan::rows::{Decision, LinkId, ShardId, TypeId, Verdict};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
 use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
@@ -347,6 +347,41 @@ async fn it_is_remembered_which_records_a_shard_had_when_it_was_merged() {
         assert_eq!(rows, [1, 2, 3], "{}", opened.name);
         let siblings: Vec<_> = found.siblings.iter().map(|(s, l)| (s.0, l.0)).collect();
         assert_eq!(siblings, [(1, 1), (1, 2), (1, 3)], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn how_a_type_is_matched_is_kept_and_keys_and_edges_of_links_are_read() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let matched = async |id| store.matched(TypeId(id)).await.unwrap();
+        assert_eq!(matched(1).await, None, "{}", opened.name);
+        let state = |id, text: &str| (TypeId(id), text.to_owned());
+        let plan = Plan { matched: vec![state(1, "keys"), state(2, "x")], ..two_people() };
+        commit(store, begun.execution, plan).await;
+        let plan = Plan { matched: vec![state(1, "done")], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        assert_eq!(matched(1).await.as_deref(), Some("done"), "{}", opened.name);
+        assert_eq!(matched(2).await.as_deref(), Some("x"), "{}", opened.name);
+        let links = vec![LinkId(2), LinkId(1), LinkId(9)];
+        let need = Need { keys_of: links.clone(), edges_of: links.clone(), ..Need::default() };
+        let found = read(store, need.clone()).await;
+        let keys = [(LinkId(1), 5), (LinkId(1), u64::MAX), (LinkId(2), 5)];
+        assert_eq!(found.keys, keys, "{}", opened.name);
+        let stated = [(LinkId(1), edge(1, COMPANY, "a")), (LinkId(1), edge(2, CRM, "z"))];
+        assert_eq!(found.stated, stated, "{}", opened.name);
+        let plan = Plan {
+            keys_removed: vec![(5, LinkId(1))],
+            keys_added: vec![(7, LinkId(2)), (8, LinkId(3))],
+            edges: vec![(LinkId(1), vec![]), (LinkId(2), vec![edge(1, CRM, "a")])],
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        let found = read(store, need).await;
+        let keys = [(LinkId(1), u64::MAX), (LinkId(2), 5), (LinkId(2), 7)];
+        assert_eq!(found.keys, keys, "{}", opened.name);
+        assert_eq!(found.stated, [(LinkId(2), edge(1, CRM, "a"))], "{}", opened.name);
     }
 }
 

@@ -129,6 +129,8 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         members_max: 2,
         links: links.clone(),
         dependents: targets.clone().collect(),
+        keys_of: links.clone(),
+        edges_of: links.clone(),
         ..Need::default()
     };
     let part = Need {
@@ -151,6 +153,7 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         format!("{:?}", store.shards_by_id("0").await.unwrap()),
         format!("{:?}", store.unsettled(4).await.unwrap()),
         format!("{:?}", store.counts().await.unwrap()),
+        format!("{:?}", store.live_links(CRM).await.unwrap()),
     ]
 }
 

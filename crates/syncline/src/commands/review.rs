@@ -1,7 +1,10 @@
 //! `syncline review`, `merge` and `unmerge`: what a person decides of records.
 
+use super::matching::explain::model_text;
+use super::why::merge_text;
 use crate::app::App;
 use crate::error::{Error, Exit};
+use crate::explain;
 use crate::output::{Tone, counted, shorten, time};
 use crate::preview::changes;
 use crate::reviewing::{DecisionStory, RecordName, SideBySide};
@@ -15,8 +18,8 @@ use syncline_engine::decide::Decided;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A pair of records waits for a person where its score is between a rule's `review` and its \
-`threshold`, or where the type says `merge: manual`. A record is named as `connection/entity:external-id`, or by \
-the id of its shard. A decision stands until another one takes its place, whatever the rules say.\n\n\
+`threshold`, or where the type says `merge: manual`. A record is named as `connection/entity:external-id`, by \
+its external id alone where that is unambiguous, or by the id of its shard. A decision stands until another one takes its place, whatever the rules say.\n\n\
 Examples:\n  syncline review list\n  \
 syncline review show crm/contact:17 billing/customer:A4\n  \
 syncline review merge crm/contact:17 billing/customer:A4 --why 'same tax number'\n  \
@@ -120,14 +123,15 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         Command::Apart(pair) => {
             let (a, b) = (&pair.a, &pair.b);
             let (by, why) = who(&pair.decider);
-            deciding(app, &pair.decider, async |sync: &Syncline| {
+            deciding(app, &pair.decider, "decided on", async |sync: &Syncline| {
                 sync.keep_apart(a, b, &by, &why).await
             })
             .await?;
         }
         Command::Forget(pair) => {
             let (a, b) = (&pair.a, &pair.b);
-            deciding(app, &pair.decider, async |sync: &Syncline| sync.forget(a, b).await).await?;
+            let act = async |sync: &Syncline| sync.forget(a, b).await;
+            deciding(app, &pair.decider, "taken back for", act).await?;
         }
     }
     Ok(Exit::Success)
@@ -141,7 +145,8 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 pub async fn merge(pair: PairArgs, app: &App) -> Result<Exit, Error> {
     let (a, b) = (&pair.a, &pair.b);
     let (by, why) = who(&pair.decider);
-    deciding(app, &pair.decider, async |sync: &Syncline| sync.merge(a, b, &by, &why).await).await?;
+    let act = async |sync: &Syncline| sync.merge(a, b, &by, &why).await;
+    deciding(app, &pair.decider, "decided on", act).await?;
     Ok(Exit::Success)
 }
 
@@ -153,10 +158,21 @@ pub async fn merge(pair: PairArgs, app: &App) -> Result<Exit, Error> {
 pub async fn unmerge(args: UnmergeArgs, app: &App) -> Result<Exit, Error> {
     let (shard, records) = (&args.shard, &args.records);
     let (by, why) = who(&args.decider);
-    deciding(app, &args.decider, async |sync: &Syncline| {
-        sync.unmerge(shard, records, &by, &why).await
+    let mut before = None;
+    let mut undone = Vec::new();
+    deciding(app, &args.decider, "decided on", async |sync: &Syncline| {
+        let found = sync.shard_to_part(shard).await?;
+        let story = before.insert(explain::explain(sync.world(), &found).await?);
+        let decided = sync.unmerge(shard, records, &by, &why).await?;
+        undone = sync.undone(story).await?;
+        Ok(decided)
     })
     .await?;
+    if let (Some(story), false) = (before, app.out.json) {
+        for step in undone {
+            app.out.line(format!("  undone:{}", merge_text(&story, &step)))?;
+        }
+    }
     Ok(Exit::Success)
 }
 
@@ -170,6 +186,7 @@ fn who(decider: &DeciderArgs) -> (String, String) {
 async fn deciding(
     app: &App,
     decider: &DeciderArgs,
+    verb: &str,
     act: impl AsyncFnOnce(&Syncline) -> Result<Decided, Error>,
 ) -> Result<(), Error> {
     if decider.preview {
@@ -195,7 +212,7 @@ async fn deciding(
     if app.out.json {
         return app.out.json(&decided);
     }
-    let mut told = vec![format!("decided on {}", counted(decided.pairs, "pair"))];
+    let mut told = vec![format!("{verb} {}", counted(decided.pairs, "pair"))];
     for (number, what) in [
         (decided.shards_merged, "merged into another"),
         (decided.shards_created, "new"),
@@ -299,6 +316,9 @@ fn show(pair: &SideBySide, app: &App) -> Result<(), Error> {
                 part.contribution
             )
             .expect("text takes everything");
+        }
+        if let Some(model) = &rule.model {
+            text.push_str(&model_text(model));
         }
         out.line(text)?;
     }

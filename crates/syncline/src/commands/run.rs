@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Exit};
+use crate::models;
 use crate::progress::Progress;
 use crate::report::{self, TaskOutcome};
 use crate::signals::cancel_on_signal;
@@ -72,7 +73,11 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let tasks = chosen(&sync, &args.what.tasks)?;
     let outcomes = run_tasks(app, &sync, tasks, &options, args.events).await?;
     let duration_ms = report::since(begun);
-    report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await
+    let exit = report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await?;
+    for remark in models::outgrown(sync.world().sized().await?.as_ref()) {
+        app.out.note(app.out.advise(&remark));
+    }
+    Ok(exit)
 }
 
 /// The tasks that were named, in that order, or all.

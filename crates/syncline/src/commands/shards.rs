@@ -82,14 +82,19 @@ pub(crate) fn type_named<'a>(
     if let Some((id, _)) = types.iter().find(|(_, name)| *name == wanted) {
         return Ok(**id);
     }
-    let mut names: Vec<&str> = types.iter().map(|(_, name)| name.as_str()).collect();
+    Err(unknown_type(wanted, types.iter().map(|(_, name)| name.as_str())))
+}
+
+/// That there is no shard type of this name, with the one that was probably meant.
+pub(crate) fn unknown_type<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     let hint = match nearest(wanted, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if names.is_empty() => "the store is empty: `syncline run` fills it".to_owned(),
         None => format!("the types are: {}", names.join(", ")),
     };
-    Err(Error::usage(format!("there is no shard type `{wanted}`"), hint))
+    Error::usage(format!("there is no shard type `{wanted}`"), hint)
 }
 
 /// Lists or shows shards.

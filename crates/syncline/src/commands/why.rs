@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Exit};
-use crate::explain::{self, Explanation, FieldStory, MatchStory, RecordStory};
+use crate::explain::{self, Explanation, FieldStory, MatchStory, MergeStory, RecordStory};
 use crate::output::{Tone, shorten, time};
 use std::fmt::Write;
 use syncline_core::problem::nearest;
@@ -16,7 +16,7 @@ const PAIRS_MAX: usize = 20;
 #[command(
     after_help = "For each field: its value, the record that gave it, the execution that brought it, the \
 mapping that made it, the rule by which it stands, and what other records say. Then: why these records are one \
-shard, comparison by comparison.\n\n\
+shard, comparison by comparison, and step by step how they came together.\n\n\
 Examples:\n  syncline why 0199f3c2          all fields of the shard whose id starts so\n  \
 syncline why 0199f3c2 email    one field"
 )]
@@ -88,14 +88,65 @@ fn text(explanation: &Explanation, paint: impl Fn(Tone, &str) -> String) -> Stri
             line(match_text(explanation, story));
         }
         match explanation.matches.len() {
-            0 => line("  no rule of today's configuration says so: an earlier one did".to_owned()),
+            0 if explanation.merges.iter().all(|story| story.by.is_none()) => {
+                line("  no rule of today's configuration says so: an earlier one did".to_owned());
+            }
+            0 => line("  no rule says so: a person did".to_owned()),
             found if found > PAIRS_MAX => {
                 line(format!("  and {} more pairs; `--json` lists all", found - PAIRS_MAX));
             }
             _ => {}
         }
+        line(String::new());
+        line(paint(Tone::Bold, "how they came together"));
+        for story in explanation.merges.iter().take(PAIRS_MAX) {
+            line(merge_text(explanation, story));
+        }
+        if explanation.merges.len() > PAIRS_MAX {
+            let more = explanation.merges.len() - PAIRS_MAX;
+            line(format!("  and {more} more steps; `--json` lists all"));
+        }
     }
     out
+}
+
+/// One step by which records became one shard.
+pub(super) fn merge_text(explanation: &Explanation, story: &MergeStory) -> String {
+    let records: Vec<String> =
+        story.records.iter().map(|&index| record_name(&explanation.records[index])).collect();
+    let mut out = match &story.shard {
+        None => {
+            let pair = story.pair.iter().flatten();
+            let others: Vec<&str> =
+                pair.filter(|name| !records.contains(name)).map(String::as_str).collect();
+            format!("  {} joined {}", records.join(", "), others.join(", ")).trim_end().to_owned()
+        }
+        Some(shard) => {
+            let at = story.execution.as_ref().and_then(|execution| execution.started_us);
+            let at = at.map(|at| format!(" on {}", time(at))).unwrap_or_default();
+            format!("  shard {shard} ({}) was merged into it{at}", records.join(", "))
+        }
+    };
+    match (&story.by, &story.rule, story.score) {
+        (Some(by), _, _) => write!(out, ": {by} said so"),
+        (None, Some(rule), Some(number)) => {
+            write!(out, ": {rule}, score {}", score(f64::from(number)))
+        }
+        _ => write!(out, ": by a rule of an earlier configuration"),
+    }
+    .expect("text takes everything");
+    if let (Some([a, b]), Some(_)) = (&story.pair, &story.shard) {
+        write!(out, ", of {a} and {b}").expect("text takes everything");
+    }
+    if let Some(why) = &story.why {
+        write!(out, ": \"{}\"", shorten(why, 80)).expect("text takes everything");
+    }
+    out
+}
+
+/// What a record is called: connection, entity and external id.
+fn record_name(record: &RecordStory) -> String {
+    format!("{}/{} {}", record.connection, record.entity, record.external_id)
 }
 
 fn field_text(
@@ -162,10 +213,7 @@ fn execution_text(record: &RecordStory) -> String {
 }
 
 fn match_text(explanation: &Explanation, story: &MatchStory) -> String {
-    let name = |index: usize| {
-        let record = &explanation.records[index];
-        format!("{}/{} {}", record.connection, record.entity, record.external_id)
-    };
+    let name = |index: usize| record_name(&explanation.records[index]);
     let mut out = format!(
         "  {} and {}: {}, score {}",
         name(story.a),

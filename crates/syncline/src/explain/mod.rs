@@ -6,9 +6,11 @@
 mod claims;
 mod find;
 mod mapping;
+mod merging;
 
 pub use claims::{Claims, claims};
 pub use find::{Found, find};
+pub use merging::MergeStory;
 
 use crate::error::Error;
 use serde::Serialize;
@@ -42,6 +44,8 @@ pub struct Explanation {
     pub fields: Vec<FieldStory>,
     /// Pairs of its records that a rule found to be the same.
     pub matches: Vec<MatchStory>,
+    /// How its records came together, oldest first.
+    pub merges: Vec<MergeStory>,
 }
 
 /// A record of a shard.
@@ -156,6 +160,7 @@ pub async fn explain(world: &World, found: &Found) -> Result<Explanation, Error>
     }
     matches.sort_by_key(|story| (story.a, story.b));
     matches.dedup_by_key(|story| (story.a, story.b));
+    let merges = merging::merging(world, found.shard.id, &claims, &matches, &executions).await?;
     Ok(Explanation {
         shard: uuid(found.shard.uuid),
         shard_type: claims.layout.shard_type.to_string(),
@@ -166,6 +171,7 @@ pub async fn explain(world: &World, found: &Found) -> Result<Explanation, Error>
         records: records(world, &claims, &executions),
         fields: fields(world, &claims),
         matches,
+        merges,
     })
 }
 
@@ -178,6 +184,14 @@ pub fn uuid(number: u128) -> String {
 async fn executions(world: &World) -> Result<BTreeMap<ExecutionId, ExecutionRow>, Error> {
     let rows = world.store.executions(None, usize::MAX).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+fn execution_story(execution: Option<&ExecutionRow>) -> ExecutionStory {
+    ExecutionStory {
+        id: execution.map(|row| row.uuid.clone()),
+        task: execution.map(|row| row.task.clone()),
+        started_us: execution.map(|row| row.started),
+    }
 }
 
 fn records(
@@ -195,11 +209,7 @@ fn records(
             external_id: link.external_id.to_string(),
             modified_us: link.modified,
             observed_us: link.observed,
-            execution: ExecutionStory {
-                id: execution.map(|row| row.uuid.clone()),
-                task: execution.map(|row| row.task.clone()),
-                started_us: execution.map(|row| row.started),
-            },
+            execution: execution_story(execution),
             conversion_schema: mapping::schema(&world.config, name)
                 .map(|(name, _)| name.to_owned()),
             contributor: link.contributor.as_ref().map(ToString::to_string),

@@ -237,6 +237,9 @@ fn why_tells_record_run_mapping_and_rule() {
     why these records are one shard
       crm/contact 1 and billing/customer 7: same e-mail, score 1
         email          `ann@x.org` / `ann@x.org`: 1
+
+    how they came together
+      billing/customer 7 joined crm/contact 1: same e-mail, score 1
     "#);
     let why = json(&project, &["why", &ann, "name"]);
     let field = &why["fields"][0];

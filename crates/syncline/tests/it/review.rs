@@ -88,3 +88,38 @@ fn why_names_the_rule_of_a_field_and_the_losers() {
     let said = format!("{}{}", check.out, check.err);
     assert!(said.contains("`age` holds no lists"), "{said}");
 }
+
+#[test]
+fn the_log_of_merges_tells_each_step_with_rule_or_person_and_unmerge_what_it_undid() {
+    let project = asking();
+    let id = shard_of(&project, "1");
+    let other = shard_of(&project, "2");
+    project.run(&["merge", "crm/contact:1", "crm/contact:2", "--by", "eve", "--why", "met her"]);
+    let id = if shard_of(&project, "1") == id { id } else { other };
+    let why = project.run(&["why", &id]).out;
+    let log = why.split("how they came together\n").nth(1).unwrap();
+    assert!(log.contains("  crm/contact 3 joined crm/contact 1: same e-mail, score 1\n"), "{why}");
+    for part in [
+        " was merged into it on 20",
+        ": eve said so, of crm/contact 1 and crm/contact 2: \"met her\"",
+        "(crm/contact 2)",
+    ] {
+        assert!(log.contains(part), "{part}: {why}");
+    }
+    let told = project.json(&["why", &id, "--json"]);
+    let merges = told["merges"].as_array().unwrap();
+    assert_eq!(
+        (merges.len(), &merges[1]["by"], &merges[1]["why"]),
+        (2, &"eve".into(), &"met her".into())
+    );
+    assert_eq!(merges[0]["waterfall"][0]["comparisons"][0]["left"], "a@x.de", "{told}");
+    let preview = project.run(&["unmerge", &id, "--preview"]);
+    preview.expect(0, &["undone:", "eve said so"]);
+    let parted = project.run(&["unmerge", &id]);
+    parted.expect(0, &["undone:", "eve said so"]);
+    assert!(!parted.out.contains("crm/contact 3 joined"), "{}", parted.out);
+    let parted = project.run(&["unmerge", &shard_of(&project, "1")]);
+    parted.expect(0, &["undone:  crm/contact 3 joined crm/contact 1: same e-mail"]);
+    let why = project.run(&["why", &shard_of(&project, "1")]).out;
+    assert!(!why.contains("came together"), "{why}");
+}

@@ -181,3 +181,27 @@ fn a_wrong_command_line_is_told_as_json_too() {
     }
     assert_eq!(project.run(&["--version", "--json"]).code, Some(0));
 }
+
+#[test]
+fn phone_numbers_are_international_where_a_region_is_set() {
+    let rule = "        - { name: phone, compare: [{ field: name, normalise: phone }] }\n";
+    let config = CONTACTS
+        .replace("conversion_schemas:\n", &format!("{rule}conversion_schemas:\n"))
+        .replace("    matching:\n", "    matching:\n      phone_region: gb\n");
+    let rows =
+        "id,name\n1,020 7946 0958\n2,+44 (0)20 7946 0958\n3,+1 207 946 0958\n4,44 2079460958\n";
+    let project = Project::new(&[("syncline.yaml", &config), ("contacts.csv", rows)]);
+    project.run(&["run"]).expect(0, &["2 created"]);
+    let one = project.json(&["match", "explain", "1", "2", "--json"]);
+    let comparison = &one["rules"][1]["comparisons"][0];
+    assert_eq!(comparison["left"], "+442079460958", "{one}");
+    assert_eq!(comparison["normalise"], serde_json::json!({ "phone_of": "GB" }));
+    let other = project.json(&["match", "explain", "1", "3", "--json"]);
+    assert_eq!(other["rules"][1]["is_match"], false, "{other}");
+    project.write("syncline.yaml", &config.replace("phone_region: gb", "phone_region: UK"));
+    project.run(&["check"]).expect(2, &["syncline.yaml:11:21", "`UK` is no country", "GB"]);
+    project.write("syncline.yaml", &config.replace("      phone_region: gb\n", ""));
+    project.run(&["run"]).expect(0, &["matched anew"]);
+    let other = project.json(&["match", "explain", "1", "3", "--json"]);
+    assert_eq!(other["rules"][1]["comparisons"][0]["left"], "79460958", "{other}");
+}

@@ -53,8 +53,9 @@ fn cancel_stops_at_a_batch_border_and_what_was_committed_stands() {
     let ran = Ran::of(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(5), "{ran:#?}");
     assert_eq!(ran.json()["status"], "cancelled");
-    let created = ran.json()["results"]["created"].clone();
-    assert_eq!(project.json(&["status", "--json"])["store"]["shards"]["person"], created);
+    let created = ran.json()["results"]["created"].as_u64();
+    let shards = project.json(&["status", "--json"])["store"]["shards"]["person"].as_u64();
+    assert_eq!(shards.unwrap_or(0), created.unwrap(), "stopped before the first commit, too");
     project.run(&["cancel", "contacts"]).expect(1, &["is not running"]);
 }
 

@@ -3,7 +3,7 @@
 use super::{OneOrMany, indexed};
 use crate::matching::model::ModelFile;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -126,6 +126,10 @@ pub struct Matching {
     #[serde(skip_deserializing)]
     #[schemars(skip)]
     pub trained: Option<Arc<ModelFile>>,
+    /// The country of phone numbers that do not say theirs, by its two letters (ISO 3166): `phone` makes international
+    /// numbers of them then.
+    #[serde(default)]
+    pub phone_region: Option<String>,
     /// What becomes of duplicates. Default `merge_fields`.
     #[serde(default)]
     pub merge: MergeStrategy,
@@ -145,6 +149,7 @@ impl Default for Matching {
             compare: indexed::IndexedMap::default(),
             block: Vec::new(),
             trained: None,
+            phone_region: None,
             merge: MergeStrategy::default(),
             block_max: block_max_default(),
             cluster_max: cluster_max_default(),
@@ -214,7 +219,7 @@ pub enum BlockPart {
 }
 
 /// A part of a blocking key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSpec {
     /// The field of the shard type.
@@ -228,6 +233,9 @@ pub struct BlockSpec {
     /// Then it is cut to this many characters.
     #[serde(default)]
     pub prefix: Option<u32>,
+    /// Then each piece of this many characters is a key of its own.
+    #[serde(default)]
+    pub ngram: Option<u32>,
 }
 
 /// One comparison of a rule.
@@ -322,22 +330,46 @@ pub enum Normaliser {
     /// Lower case, without diacritics, blanks folded and trimmed.
     #[default]
     Text,
-    /// A person's name: as text, without titles and punctuation.
+    /// A person's name: as text, first name first, without titles and punctuation.
     Name,
+    /// As `name`; a short form of the first name becomes the full one.
+    FormalName,
+    /// The first letters of a person's names.
+    Initials,
     /// An e-mail address: lower case, trimmed; dots and plus tags dropped where the provider ignores them.
     Email,
-    /// A phone number: its digits without prefixes, in international form where it has one.
+    /// A phone number: in international form where `phone_region` is set, else its last nine digits.
     Phone,
+    /// A phone number that is of this country where it does not say: what `phone` is where `phone_region` is set.
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
+    PhoneOf(Country),
     /// A company: as text, without its legal form.
     Company,
     /// A postal address: as text, with common abbreviations written out.
     Address,
+    /// As `address`: the house number first, without apartment, floor and the like.
+    Street,
     /// Letters and digits only, lower case.
     Alphanumeric,
     /// Digits only.
     Digits,
-    /// A date in ISO form, whatever order it came in.
+    /// A date in ISO form, whatever order it came in; not one of which day and month could be either.
     Date,
+    /// A date in ISO form; the day comes before the month where both could be.
+    DateDmy,
+    /// A date in ISO form; the month comes before the day where both could be.
+    DateMdy,
+}
+
+/// A country, by the two letters of ISO 3166-1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Country(pub [u8; 2]);
+
+impl Serialize for Country {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.escape_ascii())
+    }
 }
 
 /// What sort of value a field holds: how it is made comparable, and how alike two values can be.
@@ -412,6 +444,8 @@ pub enum KeyForm {
     Start,
     /// The last six characters.
     End,
+    /// Any three characters that follow each other.
+    Ngram,
     /// The year of a date.
     Year,
     /// What stands before the `@` of an e-mail address.

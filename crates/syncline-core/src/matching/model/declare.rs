@@ -3,8 +3,9 @@
 use super::COMPARISONS_MAX;
 use super::features::{self, Features};
 use super::keys::{Block, Part, defaults};
-use crate::config::model::{KeyForm, Kind, Matching, ModelPart, OneOrMany};
-use crate::matching::items;
+use crate::config::model::{KeyForm, Kind, Matching, ModelPart, Normaliser, OneOrMany};
+use crate::matching::compile::here;
+use crate::matching::{items, phone};
 use crate::problem::{ConfigPath, Problem, nearest};
 use crate::shard::Layout;
 use crate::value::Cell;
@@ -32,6 +33,7 @@ pub(super) struct Comparison {
     /// The field's index.
     pub(super) field: usize,
     pub(super) kind: Kind,
+    pub(super) normaliser: Normaliser,
 }
 
 /// Compiles what `matching` declares of a model; `None` where it has none.
@@ -58,11 +60,15 @@ pub fn compile(
         }
         return if problems.is_empty() { Ok(None) } else { Err(problems) };
     }
+    // What is wrong with it is told where the rules are compiled.
+    let region = matching.phone_region.as_deref().and_then(phone::country);
     let mut comparisons = Vec::new();
     for (name, kind) in &matching.compare.0 {
         match field(layout, name, &compare_path.key(name)) {
             Ok(field) => {
-                comparisons.push(Comparison { name: CompactString::new(name), field, kind: *kind });
+                let (name, kind) = (CompactString::new(name), *kind);
+                let normaliser = here(features::normaliser(kind), region);
+                comparisons.push(Comparison { name, field, kind, normaliser });
             }
             Err(problem) => problems.push(problem),
         }
@@ -170,7 +176,8 @@ impl Declaration {
         };
         for comparison in &self.comparisons {
             features.push(items(image, comparison.field).iter().filter_map(|value| {
-                features::prepare(comparison.kind, &value.to_plain(), &mut scratch)
+                let (kind, normaliser) = (comparison.kind, comparison.normaliser);
+                features::prepare(kind, normaliser, &value.to_plain(), &mut scratch)
             }));
         }
         features

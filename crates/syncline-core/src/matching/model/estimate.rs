@@ -13,6 +13,8 @@ pub(super) struct Alternative {
     pub(super) name: &'static str,
     /// How often a field of a kind agrees as if the records were the same, to begin with; 0 is never.
     share: fn(Kind) -> f64,
+    /// Whether chance brings it about, so that there are as many more of it as there are more pairs.
+    pub(super) is_accident: bool,
 }
 
 /// The alternatives that may matter for `declaration`.
@@ -22,13 +24,17 @@ pub(super) fn alternatives(declaration: &Declaration) -> Vec<Alternative> {
     let home = has(&[Kind::Address, Kind::Place, Kind::Postcode, Kind::Phone]);
     let mut list = Vec::new();
     if names && home {
-        list.push(Alternative { name: "household", share: household });
+        list.push(Alternative { name: "household", share: household, is_accident: false });
     }
     if names {
-        list.push(Alternative { name: "namesake", share: namesake });
+        list.push(Alternative { name: "namesake", share: namesake, is_accident: true });
     }
     if names && home {
-        list.push(Alternative { name: "namesake at home", share: namesake_at_home });
+        list.push(Alternative {
+            name: "namesake at home",
+            share: namesake_at_home,
+            is_accident: false,
+        });
     }
     list
 }
@@ -76,6 +82,8 @@ pub(super) struct Estimates {
 pub(super) struct Sample {
     pub(super) pattern: Pattern,
     pub(super) is_same: Option<bool>,
+    /// Whether it was drawn, so that it stands for others; not so what a person chose to decide.
+    pub(super) is_drawn: bool,
 }
 
 impl Estimates {
@@ -244,7 +252,7 @@ impl Sums {
         let sum: f64 = parts.iter().sum::<f64>() + unrelated;
         for (index, total) in self.totals.iter_mut().enumerate() {
             parts[index] /= sum;
-            *total += parts[index];
+            *total += if sample.is_drawn { parts[index] } else { 0.0 };
         }
         if parts[0] > LEAST {
             add(&mut self.m, &sample.pattern, parts[0]);

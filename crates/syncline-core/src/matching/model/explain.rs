@@ -11,6 +11,8 @@ use serde::Serialize;
 pub struct ModelExplanation {
     /// What is known before anything is compared, in bits: how rare it is that two records are the same.
     pub prior: f64,
+    /// The number of records among which that holds.
+    pub records: u64,
     /// The comparisons, as they were declared.
     pub comparisons: Vec<ModelRow>,
     /// What is taken off because another reason explains why the two are alike, in bits; at most 0.
@@ -64,6 +66,7 @@ impl Model {
             .map(|index| self.row(index, a, b, pattern.levels[index], pattern.rarity[index]));
         ModelExplanation {
             prior: self.weights.prior,
+            records: self.terms.records,
             comparisons: rows.collect(),
             alternative,
             alternative_name: matters.map(|index| self.alternative_name(index - 1)),

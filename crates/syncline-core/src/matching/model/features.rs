@@ -63,8 +63,12 @@ pub(super) struct Feature {
 }
 
 /// Prepares a value; `None` where there is nothing to compare. `scratch` is overwritten.
-pub(super) fn prepare(kind: Kind, value: &str, scratch: &mut String) -> Option<Feature> {
-    let normaliser = normaliser(kind);
+pub(super) fn prepare(
+    kind: Kind,
+    normaliser: Normaliser,
+    value: &str,
+    scratch: &mut String,
+) -> Option<Feature> {
     let text = normalise_in(normaliser, value, scratch);
     if text.is_empty() {
         return None;

@@ -7,6 +7,8 @@ use super::terms::{FieldTerms, Terms};
 use super::{Model, Table};
 use crate::config::model::Kind;
 use crate::config::model::indexed::IndexedMap;
+use crate::config::{self, Diagnostics, SourceFile};
+use crate::problem::{ConfigPath, Problem};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -67,18 +69,27 @@ pub struct ComparisonFile {
     pub frequent: IndexedMap<f64>,
 }
 
-/// Why a model file cannot be used.
+/// Why a model file cannot be used with a configuration.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum ModelFileError {
-    /// It is no model file.
-    #[error("{0}")]
-    Syntax(String),
-    /// It was made by another version.
-    #[error("it has the form {0}, and this program knows form {VERSION}")]
-    Version(u32),
-    /// Something in it does not fit the configuration.
-    #[error("{0}")]
-    Mismatch(String),
+#[error("{0}")]
+pub struct ModelFileError(String);
+
+/// What to do about a file that is broken.
+const HELP: &str = "mend the file, or train the model again: `syncline match train`";
+
+/// Collects what is wrong with a file.
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, path: ConfigPath, message: String) {
+        self.0.push(Problem::new(path, message));
+    }
+
+    fn probability(&mut self, path: ConfigPath, number: f64) {
+        if !(0.0..=1.0).contains(&number) {
+            self.add(path, format!("expected a number from 0 to 1, found {number}"));
+        }
+    }
 }
 
 impl ModelFile {
@@ -138,19 +149,73 @@ impl ModelFile {
         self.syncline_model == 0
     }
 
-    /// Reads a model file.
+    /// Reads a model file; `name` is what it is called in messages.
     ///
     /// # Errors
     ///
-    /// When it is no YAML, or no model file of this version.
-    pub fn parse(text: &str) -> Result<Self, ModelFileError> {
-        let file: Self = serde_saphyr::from_str(text)
-            .map_err(|error| ModelFileError::Syntax(error.to_string()))?;
-        if file.syncline_model == VERSION {
-            Ok(file)
-        } else {
-            Err(ModelFileError::Version(file.syncline_model))
+    /// What is wrong with it, by line and column: it is no YAML, no model file of this version, or holds numbers that
+    /// are no probabilities.
+    pub fn read(name: &str, text: String) -> Result<Self, Diagnostics> {
+        let file = SourceFile { name: name.to_owned(), text };
+        let read = config::read_beside(file, Self::check);
+        read.map_err(|mut diagnostics| {
+            for diagnostic in &mut diagnostics.0 {
+                diagnostic.help.get_or_insert_with(|| HELP.to_owned());
+            }
+            diagnostics
+        })
+    }
+
+    /// What is wrong with it, whatever the configuration.
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Problems(Vec::new());
+        let root = ConfigPath::root();
+        if self.syncline_model != VERSION {
+            let version = self.syncline_model;
+            let message =
+                format!("the file has form {version}, and this program knows form {VERSION}");
+            problems.add(root.key("syncline_model"), message);
+            return problems.0;
         }
+        problems.probability(root.key("threshold"), self.threshold);
+        problems.probability(root.key("review"), self.review);
+        for (name, comparison) in &self.compare.0 {
+            let path = root.key("compare").key(name);
+            problems.probability(path.key("chance"), comparison.chance);
+            problems.probability(path.key("rare"), comparison.rare);
+            for (value, share) in &comparison.frequent.0 {
+                problems.probability(path.key("frequent").key(value), *share);
+            }
+            let of_kind = || (1..).zip(levels::names(comparison.kind));
+            let told = || of_kind().filter(|(l, _)| !levels::is_neutral(comparison.kind, *l));
+            for (_, level) in told() {
+                if !comparison.levels.0.iter().any(|(known, _)| known == level) {
+                    problems.add(path.key("levels"), format!("the level `{level}` is missing"));
+                }
+            }
+            for (level, numbers) in &comparison.levels.0 {
+                let path = path.key("levels").key(level);
+                if !told().any(|(_, known)| known == level) {
+                    let names: Vec<&str> = told().map(|(_, name)| *name).collect();
+                    let message =
+                        format!("there is no level `{level}`; there are {}", names.join(", "));
+                    problems.add(path.clone(), message);
+                }
+                for (index, number) in numbers.iter().enumerate() {
+                    problems.probability(path.index(index), *number);
+                }
+            }
+        }
+        for (name, alternative) in &self.alternatives.0 {
+            let path = root.key("alternatives").key(name).key("shares");
+            for (field, share) in &alternative.shares.0 {
+                problems.probability(path.key(field), *share);
+                if !self.compare.0.iter().any(|(known, _)| known == field) {
+                    problems.add(path.key(field), format!("`{field}` is not compared"));
+                }
+            }
+        }
+        problems.0
     }
 
     /// The file's text. Equal models give equal texts.
@@ -260,38 +325,26 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelFileError::Mismatch`] when the file was trained for another declaration, or holds numbers that
-    /// are no probabilities.
+    /// When the file was trained for another declaration, or is broken in itself.
     pub fn compile(
         declaration: Arc<Declaration>,
         file: &ModelFile,
     ) -> Result<Self, ModelFileError> {
-        let wrong = |text: String| ModelFileError::Mismatch(text);
         let declared = declaration.comparisons.iter().map(|c| (c.name.as_str(), c.kind));
         let trained = file.compare.0.iter().map(|(name, c)| (name.as_str(), c.kind));
         if !declared.eq(trained) || file.shard_type != declaration.shard_type {
             let text = "it was trained for other comparisons than the configuration declares";
-            return Err(wrong(text.to_owned()));
+            return Err(ModelFileError(text.to_owned()));
         }
-        let unit = |name: &str, number: f64| {
-            let is_right = (0.0..=1.0).contains(&number);
-            let text = format!("`{name}` must be from 0 to 1, and is {number}");
-            if is_right { Ok(()) } else { Err(wrong(text)) }
-        };
-        unit("threshold", file.threshold)?;
-        unit("review", file.review)?;
+        if let Some(problem) = file.check().into_iter().next() {
+            return Err(ModelFileError(problem.message));
+        }
         let mut estimates = Estimates::default();
         let mut terms = Terms { records: file.records, fields: Vec::new() };
-        for (name, comparison) in &file.compare.0 {
-            let (m, u) = tables(name, comparison)?;
+        for (_, comparison) in &file.compare.0 {
+            let (m, u) = tables(comparison);
             estimates.m.push(m);
             estimates.u.push(u);
-            for (key, number) in [("chance", comparison.chance), ("rare", comparison.rare)] {
-                unit(&format!("compare.{name}.{key}"), number)?;
-            }
-            for (value, share) in &comparison.frequent.0 {
-                unit(&format!("compare.{name}.frequent.{value}"), *share)?;
-            }
             let frequent = comparison.frequent.0.iter();
             terms.fields.push(FieldTerms::new(
                 comparison.kind,
@@ -303,41 +356,32 @@ impl Model {
         let pairs = pairs(file.records);
         let prior = |count: f64| (count / pairs).clamp(1e-15, 0.5);
         estimates.priors.push(prior(file.same_pairs));
-        for (name, alternative) in file.alternatives.0.iter().take(super::CLASSES_MAX - 1) {
+        for (_, alternative) in file.alternatives.0.iter().take(super::CLASSES_MAX - 1) {
             estimates.priors.push(prior(alternative.pairs));
             let mut shares = vec![0.0; declaration.comparisons.len()];
             for (field, share) in &alternative.shares.0 {
-                unit(&format!("alternatives.{name}.shares.{field}"), *share)?;
-                let at = declaration.comparisons.iter().position(|c| c.name == field.as_str());
-                let unknown = || wrong(format!("alternative `{name}` names a field `{field}`"));
-                shares[at.ok_or_else(unknown)?] = share.min(0.9999);
+                if let Some(at) =
+                    declaration.comparisons.iter().position(|c| c.name == field.as_str())
+                {
+                    shares[at] = share.min(0.9999);
+                }
             }
             estimates.shares.push(shares);
         }
         let weights = estimates.weights(&declaration, &terms);
         let (threshold, review) = (file.threshold, file.review.min(file.threshold));
-        Ok(Self { declaration, terms: Arc::new(terms), weights, threshold, review })
+        let trained = file.records;
+        Ok(Self { declaration, terms: Arc::new(terms), weights, threshold, review, trained })
     }
 }
 
-fn tables(name: &str, comparison: &ComparisonFile) -> Result<(Table, Table), ModelFileError> {
+/// m and u by level; the file was checked before.
+fn tables(comparison: &ComparisonFile) -> (Table, Table) {
     let (mut m, mut u) = ([1.0; LEVELS_MAX], [1.0; LEVELS_MAX]);
-    for (level, level_name) in (1..).zip(levels::names(comparison.kind)) {
-        if levels::is_neutral(comparison.kind, level) {
-            continue;
+    for (level, name) in (1_usize..).zip(levels::names(comparison.kind)) {
+        if let Some((_, numbers)) = comparison.levels.0.iter().find(|(known, _)| known == name) {
+            (m[level], u[level]) = (numbers[0].max(LEAST), numbers[1].max(LEAST * LEAST));
         }
-        let found = comparison.levels.0.iter().find(|(known, _)| known == level_name);
-        let Some((_, numbers)) = found else {
-            let text = format!("`compare.{name}.levels` has no level `{level_name}`");
-            return Err(ModelFileError::Mismatch(text));
-        };
-        if numbers.iter().any(|number| !(0.0..=1.0).contains(number)) {
-            let text =
-                format!("`compare.{name}.levels.{level_name}` must be two numbers from 0 to 1");
-            return Err(ModelFileError::Mismatch(text));
-        }
-        (m[usize::from(level)], u[usize::from(level)]) =
-            (numbers[0].max(LEAST), numbers[1].max(LEAST * LEAST));
     }
-    Ok((m, u))
+    (m, u)
 }

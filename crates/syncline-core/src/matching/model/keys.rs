@@ -8,6 +8,7 @@ use super::declare::{Comparison, Declaration};
 use super::features::{Feature, Features};
 use super::terms::Terms;
 use crate::config::model::{KeyForm, Kind};
+use crate::matching::blocking::pieces;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// A key that more records than this are expected to share is made finer. Where there are few records, keys may
@@ -190,6 +191,7 @@ pub(super) fn form(kind: Kind, form: KeyForm, feature: &Feature, mut sink: impl 
             let end = text.char_indices().nth(3).map_or(text.len(), |(end, _)| end);
             sink(xxh3_64(&text.as_bytes()[..end]));
         }
+        KeyForm::Ngram => pieces(text, 3).for_each(|piece| sink(xxh3_64(piece.as_bytes()))),
         KeyForm::Initial => {
             let initials = text.split(' ').filter_map(|word| word.bytes().next());
             initials.for_each(|byte| sink(u64::from(byte)));

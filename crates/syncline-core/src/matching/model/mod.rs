@@ -15,9 +15,10 @@ mod features;
 mod file;
 mod keys;
 mod levels;
-mod nicknames;
+pub(in crate::matching) mod nicknames;
 mod pattern;
 mod random;
+mod size;
 mod terms;
 mod threshold;
 mod train;
@@ -53,6 +54,8 @@ pub struct Model {
     threshold: f64,
     /// The least probability of a pair that a person should look at.
     review: f64,
+    /// The number of records that it was trained on.
+    trained: u64,
 }
 
 /// Binary logarithms of what the levels say, and of how common each explanation of a pair is.
@@ -97,7 +100,7 @@ impl Model {
         self.review
     }
 
-    /// The number of records that the model was trained for.
+    /// The number of records among which prior and keys hold.
     pub fn records(&self) -> u64 {
         self.terms.records
     }

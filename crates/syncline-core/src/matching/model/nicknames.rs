@@ -20,6 +20,24 @@ pub(super) fn share(a: u64, b: u64) -> bool {
     a != 0 && b != 0 && words(a).any(|x| x != 0 && words(b).any(|y| x == y))
 }
 
+/// The full name that a short form stands for; `None` where it is none, or could stand for several.
+pub(in crate::matching) fn formal(name: &str) -> Option<&'static str> {
+    static HEADS: LazyLock<FxHashMap<&'static str, Option<&'static str>>> = LazyLock::new(heads);
+    HEADS.get(name).copied().flatten().filter(|head| *head != name)
+}
+
+/// The first name of each name's only group.
+fn heads() -> FxHashMap<&'static str, Option<&'static str>> {
+    let mut found = FxHashMap::default();
+    for group in GROUPS.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let head = group.split(' ').next();
+        for name in group.split(' ') {
+            found.entry(name).and_modify(|known| *known = None).or_insert(head);
+        }
+    }
+    found
+}
+
 fn by_name() -> FxHashMap<&'static str, u64> {
     let mut found: FxHashMap<&'static str, u64> = FxHashMap::default();
     for (number, group) in (1_u64..).zip(GROUPS.lines().map(str::trim).filter(|l| !l.is_empty())) {

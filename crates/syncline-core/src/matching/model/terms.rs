@@ -95,7 +95,7 @@ impl Terms {
             }
             KeyForm::Initial => INITIAL_SHARE,
             KeyForm::Year => YEAR_SHARE,
-            KeyForm::Start | KeyForm::Street => START_SHARE,
+            KeyForm::Start | KeyForm::Ngram | KeyForm::Street => START_SHARE,
             KeyForm::End => whole(),
         }
     }

@@ -1,4 +1,4 @@
-use super::features::{Feature, prepare, sound};
+use super::features::{Feature, normaliser, prepare, sound};
 use super::levels::{self, MISSING, level};
 use super::*;
 use crate::config::model::indexed::IndexedMap;
@@ -9,7 +9,7 @@ use crate::value::Value;
 use proptest::prelude::*;
 
 fn feature(kind: Kind, text: &str) -> Feature {
-    prepare(kind, text, &mut String::new()).unwrap()
+    prepare(kind, normaliser(kind), text, &mut String::new()).unwrap()
 }
 
 #[test]
@@ -24,7 +24,9 @@ fn levels_of_known_pairs() {
         (Kind::FamilyName, "Schmidt", "Schmitt", "one letter off"),
         (Kind::FamilyName, "Philips", "Filipz", "sounds alike"),
         (Kind::FamilyName, "Jones", "Smith", "other"),
-        (Kind::Name, "Jane Smith", "Smith, Jane", "same words"),
+        (Kind::Name, "Jane Smith", "Smith, Jane", "same"),
+        (Kind::Name, "Jane Smith", "Smith Jane", "same words"),
+        (Kind::FamilyName, "Хрущёв", "Khrushchev", "same"),
         (Kind::Email, "a.b@x.com", "a.b@gmx.de", "same name, other domain"),
         (Kind::Email, "anna@x.com", "anma@x.com", "alike"),
         (Kind::Email, "info@x.com", "info@x.com", "shared"),
@@ -118,7 +120,7 @@ fn a_model_finds_duplicates_without_labels_and_its_file_says_all_of_it() {
     reversed.reverse();
     assert_eq!(file, trained(&reversed), "order makes no difference");
     let text = file.to_yaml();
-    assert_eq!(ModelFile::parse(&text).unwrap(), file);
+    assert_eq!(ModelFile::read("m.yaml", text).unwrap(), file);
     let model = Model::compile(declaration(), &file).unwrap();
     let at = |name: &str| {
         let (_, image) = people.iter().find(|(known, _)| known == name).unwrap();
@@ -137,12 +139,83 @@ fn a_model_finds_duplicates_without_labels_and_its_file_says_all_of_it() {
 }
 
 #[test]
+fn a_model_follows_the_number_of_records() {
+    let file = trained(&people());
+    let model = Model::compile(declaration(), &file).unwrap();
+    assert!(model.for_records(600).is_none(), "500 were learnt from");
+    assert!(model.for_records(0).is_none(), "an empty store tells nothing");
+    let large = model.for_records(8_000).unwrap();
+    assert_eq!((large.records(), large.trained_on()), (8_000, 500));
+    // As if it had been trained on sixteen times as many records, sixteen times as many of which are the same.
+    let mut grown = file.clone();
+    grown.records *= 16;
+    grown.same_pairs *= 16.0;
+    for (name, alternative) in &mut grown.alternatives.0 {
+        alternative.pairs *= if name == "namesake" { 256.0 } else { 16.0 };
+    }
+    let grown = Model::compile(declaration(), &grown).unwrap();
+    let people = people();
+    for (_, a) in people.iter().take(40) {
+        for (_, b) in people.iter().take(40) {
+            let of = |model: &Model| {
+                let (a, b) = (model.prepare(a), model.prepare(b));
+                (model.keys(&a), model.explain(&a, &b).probability)
+            };
+            let (ours, theirs) = (of(&large), of(&grown));
+            assert_eq!(ours.0, theirs.0);
+            assert!((ours.1 - theirs.1).abs() < 0.01, "{ours:?} {theirs:?}");
+        }
+    }
+    // From whatever size it comes, a size is the same.
+    assert_eq!(
+        large
+            .for_records(300)
+            .unwrap()
+            .explain(&large.prepare(&people[0].1), &large.prepare(&people[1].1))
+            .prior,
+        model.explain(&model.prepare(&people[0].1), &model.prepare(&people[1].1)).prior
+    );
+}
+
+#[test]
 fn labels_are_believed() {
     let people = people();
     let mut trainer = Trainer::new(declaration(), 1);
     people.iter().for_each(|(name, image)| trainer.add(name, image));
     let none = trainer.train(&|_, _| Some(false)).unwrap().file;
     assert!(none.same_pairs < 2.0, "{}", none.same_pairs);
+}
+
+#[test]
+fn what_people_decided_is_learnt_from() {
+    let people = people();
+    let with = |decisions: &[(String, String, bool)]| {
+        let mut trainer = Trainer::new(declaration(), 1);
+        decisions.iter().for_each(|(a, b, is_same)| trainer.decide(a, b, *is_same));
+        people.iter().for_each(|(name, image)| trainer.add(name, image));
+        trainer.train(&|_, _| None).unwrap()
+    };
+    let level = |trained: &Trained, field: usize, name: &str| {
+        let levels = &trained.file.compare.0[field].1.levels.0;
+        levels.iter().find(|(known, _)| known == name).unwrap().1[0]
+    };
+    let none = with(&[]);
+    assert_eq!(none.decided, 0);
+    // The same, says somebody, though the given name is another one and no key is shared.
+    let moved: Vec<_> =
+        (1..40).map(|i| (format!("p/{}", i * 4 + 1), format!("p/{}", i * 4 + 2), true)).collect();
+    let same = with(&moved);
+    assert_eq!(same.decided, 39);
+    let (before, after) = (level(&none, 0, "other"), level(&same, 0, "other"));
+    assert!(after > before + 0.1, "{before} {after}");
+    assert!((same.file.same_pairs / none.file.same_pairs - 1.0).abs() < 0.2, "chosen, not drawn");
+    // All that looked the same is not: nothing is left that agrees.
+    let apart: Vec<_> =
+        (0..100).map(|i| (format!("q/{}", i * 4), format!("p/{}", i * 4), false)).collect();
+    let apart = with(&apart);
+    assert!(apart.file.same_pairs < none.file.same_pairs / 4.0, "{}", apart.file.same_pairs);
+    let unknown = with(&[("p/0".to_owned(), "elsewhere/1".to_owned(), true)]);
+    assert_eq!((unknown.decided, unknown.file), (0, none.file));
 }
 
 #[test]
@@ -154,12 +227,38 @@ fn a_file_that_does_not_fit_is_refused() {
     let mut other = file.clone();
     other.threshold = 1.5;
     assert!(Model::compile(declaration(), &other).is_err());
-    assert!(ModelFile::parse("syncline_model: 1").is_err());
-    assert!(
-        ModelFile::parse(&file.to_yaml().replace("syncline_model: 1", "syncline_model: 9"))
-            .is_err()
-    );
     assert!(Trainer::new(declaration(), 1).train(&|_, _| None).is_err());
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_by_line_and_column() {
+    let good = trained(&people()).to_yaml();
+    let line = |text: &str| good.lines().position(|line| line.starts_with(text)).unwrap() + 1;
+    let at = |text: &str| format!("m.yaml:{}:", line(text));
+    for (what, with, place, message) in [
+        ("syncline_model: 1", "syncline_model: 9", at("syncline_model"), "form 9"),
+        ("threshold: ", "threshold: 1", at("threshold"), "from 0 to 1, found 10."),
+        ("records:", "record:", at("records"), "unknown field `record`"),
+        ("threshold: ", "threshold: x", at("threshold"), "expected"),
+        ("threshold: ", "thresh: ", at("threshold"), "thresh"),
+        ("  born:", "  born: [", String::new(), "expected"),
+        ("    kind: date", "    kind: dat", at("    kind: date"), "dat"),
+        (
+            "      nickname: [",
+            "      nick: [",
+            at("      nickname"),
+            "no level `nick`; there are same",
+        ),
+        ("      nickname: [", "      nickname: [7", at("      nickname"), "found 70."),
+        ("      {last", "      {lst", String::new(), "`lst` is not compared"),
+    ] {
+        let text = good.replacen(what, with, 1);
+        assert_ne!(text, good, "{what}");
+        let told = ModelFile::read("m.yaml", text).unwrap_err().to_string();
+        assert!(told.contains(&place) && told.contains(message), "{what}: {told}");
+        assert!(told.contains("syncline match train"), "{told}");
+    }
+    assert!(ModelFile::read("m.yaml", "syncline_model: 1".to_owned()).is_err());
 }
 
 proptest! {

@@ -12,6 +12,8 @@ use super::{Table, threshold};
 use crate::config::model::KeyForm;
 use crate::value::Cell;
 use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -45,6 +47,10 @@ pub struct Trainer {
     /// One in so many records is kept.
     every: u64,
     sample: Vec<Kept>,
+    /// What people decided: pairs of names, the smaller one first.
+    decided: BTreeMap<(CompactString, CompactString), bool>,
+    /// The names in these: such records are always kept.
+    named: FxHashSet<CompactString>,
 }
 
 #[derive(Debug)]
@@ -63,37 +69,45 @@ pub struct Trained {
     pub sampled: u64,
     /// How many pairs of these share a key.
     pub pairs: u64,
+    /// How many pairs of them people have decided.
+    pub decided: u64,
 }
 
 impl Trainer {
     /// Begins. Equal records and seeds give equal models, whatever the order of the records.
     pub fn new(declaration: Arc<Declaration>, seed: u64) -> Self {
-        Self { declaration, seed, records: 0, every: 1, sample: Vec::new() }
+        Self {
+            declaration,
+            seed,
+            records: 0,
+            every: 1,
+            sample: Vec::new(),
+            decided: BTreeMap::new(),
+            named: FxHashSet::default(),
+        }
     }
 
-    /// Whether the record named `name` is among those that are kept; the others are only counted.
-    pub fn wants(&self, name: &str) -> bool {
-        self.hash(name).is_multiple_of(self.every)
-    }
-
-    /// Counts a record that is not wanted.
-    pub fn skip(&mut self) {
-        self.records += 1;
+    /// Takes what a person decided of two records, to be told before the records themselves.
+    pub fn decide(&mut self, a: &str, b: &str, is_same: bool) {
+        let (a, b) = (CompactString::new(a.min(b)), CompactString::new(a.max(b)));
+        self.named.extend([a.clone(), b.clone()]);
+        self.decided.insert((a, b), is_same);
     }
 
     /// Takes a record.
     pub fn add(&mut self, name: &str, image: &[Cell]) {
         self.records += 1;
         let hash = self.hash(name);
-        if !hash.is_multiple_of(self.every) {
+        if !hash.is_multiple_of(self.every) && !self.named.contains(name) {
             return;
         }
         let features = self.declaration.prepare(image);
         self.sample.push(Kept { hash, name: CompactString::new(name), features });
         if self.sample.len() > 2 * RECORDS_MAX {
             self.every *= 2;
-            let every = self.every;
-            self.sample.retain(|kept| kept.hash.is_multiple_of(every));
+            let (every, named) = (self.every, &self.named);
+            self.sample
+                .retain(|kept| kept.hash.is_multiple_of(every) || named.contains(&kept.name));
         }
     }
 
@@ -101,7 +115,8 @@ impl Trainer {
         xxh3_64_with_seed(name.as_bytes(), self.seed)
     }
 
-    /// Trains the model. `label` tells what is known of two records: the same, or not.
+    /// Trains the model. `label` tells what is known of two records: the same, or not. What people decided goes
+    /// before it.
     ///
     /// # Errors
     ///
@@ -121,7 +136,8 @@ impl Trainer {
         for record in &mut features {
             terms.set_rarity(&declaration, record);
         }
-        let lab = Lab { declaration: &declaration, terms: &terms, names, features, label };
+        let decided = decided(&self.decided, &names);
+        let lab = Lab { declaration: &declaration, terms: &terms, names, features, label, decided };
         let mut random = Random(self.seed);
         let mut estimates =
             Estimates::start(&declaration, lab.unrelated(&mut random), self.records);
@@ -135,11 +151,14 @@ impl Trainer {
         estimates.m = lab.block_by_block(&estimates, &blocks, &mut random);
         drop(blocks);
         let share = (lab.features.len() as f64 / self.records as f64).powi(2);
-        let samples = lab.samples(&pairs, ALL_PAIRS, &mut random);
+        let mut samples = lab.samples(&pairs, ALL_PAIRS, &mut random);
         let scale = pairs.len() as f64 / samples.len() as f64 / share;
+        let drawn = samples.len();
+        samples.extend(lab.beside(&pairs, ALL_PAIRS));
         estimates.refine(&declaration, &terms, &samples, scale);
         let weights = estimates.weights(&declaration, &terms);
-        let probabilities = samples.iter().map(|s| weights.probability(&declaration, &s.pattern));
+        let probabilities =
+            samples[..drawn].iter().map(|s| weights.probability(&declaration, &s.pattern));
         let threshold = threshold::best(probabilities.collect());
         let sampled = lab.features.len() as u64;
         let file = ModelFile::new(
@@ -149,7 +168,8 @@ impl Trainer {
             &alternatives(&declaration),
             (threshold, threshold / 4.0),
         );
-        Ok(Trained { file, sampled, pairs: pairs.len() as u64 })
+        let decided = lab.decided.len() as u64;
+        Ok(Trained { file, sampled, pairs: pairs.len() as u64, decided })
     }
 }
 
@@ -160,6 +180,7 @@ struct Lab<'a> {
     names: Vec<CompactString>,
     features: Vec<Features>,
     label: &'a dyn Fn(&str, &str) -> Option<bool>,
+    decided: BTreeMap<Pair, bool>,
 }
 
 type Pair = (u32, u32);
@@ -228,17 +249,28 @@ impl Lab<'_> {
 
     /// At most `most` of the pairs, drawn by chance, compared.
     fn samples(&self, pairs: &[Pair], most: usize, random: &mut Random) -> Vec<Sample> {
-        let sample = |&(a, b): &Pair| {
-            let (a, b) = (a as usize, b as usize);
-            Sample {
-                pattern: self.declaration.pattern(&self.features[a], &self.features[b]),
-                is_same: (self.label)(&self.names[a], &self.names[b]),
-            }
-        };
+        let sample = |pair: &Pair| self.sample(*pair, true);
         if pairs.len() <= most {
             return pairs.iter().map(sample).collect();
         }
         (0..most).map(|_| sample(&pairs[random.below(pairs.len())])).collect()
+    }
+
+    fn sample(&self, (a, b): Pair, is_drawn: bool) -> Sample {
+        let known = self.decided.get(&(a, b)).copied();
+        let (a, b) = (a as usize, b as usize);
+        Sample {
+            pattern: self.declaration.pattern(&self.features[a], &self.features[b]),
+            is_same: known.or_else(|| (self.label)(&self.names[a], &self.names[b])),
+            is_drawn,
+        }
+    }
+
+    /// The pairs that people decided, and that are not among the samples anyway.
+    fn beside(&self, pairs: &[Pair], most: usize) -> impl Iterator<Item = Sample> {
+        let is_among = move |pair: &Pair| pairs.len() <= most && pairs.binary_search(pair).is_ok();
+        let decided = self.decided.keys().filter(move |pair| !is_among(pair));
+        decided.map(|pair| self.sample(*pair, false))
     }
 
     /// m, from each block apart: what a block rests on is not learnt there. The mean, by how many pairs of
@@ -274,9 +306,22 @@ impl Lab<'_> {
     }
 }
 
+/// What people decided, by the numbers of records that are at hand.
+fn decided(
+    by_name: &BTreeMap<(CompactString, CompactString), bool>,
+    names: &[CompactString],
+) -> BTreeMap<Pair, bool> {
+    let numbers: FxHashMap<&str, u32> = names.iter().map(CompactString::as_str).zip(0..).collect();
+    let known = by_name.iter().filter_map(|((a, b), is_same)| {
+        let (a, b) = (*numbers.get(a.as_str())?, *numbers.get(b.as_str())?);
+        Some(((a.min(b), a.max(b)), *is_same))
+    });
+    known.collect()
+}
+
 /// Bits of the comparisons that a block's pairs agree on.
 fn rests_on<'a>(parts: impl Iterator<Item = &'a Part>) -> u32 {
-    let weak = [KeyForm::Initial, KeyForm::Year, KeyForm::Start];
+    let weak = [KeyForm::Initial, KeyForm::Year, KeyForm::Start, KeyForm::Ngram];
     let firm = parts.filter(|part| !weak.contains(&part.form));
     firm.flat_map(|part| &part.of).fold(0, |bits, index| bits | 1 << index)
 }

@@ -1,7 +1,8 @@
 use super::*;
+use crate::config::model::Country;
 use proptest::prelude::*;
 
-const ALL: [Normaliser; 10] = [
+const ALL: [Normaliser; 19] = [
     Normaliser::None,
     Normaliser::Text,
     Normaliser::Name,
@@ -12,6 +13,15 @@ const ALL: [Normaliser; 10] = [
     Normaliser::Alphanumeric,
     Normaliser::Digits,
     Normaliser::Date,
+    Normaliser::FormalName,
+    Normaliser::Initials,
+    Normaliser::Street,
+    Normaliser::DateDmy,
+    Normaliser::DateMdy,
+    Normaliser::PhoneOf(Country(*b"GB")),
+    Normaliser::PhoneOf(Country(*b"US")),
+    Normaliser::PhoneOf(Country(*b"IT")),
+    Normaliser::PhoneOf(Country(*b"RU")),
 ];
 
 #[track_caller]
@@ -63,7 +73,22 @@ fn names_lose_titles_and_punctuation() {
             ("Mr. John Smith", "john smith"),
             ("Dr.Jane Smith, PhD", "jane smith"),
             ("Prof. Dr. Müller", "muller"),
-            ("Smith, John", "smith john"),
+            ("Smith, John", "john smith"),
+            ("SMITH, Dr. John A.", "john a smith"),
+            ("García Márquez, Gabriel", "gabriel garcia marquez"),
+            ("Smith, John, Jr.", "john smith jr"),
+            ("Smith, John, PhD, MBA", "john smith"),
+            ("John Smith, Jr.", "john smith jr"),
+            ("smith,john", "john smith"),
+            ("Smith,", "smith"),
+            ("a, b, c", "a b c"),
+            ("Юрий Гагарин", "yurii gagarin"),
+            ("Хрущёв", "khrushchev"),
+            ("Ігор Шевченко", "igor shevchenko"),
+            ("Ђоковић", "djokovich"),
+            ("Ольга", "olga"),
+            ("Γιώργος Παπαδόπουλος", "giorgos papadopoylos"),
+            ("東京", "東京"),
             ("O'Brien", "obrien"),
             ("O’Brien", "obrien"),
             ("O´Brien", "obrien"),
@@ -159,6 +184,18 @@ fn companies_lose_their_legal_form() {
             ("Müller GmbH & Co. KG", "muller"),
             ("Banco S.A.", "banco"),
             ("Philips N.V.", "philips"),
+            ("Cemex, S.A.B. de C.V.", "cemex"),
+            ("Grab Pte. Ltd.", "grab"),
+            ("Petronas Sdn Bhd", "petronas"),
+            ("Škoda a.s.", "skoda"),
+            ("Agrofert, s.r.o.", "agrofert"),
+            ("Ericsson AB", "ericsson"),
+            ("Bolt Technology OÜ", "bolt technology"),
+            ("MOL Nyrt.", "mol"),
+            ("ООО «Ромашка»", "romashka"),
+            ("PT Bank Central Asia Tbk", "bank central asia"),
+            ("トヨタ 株式会社", "トヨタ"),
+            ("OTE A.E.", "ote"),
             ("Nokia Oyj", "nokia"),
             ("Firma Sp. z o.o.", "firma"),
             ("The Acme Group", "acme"),
@@ -192,7 +229,55 @@ fn addresses_are_written_out() {
             ("Hauptstraße 5", "hauptstrasse 5"),
             ("Lange Str. 5", "lange strasse 5"),
             ("12 oak street", "12 oak street"),
+            ("Avda. Mayor 3", "avenida mayor 3"),
+            ("ул. Ленина 5", "ulica lenina 5"),
             ("12 oak st", "12 oak street"),
+            ("", ""),
+        ],
+    );
+}
+
+#[test]
+fn streets_begin_with_their_number_and_end_at_the_door() {
+    check(
+        Normaliser::Street,
+        &[
+            ("12 Oak St", "12 oak street"),
+            ("12 Oak St Apt 4", "12 oak street"),
+            ("12 Oak St #4", "12 oak street"),
+            ("12 Oak St., 3rd Floor", "12 oak street"),
+            ("Flat 2, 12 Oak Street", "12 oak street"),
+            ("Suite B 12 Oak Street", "12 oak street"),
+            ("Hauptstr. 5", "5 hauptstrasse"),
+            ("Hauptstraße 5 a", "5a hauptstrasse"),
+            ("5a Hauptstraße", "5a hauptstrasse"),
+            ("42nd Street 7", "7 42nd street"),
+            ("Broadway", "broadway"),
+            ("", ""),
+        ],
+    );
+}
+
+#[test]
+fn short_forms_become_full_names_where_they_stand_for_one() {
+    check(
+        Normaliser::FormalName,
+        &[
+            ("Bob Smith", "robert smith"),
+            ("Smith, Bob", "robert smith"),
+            ("Dr. Bill Jones", "william jones"),
+            ("Robert Smith", "robert smith"),
+            ("Alex Smith", "alex smith"),
+            ("Xy", "xy"),
+            ("", ""),
+        ],
+    );
+    check(
+        Normaliser::Initials,
+        &[
+            ("John Ronald Reuel Tolkien", "j r r t"),
+            ("Tolkien, J.R.R.", "j r r t"),
+            ("Dr. Élodie Łuk", "e l"),
             ("", ""),
         ],
     );
@@ -244,6 +329,30 @@ fn dates_come_out_in_iso_form() {
 }
 
 #[test]
+fn dates_that_could_be_two_are_read_as_the_name_says() {
+    for (normaliser, expected) in [
+        (Normaliser::Date, ["", "2025-12-31", "2025-04-03", "2025-03-03"]),
+        (Normaliser::DateDmy, ["2025-04-03", "2025-12-31", "2025-04-03", "2025-03-03"]),
+        (Normaliser::DateMdy, ["2025-03-04", "2025-12-31", "2025-04-03", "2025-03-03"]),
+    ] {
+        let texts = ["03/04/2025", "12/31/2025", "3.4.2025", "3-3-2025"];
+        check(normaliser, &std::array::from_fn::<_, 4, _>(|i| (texts[i], expected[i])));
+    }
+    check(
+        Normaliser::Date,
+        &[
+            ("9. Dezember 2025", "2025-12-09"),
+            ("1er août 2025", "2025-08-01"),
+            ("9 de diciembre de 2025", "2025-12-09"),
+            ("3 mrt 2025", "2025-03-03"),
+            ("3. März 2025", "2025-03-03"),
+            ("the 3rd of May 2025", ""),
+            ("3rd of May 2025", "2025-05-03"),
+        ],
+    );
+}
+
+#[test]
 fn clean_text_is_borrowed() {
     for (normaliser, text) in [
         (Normaliser::None, "Any Thing "),
@@ -270,9 +379,12 @@ fn text() -> impl Strategy<Value = String> {
         "[A-Za-zÀ-ž .,'&@+-]{0,16}",
         "(mailto:|<)?[a-zA-Z.+]{0,5}@(gmail.com|GoogleMail.com|outlook.com|x.y)[.>]{0,2}",
         "[+(]{0,2}[0-9 ()x-]{0,18}",
+        "[+]?(00|011|810|44|39|7|1|0)?[ ()]{0,2}[0-9 ]{0,14}",
+        "((apt|#|floor|3rd|12|a|b|Oak|st|5a|flat)[ ,]{1,2}){0,6}",
+        "(Smith|Jr|Bob|PhD|alex)[, ]{1,2}(Bill|Dr|Jr|Anna)[, ]{0,2}(Jr|x)?",
         "[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}",
         "((the|dr|mr|st|n|inc|gmbh|and|md|acme|Oak|Haupt-?str)[. ]{1,2}){0,5}",
-        "[ΆΈάέİıßẞﬀǅКѕЙが각ⅷ½²´’\u{300}\u{345}\u{3099}\u{93c} a]{0,8}",
+        "[ΆΈάέİıßẞﬀǅКѕЙьъщΨが각ⅷ½²´’\u{300}\u{345}\u{3099}\u{93c} a]{0,8}",
     ]
 }
 
@@ -309,5 +421,5 @@ fn the_examples_of_the_documentation_hold() {
         assert_eq!(normalise(normaliser, &code(text)), code(expected), "{row}");
         tried += 1;
     }
-    assert!(tried >= ALL.len(), "only {tried} rows were found");
+    assert!(tried >= 20, "only {tried} rows were found");
 }

@@ -1,19 +1,23 @@
 //! `syncline match eval`: how well duplicates are found, where it is known who is who.
 
 use crate::app::App;
+use crate::commands::shards::unknown_type;
 use crate::error::{Error, Exit};
+use crate::models;
 use crate::output::count;
+use crate::reviewing::{DecisionStory, RecordName};
 use crate::syncing::Syncline;
 use crate::training::{Labels, each_record};
-use crate::workspace::Workspace;
+use rustc_hash::FxHashMap;
 use std::path::PathBuf;
-use syncline_core::matching::evaluate::{Evaluation, Quality, Trial};
+use syncline_core::matching::evaluate::{Decided, Evaluation, Quality, Trial};
+use syncline_core::plan::rows::Verdict;
 
 /// What `syncline match eval` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The records are read from the connections and matched in memory, as a run would match them; the \
-    store is not touched.\n\n\
+    after_help = "The records are read from the connections and matched in memory, as a run would match them, with what \
+    people decided; the store is not touched.\n\n\
     FILE is CSV: a header `id,entity` and a line for each record, or pairs of external ids that are the same.\n\n\
     Example:\n  syncline match eval examples/contacts-learned --var input=contacts.jsonl --truth truth.csv"
 )]
@@ -36,8 +40,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let workspace = app.load(args.path.as_deref())?;
     let labels = Labels::read(&args.truth)?;
-    let nowhere = Workspace { store_path: PathBuf::new(), ..workspace };
-    let (sync, _) = Syncline::over_memory(nowhere).await?;
+    let (sync, _) = Syncline::over_memory(workspace).await?;
     let world = sync.world();
     let matched: Vec<_> = world
         .rules
@@ -47,26 +50,73 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         .filter(|rules| args.shard_type.as_deref().is_none_or(|t| t == rules.layout.shard_type))
         .collect();
     let [rules] = matched.as_slice() else {
+        let types = &world.config.shard_types;
+        if let Some(wanted) = args.shard_type.as_ref().filter(|t| !types.contains_key(*t)) {
+            return Err(unknown_type(wanted, types.keys().map(String::as_str)));
+        }
         let names = world.rules.types.iter().filter(|rules| !rules.matcher.is_empty());
         let names: Vec<&str> = names.map(|rules| rules.layout.shard_type.as_str()).collect();
         let hint = format!("say which one: `--type TYPE`; matched are: {}", names.join(", "));
         return Err(Error::usage("there is not one shard type that is meant", hint));
     };
     let take = |trials: &mut Vec<Trial>, name: &str, image: &[_]| {
-        trials.push(Trial { name: name.to_owned(), image: image.to_vec(), entity: None });
+        let (name, image) = (name.to_owned(), image.to_vec());
+        trials.push(Trial { name, image, system: 0, entity: None });
     };
     let mut trials = each_record(&sync, &rules.layout.shard_type, Vec::new(), take).await?;
+    let systems: FxHashMap<(&str, &str), u32> = world
+        .rules
+        .entities
+        .values()
+        .map(|of| ((of.connection.as_str(), of.entity.as_str()), of.system))
+        .collect();
     for trial in &mut trials {
-        let id = trial.name.splitn(3, '/').nth(2).unwrap_or_default();
-        trial.entity = labels.entities.get(id).copied();
+        let mut parts = trial.name.splitn(3, '/');
+        let (connection, entity) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        trial.system = systems.get(&(connection, entity)).copied().unwrap_or(0);
+        trial.entity = labels.entities.get(parts.next().unwrap_or("")).copied();
     }
-    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials));
+    if !trials.iter().any(|trial| trial.entity.is_some()) {
+        let example = trials.first().map_or("none was read", |trial| trial.name.as_str());
+        let file = args.truth.display();
+        let message = format!("`{file}` knows none of the {} records", count(trials.len() as u64));
+        let hint = format!(
+            "its first column holds external ids; the first record is `{example}`, of which the last part counts"
+        );
+        return Err(Error::usage(message, hint));
+    }
+    let decided = decided(&trials, &sync.decisions().await?);
+    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials, &decided));
+    let sized = rules.matcher.for_records(trials.len() as u64);
+    let matcher = sized.as_ref().unwrap_or(&rules.matcher);
+    if let Some(remark) = models::remark(&rules.layout.shard_type, matcher) {
+        app.out.note(app.out.advise(&remark));
+    }
     if app.out.json {
         app.out.json(&result)?;
     } else {
         print(app, &result)?;
     }
     Ok(Exit::Success)
+}
+
+/// What people decided of the records that are tried.
+fn decided(trials: &[Trial], decisions: &[DecisionStory]) -> Decided {
+    let mut decided = Decided::default();
+    if decisions.is_empty() {
+        return decided;
+    }
+    let indexes: FxHashMap<&str, i64> = trials.iter().map(|t| t.name.as_str()).zip(0..).collect();
+    for decision in decisions {
+        let at = |name: &RecordName| indexes.get(name.written().as_str()).copied();
+        if let (Some(a), Some(b)) = (at(&decision.a), at(&decision.b)) {
+            match decision.verdict {
+                Verdict::Same => decided.same.push((a, b)),
+                Verdict::Apart => decided.apart.push((a, b)),
+            }
+        }
+    }
+    decided
 }
 
 fn print(app: &App, result: &Evaluation) -> Result<(), Error> {

@@ -3,14 +3,15 @@
 use super::waterfall;
 use crate::app::App;
 use crate::error::{Error, Exit};
-use crate::explain;
-use crate::output::{Tone, shorten};
+use crate::models;
+use crate::output::{Tone, count, shorten};
+use crate::reviewing::find_record;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 use syncline_core::matching::RuleExplanation;
 use syncline_core::matching::model::ModelExplanation;
-use syncline_core::plan::rows::{EntityId, LinkRow};
+use syncline_core::plan::rows::LinkRow;
 use syncline_core::plan::view::Need;
 use syncline_core::shard::Image;
 use syncline_engine::World;
@@ -18,9 +19,9 @@ use syncline_engine::World;
 /// What `syncline match explain` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A record is named by connection/entity/external-id, by its external id alone where that is \
+    after_help = "A record is named by connection/entity:external-id, by its external id alone where that is \
     unambiguous, or by the id of a shard (its first record is taken).\n\n\
-    Examples:\n  syncline match explain crm/contact/17 shop/customer/A7\n  \
+    Examples:\n  syncline match explain crm/contact:17 shop/customer:A7\n  \
     syncline match explain C0000017 C0000099 --svg why.svg"
 )]
 pub(super) struct Args {
@@ -68,13 +69,16 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
             Error::usage(message, "leave `--svg` out to see its rules")
         })?;
         let drawing = waterfall::svg(&format!("{} and {}", told.a, told.b), model);
-        crate::models::write(path, &drawing)
+        models::write(path, &drawing)
             .map_err(|source| Error::Write { path: path.clone(), source })?;
     }
     if app.out.json {
         app.out.json(&told)?;
     } else {
         app.out.line(text(&told, |tone, text| app.out.paint(tone, text)).trim_end())?;
+        if let Some(remark) = models::remark(&told.shard_type, &rules.matcher) {
+            app.out.note(app.out.advise(&remark));
+        }
     }
     Ok(Exit::Success)
 }
@@ -87,41 +91,12 @@ struct Record {
 }
 
 async fn find(world: &World, name: &str) -> Result<Record, Error> {
-    let id_of = |entity: EntityId| {
-        let rules = &world.rules.entities[&entity];
-        (format!("{}/{}/", rules.connection, rules.entity), entity)
-    };
-    let mut wanted = Vec::new();
-    for (prefix, entity) in world.rules.entities.keys().copied().map(id_of) {
-        wanted.push((entity, name.strip_prefix(&prefix).unwrap_or(name).into()));
-    }
-    wanted.sort();
-    let need = Need { records: wanted, ..Need::default() };
-    let links = world.store.read(need).await?.links;
-    let link = match links.as_slice() {
-        [link] => link.clone(),
-        [] => {
-            let found = explain::find(world.store.as_ref(), name).await.map_err(|_| {
-                let hint = "records are named `connection/entity/external-id`, as `syncline export links` \
-                            lists them";
-                Error::refused(format!("there is no record or shard `{name}`"), hint)
-            })?;
-            let mut links = world.store.links_of(vec![found.shard.id]).await?;
-            links.sort_by_key(|link| link.id);
-            links.into_iter().next().ok_or_else(|| {
-                Error::refused(format!("shard `{name}` has no records"), "name a record instead")
-            })?
-        }
-        several => {
-            let known = several.iter().filter_map(|link| world.rules.entities.get(&link.entity));
-            let known: Vec<String> = known
-                .map(|rules| format!("{}/{}/{name}", rules.connection, rules.entity))
-                .collect();
-            let hint = format!("say which one: {}", known.join(", "));
-            return Err(Error::usage(format!("there are several records `{name}`"), hint));
-        }
-    };
-    record(world, &link).await
+    let id = find_record(world, name).await?;
+    let found = world.store.read(Need { links: vec![id], ..Need::default() }).await?;
+    let link = found.links.first().ok_or_else(|| {
+        Error::refused(format!("record `{name}` is not there any more"), "name another one")
+    })?;
+    record(world, link).await
 }
 
 async fn record(world: &World, link: &LinkRow) -> Result<Record, Error> {
@@ -136,7 +111,7 @@ async fn record(world: &World, link: &LinkRow) -> Result<Record, Error> {
         let message = format!("the image of record `{}` cannot be read: {error}", link.external_id);
         Error::refused(message, "bring the store back from a backup")
     })?;
-    let full = format!("{}/{}/{}", name.connection, name.entity, link.external_id);
+    let full = format!("{}/{}:{}", name.connection, name.entity, link.external_id);
     Ok(Record { name: full, shard_type: name.shard_type, image })
 }
 
@@ -177,8 +152,13 @@ fn text(told: &Told, paint: impl Fn(Tone, &str) -> String) -> String {
 }
 
 /// The waterfall of a model: what is known at first, what each comparison adds, in bits, and the sum.
-fn model_text(model: &ModelExplanation) -> String {
-    let mut out = format!("\n  {:<16} {:>7.2}", "at first", model.prior);
+pub(in crate::commands) fn model_text(model: &ModelExplanation) -> String {
+    let mut out = format!(
+        "\n  {:<16} {:>7.2}  among {} records",
+        "at first",
+        model.prior,
+        count(model.records)
+    );
     for row in &model.comparisons {
         let side = |side: &Option<String>| shorten(side.as_deref().unwrap_or("(none)"), 30);
         write!(
@@ -200,14 +180,13 @@ fn model_text(model: &ModelExplanation) -> String {
         )
         .expect("text takes everything");
     }
+    // A zero that is added takes the sign off -0.00.
     let odds = model.threshold / (1.0 - model.threshold);
+    let goal = (odds.log2() * 100.0).round() / 100.0 + 0.0;
     write!(
         out,
         "\n  {:<16} {:>7.2}  probability {:.4}; a match from {:.2} on",
-        "total",
-        model.total,
-        model.probability,
-        odds.log2()
+        "total", model.total, model.probability, goal
     )
     .expect("text takes everything");
     out

@@ -1,7 +1,7 @@
 //! `syncline match`: models that find duplicates: trained, tried and explained.
 
 mod eval;
-mod explain;
+pub(super) mod explain;
 mod train;
 mod waterfall;
 

@@ -2,15 +2,15 @@
 
 use crate::app::App;
 use crate::error::{Error, Exit};
-use crate::output::count;
+use crate::output::{count, counted};
 use crate::training::{self, Labels, Training};
 use std::path::PathBuf;
 
 /// What `syncline match train` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The records are read from the connections; the store is neither needed nor touched. No labels \
-    are needed. Equal records, in any order, and equal seeds give equal models.\n\n\
+    after_help = "The records are read from the connections; a store is not needed, and not touched. No labels \
+    are needed; what people decided (`syncline review decisions`) is learnt from. Equal records, in any order, and equal seeds give equal models.\n\n\
     The model is written to the file that the shard type's `matching.model` names, or beside the store where \
     that cannot be written. Read it, and keep it with the configuration.\n\n\
     Examples:\n  syncline match train\n  syncline match train examples/contacts-learned --var input=contacts.jsonl"
@@ -56,11 +56,15 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 }
 
 fn print(app: &App, training: &Training) -> Result<(), Error> {
-    let Training { shard_type, file, records, sampled, pairs, .. } = training;
+    let Training { shard_type, file, records, sampled, pairs, decided, .. } = training;
     app.out.line(format!("{shard_type}: trained, written to `{}`", file.display()))?;
     let of = if sampled == records { String::new() } else { format!(" of {}", count(*records)) };
     app.out.line(format!("  records    {}{of}", count(*sampled)))?;
     app.out.line(format!("  pairs      {} share a blocking key", count(*pairs)))?;
+    if *decided > 0 {
+        app.out
+            .line(format!("  decided    {} by people, learnt from", counted(*decided, "pair")))?;
+    }
     let same = training.same_pairs.round().max(0.0) as u64;
     app.out.line(format!(
         "  duplicates {} pairs of records are expected to be the same",
