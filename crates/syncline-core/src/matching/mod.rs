@@ -175,7 +175,10 @@ impl Matcher {
     pub fn compare(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
         let by_rule = self.compare_by_rules(a, b, rules);
         let features = (self.prepare(a), self.prepare(b));
-        self.compare_by_model(&features.0, &features.1, rules, by_rule)
+        match &features {
+            (Some(a), Some(b)) => self.compare_by_model(a, b, rules, by_rule),
+            _ => by_rule,
+        }
     }
 
     /// The best match among the weighted rules alone.
@@ -213,13 +216,13 @@ impl Matcher {
     /// at least as much.
     pub fn compare_by_model(
         &self,
-        a: &Prepared,
-        b: &Prepared,
+        a: &Features,
+        b: &Features,
         rules: u64,
         by_rule: Option<PairScore>,
     ) -> Option<PairScore> {
         let rule = self.model_rule();
-        let (Some(model), Some(a), Some(b)) = (&self.model, a, b) else { return by_rule };
+        let Some(model) = &self.model else { return by_rule };
         if rules >> rule & 1 == 0 {
             return by_rule;
         }

@@ -1,7 +1,7 @@
 //! Which records are compared: those that share a key which is not generic.
 
 use super::planner::{PlanError, Planner};
-use super::rows::{LinkId, MatchEdge, RuleId, Verdict};
+use super::rows::{EntityId, LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
 use crate::matching::{BlockKey, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub(super) struct Pairs {
     blocks: Vec<Block>,
     generic: FxHashMap<u64, bool>,
+    /// Of the pairs that were compared, those that match, and those that have an edge.
     scores: FxHashMap<(LinkId, LinkId), Option<PairScore>>,
     /// Edges that are new or have another score.
     pub(super) set: FxHashMap<(LinkId, LinkId), MatchEdge>,
@@ -27,6 +28,16 @@ struct Block {
     members: Vec<LinkId>,
     was_generic: bool,
     is_generic: bool,
+    /// Whether only a model compares the records, so that what is remembered of them will do.
+    by_model: bool,
+}
+
+/// Two records that are to be compared, the smaller number first, with the rules whose keys they share.
+#[derive(Clone, Copy)]
+struct Pair {
+    a: LinkId,
+    b: LinkId,
+    rules: u64,
 }
 
 impl Planner<'_> {
@@ -39,8 +50,11 @@ impl Planner<'_> {
             if block.is_generic && block.was_generic {
                 continue;
             }
+            let will_do = block.by_model && block.was_generic == block.is_generic;
             let unknown = |link: &&LinkId| {
-                !self.view.loaded.contains(link) && !self.touched_of.contains_key(link)
+                !self.touched_of.contains_key(link)
+                    && !self.view.loaded.contains(link)
+                    && !(will_do && self.recall.get(**link).is_some())
             };
             need.links.extend(block.members.iter().filter(unknown));
         }
@@ -82,13 +96,15 @@ impl Planner<'_> {
         }
         sort_links(&mut members);
         let any = &self.touched[group[0].2];
-        let block_max = self.type_of(any.entity).matcher.block_max();
+        let matcher = &self.type_of(any.entity).matcher;
+        let block_max = matcher.block_max();
         Block {
             hash,
             rules,
             was_generic: before.len() > block_max,
             is_generic: members.len() > block_max,
             members,
+            by_model: matcher.has_only_model(),
         }
     }
 
@@ -99,64 +115,94 @@ impl Planner<'_> {
             let members_max = self.members_max();
             return Ok(Need { keys: unknown, members_max, ..Need::default() });
         }
-        let mut wanted = self.touched_pairs();
-        wanted.extend(crossing);
-        for (&(a, b), &rules) in &wanted {
-            let score = if rules == 0 { None } else { self.compare(a, b, rules)? };
-            self.pairs.scores.insert((a, b), score);
-        }
+        let mut pairs = self.touched_pairs();
+        pairs.extend(crossing);
+        self.compare_all(&pairs)?;
         self.settle_edges();
         Ok(Need::default())
     }
 
-    fn compare(
-        &mut self,
-        a: LinkId,
-        b: LinkId,
-        rules: u64,
-    ) -> Result<Option<PairScore>, PlanError> {
-        let entity = match self.touched_of.get(&a) {
-            Some(&index) => self.touched[index].entity,
-            None => self.view.links[&a].entity,
-        };
-        let matcher = &self.type_of(entity).matcher;
+    /// Compares the pairs, and notes what follows.
+    fn compare_all(&mut self, pairs: &[Pair]) -> Result<(), PlanError> {
+        if self.rules.types.iter().any(|rules| rules.matcher.model().is_some()) {
+            for pair in pairs.iter().filter(|pair| pair.rules != 0) {
+                for link in [pair.a, pair.b] {
+                    if self.known_features(link).is_none() {
+                        self.prepared(link)?;
+                    }
+                }
+            }
+        }
+        for pair in pairs {
+            let score = if pair.rules == 0 { None } else { self.compare(pair)? };
+            if score.is_some() || self.view.edge.contains_key(&(pair.a, pair.b)) {
+                self.pairs.scores.insert((pair.a, pair.b), score);
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, &Pair { a, b, rules }: &Pair) -> Result<Option<PairScore>, PlanError> {
+        let matcher = &self.type_of(self.entity_of(a, b)).matcher;
         let by_rule = if matcher.has_only_model() {
             None
         } else {
             let (left, right) = (self.image(a)?, self.image(b)?);
             matcher.compare_by_rules(&left, &right, rules)
         };
-        let (left, right) = (self.prepared(a)?, self.prepared(b)?);
-        Ok(matcher.compare_by_model(&left, &right, rules, by_rule))
+        let features = self.known_features(a).zip(self.known_features(b));
+        Ok(match features {
+            Some((left, right)) => matcher.compare_by_model(left, right, rules, by_rule),
+            None => by_rule,
+        })
     }
 
-    /// The number under which the store knows a rule of the type that `link` is of.
-    fn rule_id(&self, link: LinkId, rule: u16) -> RuleId {
-        let (entity, _) = self.record(link);
-        let ids = &self.type_of(entity).rule_ids;
+    /// The entity of one of two links of one shard type, not both of which need have been read.
+    fn entity_of(&self, a: LinkId, b: LinkId) -> EntityId {
+        let is_known =
+            |link| self.touched_of.contains_key(&link) || self.view.links.contains_key(&link);
+        self.record(if is_known(a) { a } else { b }).0
+    }
+
+    /// The number under which the store knows a rule of the type that the two links are of.
+    fn rule_id(&self, a: LinkId, b: LinkId, rule: u16) -> RuleId {
+        let ids = &self.type_of(self.entity_of(a, b)).rule_ids;
         ids.get(usize::from(rule)).copied().unwrap_or_default()
     }
 
-    /// Every pair of a touched record and another in a block that is not generic, with the rules of the
-    /// keys that they share.
-    fn touched_pairs(&self) -> FxHashMap<(LinkId, LinkId), u64> {
-        let mut pairs = FxHashMap::default();
-        for block in self.pairs.blocks.iter().filter(|block| !block.is_generic) {
-            for &a in block.members.iter().filter(|id| self.touched_of.contains_key(id)) {
-                for &b in block.members.iter().filter(|&&b| b != a) {
-                    *pairs.entry((a.min(b), a.max(b))).or_default() |= block.rules;
-                }
+    /// Every pair of a touched record and another in a block that is not generic, once each.
+    fn touched_pairs(&self) -> Vec<Pair> {
+        let mut places: Vec<(LinkId, usize)> = Vec::with_capacity(self.touched.len() * 8);
+        for (index, block) in self.pairs.blocks.iter().enumerate().filter(|(_, b)| !b.is_generic) {
+            let touched = block.members.iter().filter(|id| self.touched_of.contains_key(id));
+            places.extend(touched.map(|&id| (id, index)));
+        }
+        places.sort_unstable();
+        let (mut pairs, mut others) = (Vec::with_capacity(places.len() * 4), Vec::new());
+        for places in places.chunk_by(|x, y| x.0 == y.0) {
+            let touched = places[0].0;
+            for &(_, index) in places {
+                let Block { members, rules, .. } = &self.pairs.blocks[index];
+                // Two touched records meet in each other's list, and are compared in that of the greater number.
+                let is_first = |other: LinkId| {
+                    other < touched || other > touched && !self.touched_of.contains_key(&other)
+                };
+                others.extend(members.iter().filter(|b| is_first(**b)).map(|b| (*b, *rules)));
             }
+            others.sort_unstable();
+            for group in others.chunk_by(|x, y| x.0 == y.0) {
+                let rules = group.iter().fold(0, |rules, (_, rule)| rules | rule);
+                let (a, b) = (touched.min(group[0].0), touched.max(group[0].0));
+                pairs.push(Pair { a, b, rules });
+            }
+            others.clear();
         }
         pairs
     }
 
     /// Pairs of untouched records in blocks that became generic, or stopped being so, with the rules of the
     /// keys that they still share; and the keys of which that is not known yet.
-    #[expect(clippy::type_complexity, reason = "two lists that are made in one pass")]
-    fn crossing_pairs(
-        &mut self,
-    ) -> Result<(FxHashMap<(LinkId, LinkId), u64>, Vec<u64>), PlanError> {
+    fn crossing_pairs(&mut self) -> Result<(Vec<Pair>, Vec<u64>), PlanError> {
         let mut suspects: Vec<(LinkId, LinkId)> = Vec::new();
         for block in self.pairs.blocks.iter().filter(|b| b.was_generic != b.is_generic) {
             let untouched: Vec<LinkId> = block
@@ -173,7 +219,7 @@ impl Planner<'_> {
         }
         suspects.sort_unstable();
         suspects.dedup();
-        let (mut pairs, mut unknown) = (FxHashMap::default(), Vec::new());
+        let (mut pairs, mut unknown) = (Vec::new(), Vec::new());
         for (a, b) in suspects {
             let mut rules = 0;
             for key in self.shared_keys(a, b)? {
@@ -183,7 +229,7 @@ impl Planner<'_> {
                     None => unknown.push(key.hash),
                 }
             }
-            pairs.insert((a, b), rules);
+            pairs.push(Pair { a, b, rules });
         }
         unknown.sort_unstable();
         unknown.dedup();
@@ -221,7 +267,7 @@ impl Planner<'_> {
             let stored = self.edge(a, b).copied();
             match score {
                 Some(PairScore { score, rule, zone }) => {
-                    let rule = self.rule_id(a, *rule);
+                    let rule = self.rule_id(a, b, *rule);
                     let edge = MatchEdge { a, b, score: *score, rule, zone: *zone };
                     if stored != Some(edge) {
                         self.pairs.set.insert((a, b), edge);

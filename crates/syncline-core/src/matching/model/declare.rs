@@ -164,16 +164,15 @@ impl Declaration {
     /// Prepares a record, without knowing how rare its values are.
     pub fn prepare(&self, image: &[Cell]) -> Features {
         let mut scratch = String::new();
-        let mut features = Features {
-            heads: Vec::with_capacity(self.comparisons.len()),
-            values: Vec::with_capacity(self.comparisons.len()),
-        };
-        for comparison in &self.comparisons {
-            features.push(items(image, comparison.field).iter().filter_map(|value| {
-                features::prepare(comparison.kind, &value.to_plain(), &mut scratch)
-            }));
-        }
-        features
+        Features::collect(self.comparisons.len(), |index, add| {
+            let Comparison { field, kind, .. } = self.comparisons[index];
+            for value in items(image, field) {
+                let plain = value.to_plain();
+                if let Some((feature, text)) = features::prepare(kind, &plain, &mut scratch) {
+                    add(feature, text);
+                }
+            }
+        })
     }
 }
 

@@ -72,15 +72,11 @@ impl Terms {
     /// Fills in how rare the values of a record are.
     pub(super) fn set_rarity(&self, declaration: &Declaration, features: &mut Features) {
         for (index, terms) in self.fields.iter().enumerate() {
-            let head = features.heads[index];
-            let range = usize::from(head.end - head.count)..usize::from(head.end);
             let kind = declaration.comparisons[index].kind;
-            for feature in &mut features.values[range.clone()] {
+            for feature in features.of_mut(index) {
                 let known = terms.rarity.get(&term(kind, feature));
                 feature.rarity = known.copied().unwrap_or(terms.rare_bits);
             }
-            let first = features.values[range].first();
-            features.heads[index].rarity = first.map_or(0.0, |first| first.rarity);
         }
     }
 
@@ -106,7 +102,7 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let mut total = 0_u64;
     for (number, record) in (0..).zip(sample) {
         for feature in record.of(index) {
-            let entry = counts.entry(term(kind, feature)).or_insert((0, number));
+            let entry = counts.entry(term(kind, &feature)).or_insert((0, number));
             entry.0 += 1;
             total += 1;
         }
@@ -129,7 +125,7 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let rare = (agreements(rest) / rest_total / total).max(1.0 / records.max(2) as f64);
     let chance = (agreements(top) + agreements(rest)) / (total * (total - 1.0));
     let text = |&(wanted, holders, at): &(u64, u32, u32)| {
-        let mut values = sample[at as usize].of(index).iter();
+        let mut values = sample[at as usize].of(index);
         let feature = values.find(|feature| term(kind, feature) == wanted)?;
         Some((feature.text.to_string(), f64::from(holders) / total))
     };

@@ -1,4 +1,4 @@
-use super::features::{Feature, prepare, sound};
+use super::features::{Features, prepare, sound};
 use super::levels::{self, MISSING, level};
 use super::*;
 use crate::config::model::indexed::IndexedMap;
@@ -8,8 +8,12 @@ use crate::shard::Layout;
 use crate::value::Value;
 use proptest::prelude::*;
 
-fn feature(kind: Kind, text: &str) -> Feature {
-    prepare(kind, text, &mut String::new()).unwrap()
+fn features(kind: Kind, text: &str) -> Features {
+    Features::collect(1, |_, add| {
+        let mut scratch = String::new();
+        let (feature, text) = prepare(kind, text, &mut scratch).unwrap();
+        add(feature, text);
+    })
 }
 
 #[test]
@@ -41,7 +45,8 @@ fn levels_of_known_pairs() {
         (Kind::Number, "100", "101", "near"),
         (Kind::Exact, "a1", "a2", "other"),
     ] {
-        let got = level(kind, &feature(kind, a), &feature(kind, b));
+        let (one, other) = (features(kind, a), features(kind, b));
+        let got = level(kind, &one.of(0).next().unwrap(), &other.of(0).next().unwrap());
         assert_ne!(got, MISSING, "{kind:?} {a} {b}");
         assert_eq!(levels::names(kind)[usize::from(got) - 1], expected, "{kind:?} {a} {b}");
     }

@@ -3,11 +3,14 @@
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::output::count;
+use crate::report::since;
 use crate::syncing::Syncline;
 use crate::training::{Labels, each_record};
 use crate::workspace::Workspace;
+use serde::Serialize;
 use std::path::PathBuf;
 use syncline_core::matching::evaluate::{Evaluation, Quality, Trial};
+use syncline_engine::{Clock, SystemClock};
 
 /// What `syncline match eval` takes.
 #[derive(Debug, clap::Args)]
@@ -60,13 +63,28 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         let id = trial.name.splitn(3, '/').nth(2).unwrap_or_default();
         trial.entity = labels.entities.get(id).copied();
     }
-    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials));
+    let tried = tokio::task::block_in_place(|| {
+        let candidates = rules.matcher.candidates(&trials);
+        let begun = SystemClock.now();
+        let scores = rules.matcher.scores(&trials, &candidates);
+        let compare_ms = since(begun);
+        Tried { result: rules.matcher.evaluate(&trials, candidates, &scores), compare_ms }
+    });
     if app.out.json {
-        app.out.json(&result)?;
+        app.out.json(&tried)?;
     } else {
-        print(app, &result)?;
+        print(app, &tried.result)?;
     }
     Ok(Exit::Success)
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Tried {
+    #[serde(flatten)]
+    result: Evaluation,
+    /// How long it took to compare the pairs, on one core.
+    compare_ms: u64,
 }
 
 fn print(app: &App, result: &Evaluation) -> Result<(), Error> {
