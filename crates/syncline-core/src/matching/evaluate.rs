@@ -107,11 +107,9 @@ impl Matcher {
         let score = |&(a, b, rules): &(u32, u32, u64)| {
             let (x, y) = (a as usize, b as usize);
             let by_rule = self.compare_by_rules(&records[x].image, &records[y].image, rules);
-            let score = match prepared[x].as_ref().zip(prepared[y].as_ref()) {
-                Some((left, right)) => self.compare_by_model(left, right, rules, by_rule),
-                None => by_rule,
-            };
-            Some((a, b, score?))
+            let both = prepared[x].as_ref().zip(prepared[y].as_ref());
+            let by_model = both.and_then(|(x, y)| self.compare_by_model(x, y, rules));
+            Some((a, b, Self::better(by_rule, by_model)?))
         };
         pairs.iter().filter_map(score).collect()
     }

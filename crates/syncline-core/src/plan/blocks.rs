@@ -3,7 +3,7 @@
 use super::planner::{PlanError, Planner};
 use super::rows::{EntityId, LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
-use crate::matching::{BlockKey, PairScore, Zone};
+use crate::matching::{BlockKey, Features, Matcher, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What is known of the pairs that a batch bears upon.
@@ -26,6 +26,8 @@ struct Block {
     hash: u64,
     rules: u64,
     members: Vec<LinkId>,
+    /// Index into the types of the rules.
+    shard_type: usize,
     was_generic: bool,
     is_generic: bool,
     /// Whether only a model compares the records, so that what is remembered of them will do.
@@ -38,6 +40,8 @@ struct Pair {
     a: LinkId,
     b: LinkId,
     rules: u64,
+    /// Index into the types of the rules.
+    shard_type: usize,
 }
 
 impl Planner<'_> {
@@ -96,9 +100,11 @@ impl Planner<'_> {
         }
         sort_links(&mut members);
         let any = &self.touched[group[0].2];
-        let matcher = &self.type_of(any.entity).matcher;
+        let shard_type = self.entity(any.entity).shard_type;
+        let matcher = &self.rules.types[shard_type].matcher;
         let block_max = matcher.block_max();
         Block {
+            shard_type,
             hash,
             rules,
             was_generic: before.len() > block_max,
@@ -124,37 +130,44 @@ impl Planner<'_> {
 
     /// Compares the pairs, and notes what follows.
     fn compare_all(&mut self, pairs: &[Pair]) -> Result<(), PlanError> {
-        if self.rules.types.iter().any(|rules| rules.matcher.model().is_some()) {
-            for pair in pairs.iter().filter(|pair| pair.rules != 0) {
-                for link in [pair.a, pair.b] {
-                    if self.known_features(link).is_none() {
-                        self.prepared(link)?;
-                    }
-                }
-            }
+        let model_of = |pair: &Pair| self.rules.types[pair.shard_type].matcher.model();
+        let compared = pairs.iter().filter(|pair| pair.rules != 0 && model_of(pair).is_some());
+        let compared: Vec<Pair> = compared.copied().collect();
+        let is_unknown = |link: &LinkId| self.known_features(*link).is_none();
+        let ends = compared.iter().flat_map(|pair| [pair.a, pair.b]);
+        for link in ends.filter(is_unknown).collect::<FxHashSet<LinkId>>() {
+            self.prepared(link)?;
         }
-        for pair in pairs {
-            let score = if pair.rules == 0 { None } else { self.compare(pair)? };
-            if score.is_some() || self.view.edge.contains_key(&(pair.a, pair.b)) {
-                self.pairs.scores.insert((pair.a, pair.b), score);
+        let mut by_model = self.compare_by_model(&compared).into_iter().peekable();
+        for &Pair { a, b, rules, shard_type } in pairs {
+            let by_model = by_model.next_if(|found| (found.0, found.1) == (a, b));
+            let by_model = by_model.map(|(_, _, score)| score);
+            let matcher = &self.rules.types[shard_type].matcher;
+            let score = if rules == 0 || matcher.has_only_model() {
+                by_model
+            } else {
+                let (left, right) = (self.image(a)?, self.image(b)?);
+                Matcher::better(matcher.compare_by_rules(&left, &right, rules), by_model)
+            };
+            if score.is_some() || self.view.edge.contains_key(&(a, b)) {
+                self.pairs.scores.insert((a, b), score);
             }
         }
         Ok(())
     }
 
-    fn compare(&mut self, &Pair { a, b, rules }: &Pair) -> Result<Option<PairScore>, PlanError> {
-        let matcher = &self.type_of(self.entity_of(a, b)).matcher;
-        let by_rule = if matcher.has_only_model() {
-            None
-        } else {
-            let (left, right) = (self.image(a)?, self.image(b)?);
-            matcher.compare_by_rules(&left, &right, rules)
+    /// What models make of pairs, where they match, in the same order.
+    fn compare_by_model(&self, pairs: &[Pair]) -> Vec<(LinkId, LinkId, PairScore)> {
+        // All are found first, and then compared: so memory is waited for many at a time.
+        let known = |pair: &Pair| self.known_features(pair.a).zip(self.known_features(pair.b));
+        let features: Vec<Option<(&Features, &Features)>> = pairs.iter().map(known).collect();
+        let compare = |(pair, features): (&Pair, Option<(&Features, &Features)>)| {
+            let (left, right) = features?;
+            let matcher = &self.rules.types[pair.shard_type].matcher;
+            let score = matcher.compare_by_model(left, right, pair.rules)?;
+            Some((pair.a, pair.b, score))
         };
-        let features = self.known_features(a).zip(self.known_features(b));
-        Ok(match features {
-            Some((left, right)) => matcher.compare_by_model(left, right, rules, by_rule),
-            None => by_rule,
-        })
+        pairs.iter().zip(features).filter_map(compare).collect()
     }
 
     /// The entity of one of two links of one shard type, not both of which need have been read.
@@ -187,13 +200,15 @@ impl Planner<'_> {
                 let is_first = |other: LinkId| {
                     other < touched || other > touched && !self.touched_of.contains_key(&other)
                 };
-                others.extend(members.iter().filter(|b| is_first(**b)).map(|b| (*b, *rules)));
+                let shard_type = self.pairs.blocks[index].shard_type;
+                let first = members.iter().filter(|other| is_first(**other));
+                others.extend(first.map(|other| (*other, *rules, shard_type)));
             }
             others.sort_unstable();
             for group in others.chunk_by(|x, y| x.0 == y.0) {
-                let rules = group.iter().fold(0, |rules, (_, rule)| rules | rule);
+                let rules = group.iter().fold(0, |rules, (_, rule, _)| rules | rule);
                 let (a, b) = (touched.min(group[0].0), touched.max(group[0].0));
-                pairs.push(Pair { a, b, rules });
+                pairs.push(Pair { a, b, rules, shard_type: group[0].2 });
             }
             others.clear();
         }
@@ -229,7 +244,8 @@ impl Planner<'_> {
                     None => unknown.push(key.hash),
                 }
             }
-            pairs.push(Pair { a, b, rules });
+            let shard_type = self.entity(self.view.links[&a].entity).shard_type;
+            pairs.push(Pair { a, b, rules, shard_type });
         }
         unknown.sort_unstable();
         unknown.dedup();

@@ -158,7 +158,7 @@ pub(super) struct View {
     pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
     /// What of the records is compared, prepared once for the batch.
-    pub(super) prepared: FxHashMap<LinkId, Arc<Features>>,
+    pub(super) prepared: FxHashMap<LinkId, Features>,
     /// What was decided, by pair, with what this plan decides.
     pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
     /// The other ends of the decisions about a link.
@@ -413,7 +413,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The same, where it was prepared before.
-    pub(super) fn known_features(&self, link: LinkId) -> Option<&Arc<Features>> {
+    pub(super) fn known_features(&self, link: LinkId) -> Option<&Features> {
         self.view.prepared.get(&link).or_else(|| self.recall.get(link))
     }
 

@@ -4,7 +4,6 @@
 use super::rows::LinkId;
 use crate::matching::Features;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
 
 /// A generation may take so many bytes; there are two. Both together hold the records of a first load of a million.
 const BYTES_MAX: usize = 1 << 28;
@@ -21,12 +20,12 @@ pub struct Recall {
     /// What was remembered before that, and goes first.
     old: Generation,
     /// What holds once the plan is committed.
-    learned: FxHashMap<LinkId, Arc<Features>>,
+    learned: FxHashMap<LinkId, Features>,
 }
 
 #[derive(Debug, Default)]
 struct Generation {
-    features: FxHashMap<LinkId, Arc<Features>>,
+    features: FxHashMap<LinkId, Features>,
     bytes: usize,
 }
 
@@ -39,12 +38,12 @@ impl Recall {
     }
 
     /// What of a link's record is compared, where it is remembered.
-    pub(super) fn get(&self, link: LinkId) -> Option<&Arc<Features>> {
+    pub(super) fn get(&self, link: LinkId) -> Option<&Features> {
         self.young.features.get(&link).or_else(|| self.old.features.get(&link))
     }
 
     /// Takes what a plan has found out about records; it holds once the plan is committed.
-    pub(super) fn learn(&mut self, learned: FxHashMap<LinkId, Arc<Features>>) {
+    pub(super) fn learn(&mut self, learned: FxHashMap<LinkId, Features>) {
         self.learned = learned;
     }
 
@@ -71,8 +70,8 @@ impl Recall {
 mod tests {
     use super::*;
 
-    fn learned(links: &[i64]) -> FxHashMap<LinkId, Arc<Features>> {
-        links.iter().map(|link| (LinkId(*link), Arc::default())).collect()
+    fn learned(links: &[i64]) -> FxHashMap<LinkId, Features> {
+        links.iter().map(|link| (LinkId(*link), Features::default())).collect()
     }
 
     fn knows(recall: &Recall, links: &[i64]) -> Vec<bool> {

@@ -4,19 +4,15 @@ use super::nicknames;
 use crate::config::model::{Kind, Normaliser};
 use crate::matching::normalise::normalise_in;
 use std::ops::{Deref, Range};
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What is compared of a record: its values, field by field in the order of the comparisons. Packed, because
-/// those of very many records are kept and looked at in no order.
+/// What is compared of a record: its values, field by field in the order of the comparisons.
+///
+/// Packed into one piece of memory, because those of very many records are kept and looked at in no order: a bit
+/// for each comparison that has values and the number of values, the values, their texts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Features {
-    /// A bit for each comparison that has values.
-    filled: u32,
-    /// Whether some comparison has several.
-    has_lists: bool,
-    values: Box<[Feature]>,
-    texts: Box<str>,
-}
+pub struct Features(Arc<[u8]>);
 
 /// A value, prepared. What `code`, `alt` and the text hold depends on the kind; see [`prepare`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,25 +33,68 @@ pub(super) struct Feature {
     pub(super) is_shared: bool,
 }
 
-/// A value with its text: the normal form; of an e-mail address, what is before the `@`.
+/// A value with its text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value<'a> {
-    feature: &'a Feature,
-    pub(super) text: &'a str,
+    feature: Feature,
+    /// The normal form in UTF-8; of an e-mail address, what is before the `@`.
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Value<'a> {
+    /// The text.
+    pub(super) fn text(&self) -> &'a str {
+        str::from_utf8(self.bytes).unwrap_or_default()
+    }
 }
 
 impl Deref for Value<'_> {
     type Target = Feature;
 
     fn deref(&self) -> &Feature {
-        self.feature
+        &self.feature
     }
 }
 
+/// The bits of the comparisons, and the number of values.
+const HEAD: usize = 8;
+/// A value without its text.
+const VALUE: usize = 28;
+/// Of a value, where its rarity stands.
+const RARITY: usize = 20;
 /// The most values of a record that are looked at.
 const VALUES_MAX: usize = 255;
 /// So many bytes of a value's text are weighed; the rest counts for being equal alone.
 const TEXT_MAX: usize = 255;
+
+impl Feature {
+    fn pack(&self) -> [u8; VALUE] {
+        let mut packed = [0; VALUE];
+        packed[..8].copy_from_slice(&self.hash.to_le_bytes());
+        packed[8..16].copy_from_slice(&self.alt.to_le_bytes());
+        packed[16..RARITY].copy_from_slice(&self.code.to_le_bytes());
+        packed[RARITY..24].copy_from_slice(&self.rarity.to_le_bytes());
+        packed[24..26].copy_from_slice(&self.end.to_le_bytes());
+        (packed[26], packed[27]) = (self.of, u8::from(self.is_shared));
+        packed
+    }
+
+    fn unpack(packed: &[u8; VALUE]) -> Self {
+        Self {
+            hash: u64::from_le_bytes(part(packed, 0)),
+            alt: u64::from_le_bytes(part(packed, 8)),
+            code: u32::from_le_bytes(part(packed, 16)),
+            rarity: f32::from_le_bytes(part(packed, RARITY)),
+            end: u16::from_le_bytes(part(packed, 24)),
+            of: packed[26],
+            is_shared: packed[27] != 0,
+        }
+    }
+}
+
+fn part<const LEN: usize>(bytes: &[u8], at: usize) -> [u8; LEN] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; LEN])
+}
 
 impl Features {
     /// Those of a record whose comparisons have the values that `values` adds: one call for each comparison.
@@ -63,34 +102,37 @@ impl Features {
         comparisons: usize,
         mut values: impl FnMut(usize, &mut dyn FnMut(Feature, &str)),
     ) -> Self {
-        let mut packed: Vec<Feature> = Vec::with_capacity(comparisons);
-        let mut texts = String::with_capacity(16 * comparisons);
-        let mut features = Self::default();
+        let mut packed = Vec::with_capacity(HEAD + 48 * comparisons);
+        let mut texts = String::with_capacity(20 * comparisons);
+        let (mut filled, mut count) = (0_u32, 0_u32);
+        packed.extend_from_slice(&[0; HEAD]);
         for index in 0..comparisons {
-            let before = packed.len();
             values(index, &mut |feature, text| {
-                if packed.len() < VALUES_MAX {
+                if (count as usize) < VALUES_MAX {
                     texts.push_str(&text[..text.floor_char_boundary(TEXT_MAX)]);
-                    packed.push(Feature { end: texts.len() as u16, of: index as u8, ..feature });
+                    let feature = Feature { end: texts.len() as u16, of: index as u8, ..feature };
+                    packed.extend_from_slice(&feature.pack());
+                    filled |= 1 << index;
+                    count += 1;
                 }
             });
-            features.filled |= u32::from(packed.len() > before) << index;
-            features.has_lists |= packed.len() > before + 1;
         }
-        (features.values, features.texts) = (packed.into(), texts.into());
-        features
+        packed[..4].copy_from_slice(&filled.to_le_bytes());
+        packed[4..HEAD].copy_from_slice(&count.to_le_bytes());
+        packed.extend_from_slice(texts.as_bytes());
+        Self(packed.into())
     }
 
     /// A bit for each comparison of which both records have values.
     pub(super) fn in_both(&self, other: &Self) -> u32 {
-        self.filled & other.filled
+        self.filled() & other.filled()
     }
 
     /// How many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
-        /// What allocations take beside what is asked for.
-        const OVERHEAD: usize = 32;
-        size_of::<Self>() + size_of_val(&*self.values) + self.texts.len() + OVERHEAD
+        /// What an allocation takes beside what is asked for, and the entry of a map.
+        const OVERHEAD: usize = 64;
+        self.0.len() + OVERHEAD
     }
 
     /// The values of the comparison at `index`; none where there is nothing to compare.
@@ -98,36 +140,74 @@ impl Features {
         self.range(index).map(|at| self.value(at))
     }
 
+    /// The first value of the comparison at `index`.
+    pub(super) fn first(&self, index: usize) -> Option<Value<'_>> {
+        self.of(index).next()
+    }
+
     /// The value of the comparison at `index`, where it has one and no more.
-    pub(super) fn only(&self, index: usize) -> Option<&Feature> {
-        match self.range(index) {
-            range if range.len() == 1 => Some(&self.values[range.start]),
-            _ => None,
+    pub(super) fn only(&self, index: usize) -> Option<Feature> {
+        let range = self.range(index);
+        (range.len() == 1).then(|| self.feature(range.start))
+    }
+
+    /// The hash of the first value of the comparison at `index`.
+    pub(super) fn hash(&self, index: usize) -> Option<u64> {
+        let range = self.range(index);
+        (!range.is_empty()).then(|| self.feature(range.start).hash)
+    }
+
+    /// Sets how rare the values are, each by its comparison.
+    pub(super) fn set_rarity(&mut self, rarity: impl Fn(usize, &Feature) -> f32) {
+        let count = self.count();
+        let bytes = Arc::make_mut(&mut self.0);
+        for packed in bytes
+            .get_mut(HEAD..)
+            .unwrap_or_default()
+            .as_chunks_mut::<VALUE>()
+            .0
+            .iter_mut()
+            .take(count)
+        {
+            let feature = Feature::unpack(packed);
+            let rarity = rarity(usize::from(feature.of), &feature);
+            packed[RARITY..RARITY + 4].copy_from_slice(&rarity.to_le_bytes());
         }
     }
 
-    /// The values of the comparison at `index`, to be filled in.
-    pub(super) fn of_mut(&mut self, index: usize) -> &mut [Feature] {
-        let range = self.range(index);
-        &mut self.values[range]
+    fn filled(&self) -> u32 {
+        u32::from_le_bytes(part(&self.0, 0))
     }
 
+    fn count(&self) -> usize {
+        u32::from_le_bytes(part(&self.0, 4)) as usize
+    }
+
+    /// The places of a comparison's values.
     fn range(&self, index: usize) -> Range<usize> {
-        if self.filled >> index & 1 == 0 {
+        let (filled, count) = (self.filled(), self.count());
+        if filled >> index & 1 == 0 {
             return 0..0;
         }
-        if !self.has_lists {
-            let rank = (self.filled & ((1 << index) - 1)).count_ones() as usize;
+        if filled.count_ones() as usize == count {
+            let rank = (filled & ((1 << index) - 1)).count_ones() as usize;
             return rank..rank + 1;
         }
-        let place = |comparison| self.values.partition_point(|v| usize::from(v.of) < comparison);
-        place(index)..place(index + 1)
+        let is_of = |at: &usize| usize::from(self.feature(*at).of) == index;
+        let start = (0..count).find(is_of).unwrap_or(count);
+        start..start + (start..count).take_while(is_of).count()
+    }
+
+    fn feature(&self, at: usize) -> Feature {
+        Feature::unpack(&part(&self.0, HEAD + VALUE * at))
     }
 
     fn value(&self, at: usize) -> Value<'_> {
-        let start = if at == 0 { 0 } else { usize::from(self.values[at - 1].end) };
-        let feature = &self.values[at];
-        Value { feature, text: &self.texts[start..usize::from(feature.end)] }
+        let feature = self.feature(at);
+        let start = if at == 0 { 0 } else { self.feature(at - 1).end };
+        let texts = HEAD + VALUE * self.count();
+        let bytes = self.0.get(texts + usize::from(start)..texts + usize::from(feature.end));
+        Value { feature, bytes: bytes.unwrap_or_default() }
     }
 }
 

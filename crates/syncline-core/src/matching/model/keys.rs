@@ -160,7 +160,7 @@ impl Maker<'_> {
 
 /// Hands on a form of a value; of a name of several words, that of each word.
 pub(super) fn form(kind: Kind, form: KeyForm, feature: &Value<'_>, mut sink: impl FnMut(u64)) {
-    let text = feature.text;
+    let text = feature.text();
     match form {
         // Whichever of the two is the day, it is the same key.
         KeyForm::Whole if kind == Kind::Date => {

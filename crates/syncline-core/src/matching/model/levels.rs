@@ -133,52 +133,55 @@ pub(super) fn by_text(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
     match kind {
         Kind::GivenName => given_name(a, b),
         Kind::FamilyName => family_name(a, b),
-        Kind::Name if is_part(a.text, b.text) => 3,
-        Kind::Name => either(alike(a.text, b.text, 0.88), 4),
-        Kind::Email if one_edit(a.text, b.text) && a.text.len() > 3 => 3,
+        Kind::Name if is_part(a.bytes, b.bytes) => 3,
+        Kind::Name => either(alike(a.bytes, b.bytes, 0.88), 4),
+        Kind::Email if one_edit(a.bytes, b.bytes) && a.bytes.len() > 3 => 3,
         Kind::Email => either(a.code == b.code, 4),
-        Kind::Phone => either(one_edit(a.text, b.text), 2),
-        Kind::Company => either(is_part(a.text, b.text) || alike(a.text, b.text, 0.92), 2),
-        Kind::Address => either(alike(a.text, b.text, 0.85), 3),
-        Kind::Place => either(is_part(a.text, b.text) || alike(a.text, b.text, 0.9), 2),
-        Kind::Postcode => postcode(a.text, b.text),
-        Kind::Text if one_edit(a.text, b.text) => 2,
-        Kind::Text => either(alike(a.text, b.text, 0.88), 3),
-        Kind::Number => number(a.text, b.text),
+        Kind::Phone => either(one_edit(a.bytes, b.bytes), 2),
+        Kind::Company => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.92), 2),
+        Kind::Address => either(alike(a.bytes, b.bytes, 0.85), 3),
+        Kind::Place => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.9), 2),
+        Kind::Postcode => postcode(a.bytes, b.bytes),
+        Kind::Text if one_edit(a.bytes, b.bytes) => 2,
+        Kind::Text => either(alike(a.bytes, b.bytes, 0.88), 3),
+        Kind::Number => number(a.text(), b.text()),
         Kind::Date | Kind::Exact => other(kind),
     }
 }
 
 fn given_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
-    let initial = |x: &str, y: &str| x.len() == 1 && y.starts_with(x);
-    if initial(a.text, b.text) || initial(b.text, a.text) {
+    let initial = |x: &[u8], y: &[u8]| x.len() == 1 && y.starts_with(x);
+    if initial(a.bytes, b.bytes) || initial(b.bytes, a.bytes) {
         return 5;
     }
-    if one_edit(a.text, b.text) {
+    if one_edit(a.bytes, b.bytes) {
         return 3;
     }
-    if (a.code == b.code && a.code != 0) || is_part(a.text, b.text) || alike(a.text, b.text, 0.88) {
+    if (a.code == b.code && a.code != 0)
+        || is_part(a.bytes, b.bytes)
+        || alike(a.bytes, b.bytes, 0.88)
+    {
         return 4;
     }
     6
 }
 
 fn family_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
-    if one_edit(a.text, b.text) {
+    if one_edit(a.bytes, b.bytes) {
         2
     } else if a.code == b.code && a.code != 0 {
         3
-    } else if is_part(a.text, b.text) || alike(a.text, b.text, 0.88) {
+    } else if is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.88) {
         4
     } else {
         5
     }
 }
 
-fn postcode(a: &str, b: &str) -> u8 {
+fn postcode(a: &[u8], b: &[u8]) -> u8 {
     if one_edit(a, b) {
         2
-    } else if a.len() >= 4 && b.len() >= 4 && a.as_bytes()[..3] == b.as_bytes()[..3] {
+    } else if a.len() >= 4 && b.len() >= 4 && a[..3] == b[..3] {
         3
     } else {
         4
@@ -210,18 +213,20 @@ fn number(a: &str, b: &str) -> u8 {
 }
 
 /// Whether the words of one text all stand in the other.
-fn is_part(a: &str, b: &str) -> bool {
+fn is_part(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+        text.split(|byte| *byte == b' ')
+    }
     short.len() >= 3
         && short.len() < long.len()
-        && long.contains(' ')
-        && short.split(' ').all(|word| long.split(' ').any(|other| other == word))
+        && long.contains(&b' ')
+        && words(short).all(|word| words(long).any(|other| other == word))
 }
 
 /// Whether the Jaro-Winkler similarity reaches `least`.
-fn alike(a: &str, b: &str, least: f64) -> bool {
+fn alike(a: &[u8], b: &[u8], least: f64) -> bool {
     const BYTES_MAX: usize = 64;
-    let (a, b) = (a.as_bytes(), b.as_bytes());
     let (a, b) = (&a[..a.len().min(BYTES_MAX)], &b[..b.len().min(BYTES_MAX)]);
     // At most so many letters can be matched: those that the other text has at all.
     let set = |text: &[u8]| text.iter().fold(0_u64, |set, byte| set | 1 << (byte & 63));
@@ -242,8 +247,7 @@ fn alike(a: &str, b: &str, least: f64) -> bool {
 
 /// Whether one letter more, less or other, or two neighbours swapped, make the same text of both; texts of
 /// less than three bytes are never near each other.
-pub(super) fn one_edit(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
+pub(super) fn one_edit(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     if short.len() < 3 || long.len() - short.len() > 1 {
         return false;

@@ -157,7 +157,7 @@ impl Weights {
             most[index] = match a.only(index).zip(b.only(index)) {
                 Some((x, y)) => {
                     let rarity = x.rarity.max(y.rarity);
-                    if let Some(level) = levels::by_hash(kind, x, y) {
+                    if let Some(level) = levels::by_hash(kind, &x, &y) {
                         (pattern.levels[index], pattern.rarity[index]) = (level, rarity);
                         weights.of(kind, level, rarity)
                     } else {

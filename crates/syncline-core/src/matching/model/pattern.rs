@@ -31,9 +31,10 @@ impl Declaration {
 
     /// Whether a given name of one record is a family name of the other.
     pub(super) fn may_be_swapped(&self, a: &Features, b: &Features) -> bool {
-        let first = |record: &Features, index| record.of(index).next().map(|value| value.hash);
         self.names.is_some_and(|(given, family)| {
-            let crosses = |x, y| first(x, given).is_some_and(|hash| first(y, family) == Some(hash));
+            let crosses = |x: &Features, y: &Features| {
+                x.hash(given).is_some_and(|hash| y.hash(family) == Some(hash))
+            };
             crosses(a, b) || crosses(b, a)
         })
     }
@@ -57,11 +58,12 @@ fn swapped(a: &Features, b: &Features, given: usize, family: usize, pattern: &mu
     if pattern.levels[given] <= 3 || pattern.levels[family] <= 2 {
         return;
     }
-    let (Some(given_a), Some(given_b)) = (a.of(given).next(), b.of(given).next()) else { return };
-    let (Some(family_a), Some(family_b)) = (a.of(family).next(), b.of(family).next()) else {
+    let (Some(given_a), Some(given_b)) = (a.first(given), b.first(given)) else { return };
+    let (Some(family_a), Some(family_b)) = (a.first(family), b.first(family)) else {
         return;
     };
-    let near = |x: &Value<'_>, y: &Value<'_>| x.hash == y.hash || levels::one_edit(x.text, y.text);
+    let near =
+        |x: &Value<'_>, y: &Value<'_>| x.hash == y.hash || levels::one_edit(x.bytes, y.bytes);
     let is_one_equal = given_a.hash == family_b.hash || family_a.hash == given_b.hash;
     if is_one_equal && near(&given_a, &family_b) && near(&family_a, &given_b) {
         pattern.levels[given] = levels::GIVEN_SWAPPED;

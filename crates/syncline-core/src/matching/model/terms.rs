@@ -71,13 +71,11 @@ impl Terms {
 
     /// Fills in how rare the values of a record are.
     pub(super) fn set_rarity(&self, declaration: &Declaration, features: &mut Features) {
-        for (index, terms) in self.fields.iter().enumerate() {
-            let kind = declaration.comparisons[index].kind;
-            for feature in features.of_mut(index) {
-                let known = terms.rarity.get(&term(kind, feature));
-                feature.rarity = known.copied().unwrap_or(terms.rare_bits);
-            }
-        }
+        features.set_rarity(|index, feature| {
+            let terms = &self.fields[index];
+            let known = terms.rarity.get(&term(declaration.comparisons[index].kind, feature));
+            known.copied().unwrap_or(terms.rare_bits)
+        });
     }
 
     /// The share of records of which a form of a field is `value`.
@@ -127,7 +125,7 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let text = |&(wanted, holders, at): &(u64, u32, u32)| {
         let mut values = sample[at as usize].of(index);
         let feature = values.find(|feature| term(kind, feature) == wanted)?;
-        Some((feature.text.to_string(), f64::from(holders) / total))
+        Some((feature.text().to_owned(), f64::from(holders) / total))
     };
     let frequent = top.iter().filter_map(text).filter(|(_, share)| *share > rare).collect();
     FieldTerms::new(kind, frequent, rare, chance.max(0.5 / (total * total)))
