@@ -39,7 +39,7 @@ impl Db {
         self.move_keys_if_many()?;
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
-        Ok(Committed { cancel_requested })
+        Ok(Committed { cancel_requested, epoch: self.epoch })
     }
 
     fn check_standing(&self, execution: ExecutionId) -> std::result::Result<(), StoreError> {
@@ -227,7 +227,10 @@ fn write_edges(conn: &Connection, plan: &Plan) -> Result<()> {
     for (link, targets) in &plan.edges {
         if link.0 < first_new {
             let before = stored.query_map([link.0], edge_target)?.collect::<Result<Vec<_>>>()?;
-            if before.len() == targets.len() && targets.iter().all(|edge| before.contains(edge)) {
+            let is_same = before.len() <= targets.len()
+                && targets.iter().all(|edge| before.contains(edge))
+                && before.iter().all(|edge| targets.contains(edge));
+            if is_same {
                 continue;
             }
             remove.execute([link.0])?;
