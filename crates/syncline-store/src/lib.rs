@@ -53,6 +53,8 @@ pub type Position = (Option<Cursor>, Option<i64>);
 pub struct Committed {
     /// Somebody asked for the execution to stop at the next batch border.
     pub cancel_requested: bool,
+    /// Names the state that the commit has made, as [`Found::epoch`] does.
+    pub epoch: u64,
 }
 
 /// A place where one tenant's shards, links and executions are kept.

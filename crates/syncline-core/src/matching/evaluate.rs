@@ -85,6 +85,15 @@ pub struct Blocking {
     pub lost: u64,
 }
 
+/// Pairs of records that share a key.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    prepared: Vec<Prepared>,
+    /// With the bits of the rules whose keys they share.
+    pairs: Vec<(u32, u32, u64)>,
+    blocking: Blocking,
+}
+
 impl Quality {
     fn new(there: u64, found: u64, right: u64) -> Self {
         let share = |of: u64| if of == 0 { 1.0 } else { right as f64 / of as f64 };
@@ -95,34 +104,43 @@ impl Quality {
 }
 
 impl Matcher {
-    /// Matches records in memory, as a run would, and counts what comes of it.
-    pub fn evaluate(&self, records: &[Trial], decided: &Decided) -> Evaluation {
-        match self.for_records(records.len() as u64) {
-            Some(sized) => sized.evaluate_as_it_is(records, decided),
-            None => self.evaluate_as_it_is(records, decided),
-        }
-    }
-
-    fn evaluate_as_it_is(&self, records: &[Trial], decided: &Decided) -> Evaluation {
+    /// The pairs of records that a run would compare.
+    pub fn candidates(&self, records: &[Trial]) -> Candidates {
         let prepared: Vec<Prepared> = records.iter().map(|r| self.prepare(&r.image)).collect();
         let mut blocking = Blocking::default();
         let pairs = self.shared_keys(records, &prepared, &mut blocking);
-        let scores: Vec<(u32, u32, PairScore)> = pairs
-            .iter()
-            .filter_map(|&(a, b, rules)| {
-                let (x, y) = (a as usize, b as usize);
-                let by_rule = self.compare_by_rules(&records[x].image, &records[y].image, rules);
-                let score = self.compare_by_model(&prepared[x], &prepared[y], rules, by_rule)?;
-                Some((a, b, score))
-            })
-            .collect();
+        Candidates { prepared, pairs, blocking }
+    }
+
+    /// Compares the pairs, as a run would: those that match, or that a person should look at.
+    pub fn scores(&self, records: &[Trial], candidates: &Candidates) -> Vec<(u32, u32, PairScore)> {
+        let Candidates { prepared, pairs, .. } = candidates;
+        let score = |&(a, b, rules): &(u32, u32, u64)| {
+            let (x, y) = (a as usize, b as usize);
+            let by_rule = self.compare_by_rules(&records[x].image, &records[y].image, rules);
+            let both = prepared[x].as_ref().zip(prepared[y].as_ref());
+            let by_model = both.and_then(|(x, y)| self.compare_by_model(x, y, rules));
+            Some((a, b, Self::better(by_rule, by_model)?))
+        };
+        pairs.iter().filter_map(score).collect()
+    }
+
+    /// Makes clusters, as a run would, and counts what comes of it.
+    pub fn evaluate(
+        &self,
+        records: &[Trial],
+        candidates: Candidates,
+        scores: &[(u32, u32, PairScore)],
+        decided: &Decided,
+    ) -> Evaluation {
+        let Candidates { prepared, pairs, mut blocking } = candidates;
         let is_same =
             |a: u32, b: u32| Some(records[a as usize].entity? == records[b as usize].entity?);
         let there = pairs_of(records.iter().filter_map(|record| record.entity));
         let compared_same = pairs.iter().filter(|p| is_same(p.0, p.1) == Some(true)).count() as u64;
         blocking.lost = there.saturating_sub(compared_same);
-        let clusters = self.clusters_of(records, &prepared, &scores, decided);
-        let (best_threshold, best_f1) = best(&scores, &is_same, there);
+        let clusters = self.clusters_of(records, &prepared, scores, decided);
+        let (best_threshold, best_f1) = best(scores, &is_same, there);
         let matched = scores.iter().filter(|(_, _, score)| score.zone == Zone::Match);
         let judged: Vec<bool> = matched.filter_map(|&(a, b, _)| is_same(a, b)).collect();
         let right = judged.iter().filter(|same| **same).count() as u64;

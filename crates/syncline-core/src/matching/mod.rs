@@ -62,7 +62,7 @@ pub struct Matcher {
 }
 
 /// What of a record is prepared once for all its comparisons; `None` where no model compares it.
-pub type Prepared = Option<Arc<Features>>;
+pub type Prepared = Option<Features>;
 
 /// The name of what a model decided.
 const MODEL: &str = "model";
@@ -137,7 +137,7 @@ impl Matcher {
 
     /// Prepares a record for [`Matcher::keys_prepared`] and [`Matcher::compare_by_model`].
     pub fn prepare(&self, image: &[Cell]) -> Prepared {
-        self.model.as_ref().map(|model| Arc::new(model.prepare(image)))
+        self.model.as_ref().map(|model| model.prepare(image))
     }
 
     /// Puts the blocking keys of `image` into `out` (which is cleared first), sorted and without repeats.
@@ -184,7 +184,9 @@ impl Matcher {
     pub fn compare(&self, a: &[Cell], b: &[Cell], rules: u64) -> Option<PairScore> {
         let by_rule = self.compare_by_rules(a, b, rules);
         let features = (self.prepare(a), self.prepare(b));
-        self.compare_by_model(&features.0, &features.1, rules, by_rule)
+        let both = features.0.as_ref().zip(features.1.as_ref());
+        let by_model = both.and_then(|(a, b)| self.compare_by_model(a, b, rules));
+        Self::better(by_rule, by_model)
     }
 
     /// The best match among the weighted rules alone.
@@ -218,27 +220,24 @@ impl Matcher {
         best.map(|best| if asks { PairScore { zone: Zone::Review, ..best } } else { best })
     }
 
-    /// What the model makes of two prepared records, if its bit is set in `rules`; `by_rule` stands where it says
-    /// at least as much.
-    pub fn compare_by_model(
-        &self,
-        a: &Prepared,
-        b: &Prepared,
-        rules: u64,
-        by_rule: Option<PairScore>,
-    ) -> Option<PairScore> {
+    /// What the model makes of two prepared records, if its bit is set in `rules`.
+    pub fn compare_by_model(&self, a: &Features, b: &Features, rules: u64) -> Option<PairScore> {
         let rule = self.model_rule();
-        let (Some(model), Some(a), Some(b)) = (&self.model, a, b) else { return by_rule };
-        if rules >> rule & 1 == 0 {
-            return by_rule;
-        }
-        let Some(probability) = model.probability(a, b, model.review()) else { return by_rule };
+        let model = self.model.as_ref().filter(|_| rules >> rule & 1 == 1)?;
+        let probability = model.probability(a, b, model.review())?;
         let is_match = probability >= model.threshold() && self.strategy != MergeStrategy::Manual;
         let zone = if is_match { Zone::Match } else { Zone::Review };
-        let score = PairScore { score: probability as f32, rule, zone };
-        match by_rule {
-            Some(known) if (known.zone, known.score) >= (zone, score.score) => Some(known),
-            _ => Some(score),
+        Some(PairScore { score: probability as f32, rule, zone })
+    }
+
+    /// The better of what rules and model make of two records; of equals, what the rules say.
+    pub fn better(by_rule: Option<PairScore>, by_model: Option<PairScore>) -> Option<PairScore> {
+        match (by_rule, by_model) {
+            (Some(rule), Some(model)) => {
+                let is_better = (model.zone, model.score) > (rule.zone, rule.score);
+                Some(if is_better { model } else { rule })
+            }
+            (by_rule, by_model) => by_rule.or(by_model),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Which records are compared: those that share a key which is not generic.
 
 use super::planner::{PlanError, Planner};
-use super::rows::{LinkId, MatchEdge, RuleId, Verdict};
+use super::rows::{EntityId, LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
-use crate::matching::{BlockKey, PairScore, Zone};
+use crate::matching::{BlockKey, Features, Matcher, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What is known of the pairs that a batch bears upon.
@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub(super) struct Pairs {
     blocks: Vec<Block>,
     generic: FxHashMap<u64, bool>,
+    /// Of the pairs that were compared, those that match, and those that have an edge.
     scores: FxHashMap<(LinkId, LinkId), Option<PairScore>>,
     /// Edges that are new or have another score.
     pub(super) set: FxHashMap<(LinkId, LinkId), MatchEdge>,
@@ -25,8 +26,22 @@ struct Block {
     hash: u64,
     rules: u64,
     members: Vec<LinkId>,
+    /// Index into the types of the rules.
+    shard_type: usize,
     was_generic: bool,
     is_generic: bool,
+    /// Whether only a model compares the records, so that what is remembered of them will do.
+    by_model: bool,
+}
+
+/// Two records that are to be compared, the smaller number first, with the rules whose keys they share.
+#[derive(Clone, Copy)]
+struct Pair {
+    a: LinkId,
+    b: LinkId,
+    rules: u64,
+    /// Index into the types of the rules.
+    shard_type: usize,
 }
 
 impl Planner<'_> {
@@ -39,8 +54,11 @@ impl Planner<'_> {
             if block.is_generic && block.was_generic {
                 continue;
             }
+            let will_do = block.by_model && block.was_generic == block.is_generic;
             let unknown = |link: &&LinkId| {
-                !self.view.loaded.contains(link) && !self.touched_of.contains_key(link)
+                !self.touched_of.contains_key(link)
+                    && !self.view.loaded.contains(link)
+                    && !(will_do && self.recall.get(**link).is_some())
             };
             need.links.extend(block.members.iter().filter(unknown));
         }
@@ -82,13 +100,17 @@ impl Planner<'_> {
         }
         sort_links(&mut members);
         let any = &self.touched[group[0].2];
-        let block_max = self.type_of(any.entity).matcher.block_max();
+        let shard_type = self.entity(any.entity).shard_type;
+        let matcher = &self.rules.types[shard_type].matcher;
+        let block_max = matcher.block_max();
         Block {
+            shard_type,
             hash,
             rules,
             was_generic: before.len() > block_max,
             is_generic: members.len() > block_max,
             members,
+            by_model: matcher.has_only_model(),
         }
     }
 
@@ -99,64 +121,103 @@ impl Planner<'_> {
             let members_max = self.members_max();
             return Ok(Need { keys: unknown, members_max, ..Need::default() });
         }
-        let mut wanted = self.touched_pairs();
-        wanted.extend(crossing);
-        for (&(a, b), &rules) in &wanted {
-            let score = if rules == 0 { None } else { self.compare(a, b, rules)? };
-            self.pairs.scores.insert((a, b), score);
-        }
+        let mut pairs = self.touched_pairs();
+        pairs.extend(crossing);
+        self.compare_all(&pairs)?;
         self.settle_edges();
         Ok(Need::default())
     }
 
-    fn compare(
-        &mut self,
-        a: LinkId,
-        b: LinkId,
-        rules: u64,
-    ) -> Result<Option<PairScore>, PlanError> {
-        let entity = match self.touched_of.get(&a) {
-            Some(&index) => self.touched[index].entity,
-            None => self.view.links[&a].entity,
-        };
-        let matcher = &self.type_of(entity).matcher;
-        let by_rule = if matcher.has_only_model() {
-            None
-        } else {
-            let (left, right) = (self.image(a)?, self.image(b)?);
-            matcher.compare_by_rules(&left, &right, rules)
-        };
-        let (left, right) = (self.prepared(a)?, self.prepared(b)?);
-        Ok(matcher.compare_by_model(&left, &right, rules, by_rule))
+    /// Compares the pairs, and notes what follows.
+    fn compare_all(&mut self, pairs: &[Pair]) -> Result<(), PlanError> {
+        let model_of = |pair: &Pair| self.rules.types[pair.shard_type].matcher.model();
+        let compared = pairs.iter().filter(|pair| pair.rules != 0 && model_of(pair).is_some());
+        let compared: Vec<Pair> = compared.copied().collect();
+        let is_unknown = |link: &LinkId| self.known_features(*link).is_none();
+        let ends = compared.iter().flat_map(|pair| [pair.a, pair.b]);
+        for link in ends.filter(is_unknown).collect::<FxHashSet<LinkId>>() {
+            self.prepared(link)?;
+        }
+        let mut by_model = self.compare_by_model(&compared).into_iter().peekable();
+        for &Pair { a, b, rules, shard_type } in pairs {
+            let by_model = by_model.next_if(|found| (found.0, found.1) == (a, b));
+            let by_model = by_model.map(|(_, _, score)| score);
+            let matcher = &self.rules.types[shard_type].matcher;
+            let score = if rules == 0 || matcher.has_only_model() {
+                by_model
+            } else {
+                let (left, right) = (self.image(a)?, self.image(b)?);
+                Matcher::better(matcher.compare_by_rules(&left, &right, rules), by_model)
+            };
+            if score.is_some() || self.view.edge.contains_key(&(a, b)) {
+                self.pairs.scores.insert((a, b), score);
+            }
+        }
+        Ok(())
     }
 
-    /// The number under which the store knows a rule of the type that `link` is of.
-    fn rule_id(&self, link: LinkId, rule: u16) -> RuleId {
-        let (entity, _) = self.record(link);
-        let ids = &self.type_of(entity).rule_ids;
+    /// What models make of pairs, where they match, in the same order.
+    fn compare_by_model(&self, pairs: &[Pair]) -> Vec<(LinkId, LinkId, PairScore)> {
+        // All are found first, and then compared: so memory is waited for many at a time.
+        let known = |pair: &Pair| self.known_features(pair.a).zip(self.known_features(pair.b));
+        let features: Vec<Option<(&Features, &Features)>> = pairs.iter().map(known).collect();
+        let compare = |(pair, features): (&Pair, Option<(&Features, &Features)>)| {
+            let (left, right) = features?;
+            let matcher = &self.rules.types[pair.shard_type].matcher;
+            let score = matcher.compare_by_model(left, right, pair.rules)?;
+            Some((pair.a, pair.b, score))
+        };
+        pairs.iter().zip(features).filter_map(compare).collect()
+    }
+
+    /// The entity of one of two links of one shard type, not both of which need have been read.
+    fn entity_of(&self, a: LinkId, b: LinkId) -> EntityId {
+        let is_known =
+            |link| self.touched_of.contains_key(&link) || self.view.links.contains_key(&link);
+        self.record(if is_known(a) { a } else { b }).0
+    }
+
+    /// The number under which the store knows a rule of the type that the two links are of.
+    fn rule_id(&self, a: LinkId, b: LinkId, rule: u16) -> RuleId {
+        let ids = &self.type_of(self.entity_of(a, b)).rule_ids;
         ids.get(usize::from(rule)).copied().unwrap_or_default()
     }
 
-    /// Every pair of a touched record and another in a block that is not generic, with the rules of the
-    /// keys that they share.
-    fn touched_pairs(&self) -> FxHashMap<(LinkId, LinkId), u64> {
-        let mut pairs = FxHashMap::default();
-        for block in self.pairs.blocks.iter().filter(|block| !block.is_generic) {
-            for &a in block.members.iter().filter(|id| self.touched_of.contains_key(id)) {
-                for &b in block.members.iter().filter(|&&b| b != a) {
-                    *pairs.entry((a.min(b), a.max(b))).or_default() |= block.rules;
-                }
+    /// Every pair of a touched record and another in a block that is not generic, once each.
+    fn touched_pairs(&self) -> Vec<Pair> {
+        let mut places: Vec<(LinkId, usize)> = Vec::with_capacity(self.touched.len() * 8);
+        for (index, block) in self.pairs.blocks.iter().enumerate().filter(|(_, b)| !b.is_generic) {
+            let touched = block.members.iter().filter(|id| self.touched_of.contains_key(id));
+            places.extend(touched.map(|&id| (id, index)));
+        }
+        places.sort_unstable();
+        let (mut pairs, mut others) = (Vec::with_capacity(places.len() * 4), Vec::new());
+        for places in places.chunk_by(|x, y| x.0 == y.0) {
+            let touched = places[0].0;
+            for &(_, index) in places {
+                let Block { members, rules, .. } = &self.pairs.blocks[index];
+                // Two touched records meet in each other's list, and are compared in that of the greater number.
+                let is_first = |other: LinkId| {
+                    other < touched || other > touched && !self.touched_of.contains_key(&other)
+                };
+                let shard_type = self.pairs.blocks[index].shard_type;
+                let first = members.iter().filter(|other| is_first(**other));
+                others.extend(first.map(|other| (*other, *rules, shard_type)));
             }
+            others.sort_unstable();
+            for group in others.chunk_by(|x, y| x.0 == y.0) {
+                let rules = group.iter().fold(0, |rules, (_, rule, _)| rules | rule);
+                let (a, b) = (touched.min(group[0].0), touched.max(group[0].0));
+                pairs.push(Pair { a, b, rules, shard_type: group[0].2 });
+            }
+            others.clear();
         }
         pairs
     }
 
     /// Pairs of untouched records in blocks that became generic, or stopped being so, with the rules of the
     /// keys that they still share; and the keys of which that is not known yet.
-    #[expect(clippy::type_complexity, reason = "two lists that are made in one pass")]
-    fn crossing_pairs(
-        &mut self,
-    ) -> Result<(FxHashMap<(LinkId, LinkId), u64>, Vec<u64>), PlanError> {
+    fn crossing_pairs(&mut self) -> Result<(Vec<Pair>, Vec<u64>), PlanError> {
         let mut suspects: Vec<(LinkId, LinkId)> = Vec::new();
         for block in self.pairs.blocks.iter().filter(|b| b.was_generic != b.is_generic) {
             let untouched: Vec<LinkId> = block
@@ -173,7 +234,7 @@ impl Planner<'_> {
         }
         suspects.sort_unstable();
         suspects.dedup();
-        let (mut pairs, mut unknown) = (FxHashMap::default(), Vec::new());
+        let (mut pairs, mut unknown) = (Vec::new(), Vec::new());
         for (a, b) in suspects {
             let mut rules = 0;
             for key in self.shared_keys(a, b)? {
@@ -183,7 +244,8 @@ impl Planner<'_> {
                     None => unknown.push(key.hash),
                 }
             }
-            pairs.insert((a, b), rules);
+            let shard_type = self.entity(self.view.links[&a].entity).shard_type;
+            pairs.push(Pair { a, b, rules, shard_type });
         }
         unknown.sort_unstable();
         unknown.dedup();
@@ -221,7 +283,7 @@ impl Planner<'_> {
             let stored = self.edge(a, b).copied();
             match score {
                 Some(PairScore { score, rule, zone }) => {
-                    let rule = self.rule_id(a, *rule);
+                    let rule = self.rule_id(a, b, *rule);
                     let edge = MatchEdge { a, b, score: *score, rule, zone: *zone };
                     if stored != Some(edge) {
                         self.pairs.set.insert((a, b), edge);

@@ -7,6 +7,7 @@ mod form;
 mod lookups;
 pub mod planner;
 pub mod program;
+pub mod recall;
 mod rekey;
 pub mod rows;
 pub mod rules;

@@ -5,6 +5,7 @@
 
 use super::constrain::Rulings;
 use super::form::Formed;
+use super::recall::Recall;
 use super::rows::{
     Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
@@ -84,6 +85,8 @@ pub struct Planned {
     pub links: Vec<Option<LinkId>>,
     /// What the batch came to; `fetched` and what never became an item are the caller's to add.
     pub counters: Counters,
+    /// What is remembered for the next batch, once the plan is committed.
+    pub recall: Recall,
 }
 
 /// A batch on its way to a plan.
@@ -114,6 +117,8 @@ pub struct Planner<'a> {
     pub(super) rekeyed: Vec<LinkId>,
     /// The clusters, once everything is read that they hang on.
     pub(super) formed: Formed,
+    /// What is remembered of stored records.
+    pub(super) recall: Recall,
     stage: Stage,
 }
 
@@ -153,7 +158,7 @@ pub(super) struct View {
     pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
     pub(super) images: FxHashMap<LinkId, Arc<Image>>,
     /// What of the records is compared, prepared once for the batch.
-    pub(super) prepared: FxHashMap<LinkId, Arc<Features>>,
+    pub(super) prepared: FxHashMap<LinkId, Features>,
     /// What was decided, by pair, with what this plan decides.
     pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
     /// The other ends of the decisions about a link.
@@ -220,6 +225,7 @@ impl<'a> Planner<'a> {
             rekeyed: Vec::new(),
             forsaken: Vec::new(),
             formed: Formed::default(),
+            recall: Recall::default(),
             items,
         }
     }
@@ -228,6 +234,12 @@ impl<'a> Planner<'a> {
     /// first. Of several versions of a record that one execution meets, an older one does not stand.
     pub fn having_seen(mut self, seen: &'a [u8]) -> Self {
         self.seen = seen;
+        self
+    }
+
+    /// Adds what is remembered of stored records from earlier batches.
+    pub fn recalling(mut self, recall: Recall) -> Self {
+        self.recall = recall;
         self
     }
 
@@ -299,6 +311,7 @@ impl<'a> Planner<'a> {
         // Rounds that saw different states make a plan that fits none of them.
         let epoch = *view.epoch.get_or_insert(found.epoch);
         view.epoch = Some(if epoch == found.epoch { epoch } else { u64::MAX });
+        self.recall.suit(found.epoch);
         view.asked.extend(&need.keys);
         view.loaded.extend(&need.links);
         for (key, link) in found.members {
@@ -353,6 +366,16 @@ impl<'a> Planner<'a> {
         };
         planned.plan.epoch = epoch.unwrap_or(0);
         planned.plan.execution = execution;
+        let new = &planned.plan.links_new;
+        let is_stored = |link: LinkId| {
+            let is_new =
+                self.touched_of.get(&link).is_some_and(|&index| self.touched[index].is_new);
+            !is_new || new.binary_search_by_key(&link, |row| row.id).is_ok()
+        };
+        let mut prepared = std::mem::take(&mut self.view.prepared);
+        prepared.retain(|link, _| is_stored(*link));
+        self.recall.learn(prepared);
+        planned.recall = self.recall;
         planned
     }
 
@@ -374,13 +397,10 @@ impl<'a> Planner<'a> {
 
     /// What of a link's record is compared by the model of its shard type; `None` where there is none.
     pub(super) fn prepared(&mut self, link: LinkId) -> Result<Prepared, PlanError> {
-        if let Some(features) = self.view.prepared.get(&link) {
+        if let Some(features) = self.known_features(link) {
             return Ok(Some(features.clone()));
         }
-        let entity = match self.touched_of.get(&link) {
-            Some(&index) => self.touched[index].entity,
-            None => self.view.links[&link].entity,
-        };
+        let (entity, _) = self.record(link);
         let matcher = &self.type_of(entity).matcher;
         if matcher.model().is_none() {
             return Ok(None);
@@ -390,6 +410,11 @@ impl<'a> Planner<'a> {
             self.view.prepared.insert(link, features.clone());
         }
         Ok(prepared)
+    }
+
+    /// The same, where it was prepared before.
+    pub(super) fn known_features(&self, link: LinkId) -> Option<&Features> {
+        self.view.prepared.get(&link).or_else(|| self.recall.get(link))
     }
 
     /// The JSON text of the image that a link held before this batch.

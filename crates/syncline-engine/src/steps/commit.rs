@@ -11,6 +11,7 @@ use crate::world::World;
 use futures_util::future::join;
 use std::pin::pin;
 use std::time::Duration;
+use syncline_core::plan::rows::LinkId;
 use syncline_core::plan::writes::{Counters, Plan};
 use syncline_store::StoreError;
 use tokio::sync::mpsc;
@@ -33,6 +34,10 @@ async fn stop_asked(world: &World, task: String, clock: &dyn Clock, cancel: Canc
         () = cancel.cancelled() => {}
         () = asked_in_store => {}
     }
+}
+
+fn changed_links(plan: &Plan) -> Vec<LinkId> {
+    plan.links_changed.iter().map(|row| row.id).collect()
 }
 
 impl Execution<'_> {
@@ -155,7 +160,10 @@ impl Execution<'_> {
         self.wrote |= !plan.changes_nothing();
         rematch::own_up(self, &mut plan).await?;
         plan.checkpoint = Some(self.checkpoint());
+        let (before, changed) = (plan.epoch, changed_links(&plan));
         let committed = self.world.store.commit(plan).await?;
+        self.recall = batch.planned.recall;
+        self.recall.pass(before, committed.epoch, &changed);
         for &link in batch.planned.links.iter().flatten() {
             mark(&mut self.met, link);
         }
@@ -177,8 +185,10 @@ impl Execution<'_> {
         self.counters.add(counters);
         plan.execution = self.begun.execution;
         plan.checkpoint = Some(self.checkpoint());
+        let (epoch, changed) = (plan.epoch, changed_links(&plan));
         match self.world.store.commit(plan).await {
             Ok(committed) => {
+                self.recall.pass(epoch, committed.epoch, &changed);
                 self.cancelled |= committed.cancel_requested;
                 Ok(true)
             }

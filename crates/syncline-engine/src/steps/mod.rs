@@ -24,6 +24,7 @@ use std::sync::Arc;
 use syncline_adapters::{AdapterError, ReadEnd};
 use syncline_core::config::model::SyncTask;
 use syncline_core::plan::planner::Moment;
+use syncline_core::plan::recall::Recall;
 use syncline_core::plan::rows::{EntityId, LinkId};
 use syncline_core::plan::writes::{Checkpoint, Counters};
 use syncline_core::record::Cursor;
@@ -65,6 +66,8 @@ pub(crate) struct Execution<'a> {
     batches: u64,
     wrote: bool,
     cancelled: bool,
+    /// What of stored records is compared, remembered from batch to batch.
+    recall: Recall,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

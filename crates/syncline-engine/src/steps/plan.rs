@@ -53,13 +53,16 @@ pub(crate) async fn plan_with(
 
 impl Execution<'_> {
     /// Plans a page of records.
-    pub(super) async fn plan(&self, work: &mut Work) -> Result<Batch, EngineError> {
+    pub(super) async fn plan(&mut self, work: &mut Work) -> Result<Batch, EngineError> {
         // Once taken, the plan that they were made for went stale.
         let said = work.said.take();
         let said = said.unwrap_or_else(|| self.transformer(false).transform(&work.page));
         let Said { items, origins, passed_over, counters, dead_letters, external_ids } = said;
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
-        batch.planned = plan_items(self.world, self.moment, &self.met, items).await?;
+        let recall = std::mem::take(&mut self.recall);
+        let planner = Planner::new(&self.world.rules, self.moment, items);
+        let planner = planner.having_seen(&self.met).recalling(recall);
+        batch.planned = plan_with(self.world, planner).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {

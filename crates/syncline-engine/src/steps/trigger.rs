@@ -10,6 +10,7 @@ use crate::world::World;
 use std::sync::Arc;
 use syncline_core::config::model::ReadMode;
 use syncline_core::plan::planner::Moment;
+use syncline_core::plan::recall::Recall;
 use syncline_store::execution::Begin;
 use uuid::Uuid;
 
@@ -77,6 +78,7 @@ pub(super) async fn begin<'a>(
         batches: 0,
         wrote: false,
         cancelled: false,
+        recall: Recall::default(),
         options,
         begun,
     };

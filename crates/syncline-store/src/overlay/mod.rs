@@ -152,7 +152,8 @@ impl OverlayStore {
             execution.heartbeat = checkpoint.at;
             execution.checkpoint = Some(checkpoint);
         }
-        Ok(Committed { cancel_requested: execution.cancel })
+        let cancel_requested = execution.cancel;
+        Ok(Committed { cancel_requested, epoch: self::epoch(base_epoch, &own) })
     }
 }
 

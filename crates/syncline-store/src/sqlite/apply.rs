@@ -39,7 +39,7 @@ impl Db {
         self.move_keys_if_many()?;
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
-        Ok(Committed { cancel_requested })
+        Ok(Committed { cancel_requested, epoch: self.epoch })
     }
 
     fn check_standing(&self, execution: ExecutionId) -> std::result::Result<(), StoreError> {

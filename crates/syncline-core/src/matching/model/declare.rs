@@ -170,17 +170,16 @@ impl Declaration {
     /// Prepares a record, without knowing how rare its values are.
     pub fn prepare(&self, image: &[Cell]) -> Features {
         let mut scratch = String::new();
-        let mut features = Features {
-            heads: Vec::with_capacity(self.comparisons.len()),
-            values: Vec::with_capacity(self.comparisons.len()),
-        };
-        for comparison in &self.comparisons {
-            features.push(items(image, comparison.field).iter().filter_map(|value| {
-                let (kind, normaliser) = (comparison.kind, comparison.normaliser);
-                features::prepare(kind, normaliser, &value.to_plain(), &mut scratch)
-            }));
-        }
-        features
+        Features::collect(self.comparisons.len(), |index, add| {
+            let Comparison { field, kind, normaliser, .. } = self.comparisons[index];
+            for value in items(image, field) {
+                let plain = value.to_plain();
+                let prepared = features::prepare(kind, normaliser, &plain, &mut scratch);
+                if let Some((feature, text)) = prepared {
+                    add(feature, text);
+                }
+            }
+        })
     }
 }
 

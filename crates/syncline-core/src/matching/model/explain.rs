@@ -106,7 +106,6 @@ impl Model {
 
 /// The values of a comparison, as they are compared.
 fn shown(_: &Declaration, features: &Features, index: usize) -> Option<String> {
-    let values = features.of(index);
-    let texts: Vec<&str> = values.iter().map(|feature| feature.text.as_str()).collect();
+    let texts: Vec<&str> = features.of(index).map(|value| value.text()).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }

@@ -3,50 +3,19 @@
 use super::nicknames;
 use crate::config::model::{Kind, Normaliser};
 use crate::matching::normalise::normalise_in;
-use compact_str::CompactString;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is compared of a record: its values, field by field in the order of the comparisons.
+///
+/// Packed into one piece of memory, because those of very many records are kept and looked at in no order: a bit
+/// for each comparison that has values and the number of values, the values, their texts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Features {
-    /// One for each comparison.
-    pub(super) heads: Vec<Head>,
-    pub(super) values: Vec<Feature>,
-}
+pub struct Features(Arc<[u8]>);
 
-/// What is looked at first of a field, apart from the rest so that few bytes are touched for most pairs.
+/// A value, prepared. What `code`, `alt` and the text hold depends on the kind; see [`prepare`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Head {
-    /// Of the first value.
-    pub(super) hash: u64,
-    /// Of the first value.
-    pub(super) rarity: f32,
-    /// Where the values of the comparison end.
-    pub(super) end: u8,
-    /// How many there are.
-    pub(super) count: u8,
-}
-
-impl Features {
-    /// The values of the comparison at `index`; empty where there is nothing to compare.
-    pub(super) fn of(&self, index: usize) -> &[Feature] {
-        let head = self.heads[index];
-        &self.values[usize::from(head.end - head.count)..usize::from(head.end)]
-    }
-
-    /// Adds the values of the next comparison; of more than 255 values of a record, the last are left out.
-    pub(super) fn push(&mut self, values: impl Iterator<Item = Feature>) {
-        let start = self.values.len();
-        self.values.extend(values.take(usize::from(u8::MAX) - start));
-        let hash = self.values.get(start).map_or(0, |first| first.hash);
-        let end = self.values.len() as u8;
-        let count = (self.values.len() - start) as u8;
-        self.heads.push(Head { hash, rarity: 0.0, end, count });
-    }
-}
-
-/// A value, prepared. What `code`, `alt` and `text` hold depends on the kind; see [`prepare`].
-#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Feature {
     /// Of the whole normal form: equal means the same.
     pub(super) hash: u64,
@@ -56,36 +25,213 @@ pub(super) struct Feature {
     pub(super) code: u32,
     /// Binary logarithm of the share of records that have this value.
     pub(super) rarity: f32,
-    /// The normal form; of an e-mail address, what is before the `@`.
-    pub(super) text: CompactString,
+    /// Where its text ends among the record's texts; it begins where the one before ends.
+    end: u16,
+    /// The comparison.
+    of: u8,
     /// An e-mail address that is a role's, not a person's.
     pub(super) is_shared: bool,
 }
 
-/// Prepares a value; `None` where there is nothing to compare. `scratch` is overwritten.
-pub(super) fn prepare(
+/// A value with its text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    feature: Feature,
+    /// The normal form in UTF-8; of an e-mail address, what is before the `@`.
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Value<'a> {
+    /// The text.
+    pub(super) fn text(&self) -> &'a str {
+        str::from_utf8(self.bytes).unwrap_or_default()
+    }
+}
+
+impl Deref for Value<'_> {
+    type Target = Feature;
+
+    fn deref(&self) -> &Feature {
+        &self.feature
+    }
+}
+
+/// The bits of the comparisons, and the number of values.
+const HEAD: usize = 8;
+/// A value without its text.
+const VALUE: usize = 28;
+/// Of a value, where its rarity stands.
+const RARITY: usize = 20;
+/// The most values of a record that are looked at.
+const VALUES_MAX: usize = 255;
+/// So many bytes of a value's text are weighed; the rest counts for being equal alone.
+const TEXT_MAX: usize = 255;
+
+impl Feature {
+    fn pack(&self) -> [u8; VALUE] {
+        let mut packed = [0; VALUE];
+        packed[..8].copy_from_slice(&self.hash.to_le_bytes());
+        packed[8..16].copy_from_slice(&self.alt.to_le_bytes());
+        packed[16..RARITY].copy_from_slice(&self.code.to_le_bytes());
+        packed[RARITY..24].copy_from_slice(&self.rarity.to_le_bytes());
+        packed[24..26].copy_from_slice(&self.end.to_le_bytes());
+        (packed[26], packed[27]) = (self.of, u8::from(self.is_shared));
+        packed
+    }
+
+    fn unpack(packed: &[u8; VALUE]) -> Self {
+        Self {
+            hash: u64::from_le_bytes(part(packed, 0)),
+            alt: u64::from_le_bytes(part(packed, 8)),
+            code: u32::from_le_bytes(part(packed, 16)),
+            rarity: f32::from_le_bytes(part(packed, RARITY)),
+            end: u16::from_le_bytes(part(packed, 24)),
+            of: packed[26],
+            is_shared: packed[27] != 0,
+        }
+    }
+}
+
+fn part<const LEN: usize>(bytes: &[u8], at: usize) -> [u8; LEN] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; LEN])
+}
+
+impl Features {
+    /// Those of a record whose comparisons have the values that `values` adds: one call for each comparison.
+    pub(super) fn collect(
+        comparisons: usize,
+        mut values: impl FnMut(usize, &mut dyn FnMut(Feature, &str)),
+    ) -> Self {
+        let mut packed = Vec::with_capacity(HEAD + 48 * comparisons);
+        let mut texts = String::with_capacity(20 * comparisons);
+        let (mut filled, mut count) = (0_u32, 0_u32);
+        packed.extend_from_slice(&[0; HEAD]);
+        for index in 0..comparisons {
+            values(index, &mut |feature, text| {
+                if (count as usize) < VALUES_MAX {
+                    texts.push_str(&text[..text.floor_char_boundary(TEXT_MAX)]);
+                    let feature = Feature { end: texts.len() as u16, of: index as u8, ..feature };
+                    packed.extend_from_slice(&feature.pack());
+                    filled |= 1 << index;
+                    count += 1;
+                }
+            });
+        }
+        packed[..4].copy_from_slice(&filled.to_le_bytes());
+        packed[4..HEAD].copy_from_slice(&count.to_le_bytes());
+        packed.extend_from_slice(texts.as_bytes());
+        Self(packed.into())
+    }
+
+    /// A bit for each comparison of which both records have values.
+    pub(super) fn in_both(&self, other: &Self) -> u32 {
+        self.filled() & other.filled()
+    }
+
+    /// How many bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        /// What an allocation takes beside what is asked for, and the entry of a map.
+        const OVERHEAD: usize = 64;
+        self.0.len() + OVERHEAD
+    }
+
+    /// The values of the comparison at `index`; none where there is nothing to compare.
+    pub(super) fn of(&self, index: usize) -> impl ExactSizeIterator<Item = Value<'_>> + Clone {
+        self.range(index).map(|at| self.value(at))
+    }
+
+    /// The first value of the comparison at `index`.
+    pub(super) fn first(&self, index: usize) -> Option<Value<'_>> {
+        self.of(index).next()
+    }
+
+    /// The value of the comparison at `index`, where it has one and no more.
+    pub(super) fn only(&self, index: usize) -> Option<Feature> {
+        let range = self.range(index);
+        (range.len() == 1).then(|| self.feature(range.start))
+    }
+
+    /// The hash of the first value of the comparison at `index`.
+    pub(super) fn hash(&self, index: usize) -> Option<u64> {
+        let range = self.range(index);
+        (!range.is_empty()).then(|| self.feature(range.start).hash)
+    }
+
+    /// Sets how rare the values are, each by its comparison.
+    pub(super) fn set_rarity(&mut self, rarity: impl Fn(usize, &Feature) -> f32) {
+        let count = self.count();
+        let bytes = Arc::make_mut(&mut self.0);
+        for packed in bytes
+            .get_mut(HEAD..)
+            .unwrap_or_default()
+            .as_chunks_mut::<VALUE>()
+            .0
+            .iter_mut()
+            .take(count)
+        {
+            let feature = Feature::unpack(packed);
+            let rarity = rarity(usize::from(feature.of), &feature);
+            packed[RARITY..RARITY + 4].copy_from_slice(&rarity.to_le_bytes());
+        }
+    }
+
+    fn filled(&self) -> u32 {
+        u32::from_le_bytes(part(&self.0, 0))
+    }
+
+    fn count(&self) -> usize {
+        u32::from_le_bytes(part(&self.0, 4)) as usize
+    }
+
+    /// The places of a comparison's values.
+    fn range(&self, index: usize) -> Range<usize> {
+        let (filled, count) = (self.filled(), self.count());
+        if filled >> index & 1 == 0 {
+            return 0..0;
+        }
+        if filled.count_ones() as usize == count {
+            let rank = (filled & ((1 << index) - 1)).count_ones() as usize;
+            return rank..rank + 1;
+        }
+        let is_of = |at: &usize| usize::from(self.feature(*at).of) == index;
+        let start = (0..count).find(is_of).unwrap_or(count);
+        start..start + (start..count).take_while(is_of).count()
+    }
+
+    fn feature(&self, at: usize) -> Feature {
+        Feature::unpack(&part(&self.0, HEAD + VALUE * at))
+    }
+
+    fn value(&self, at: usize) -> Value<'_> {
+        let feature = self.feature(at);
+        let start = if at == 0 { 0 } else { self.feature(at - 1).end };
+        let texts = HEAD + VALUE * self.count();
+        let bytes = self.0.get(texts + usize::from(start)..texts + usize::from(feature.end));
+        Value { feature, bytes: bytes.unwrap_or_default() }
+    }
+}
+
+/// Prepares a value, and gives its text; `None` where there is nothing to compare. `scratch` is overwritten.
+pub(super) fn prepare<'t>(
     kind: Kind,
     normaliser: Normaliser,
-    value: &str,
-    scratch: &mut String,
-) -> Option<Feature> {
-    let text = normalise_in(normaliser, value, scratch);
+    value: &'t str,
+    scratch: &'t mut String,
+) -> Option<(Feature, &'t str)> {
+    let mut text = normalise_in(normaliser, value, scratch);
     if text.is_empty() {
         return None;
     }
-    let mut feature = Feature { text: CompactString::new(text), ..Feature::default() };
+    let mut feature = Feature { hash: xxh3_64(text.as_bytes()), ..Feature::default() };
     match kind {
-        Kind::GivenName | Kind::FamilyName | Kind::Name => name(kind, &mut feature),
-        Kind::Email => email(&mut feature)?,
-        Kind::Date => feature.code = date_code(&feature.text)?,
-        Kind::Address => address(&mut feature),
+        Kind::GivenName | Kind::FamilyName | Kind::Name => name(kind, text, &mut feature),
+        Kind::Email => text = email(text, &mut feature)?,
+        Kind::Date => feature.code = date_code(text)?,
+        Kind::Address => address(text, &mut feature),
         Kind::Phone | Kind::Company | Kind::Place | Kind::Postcode => {}
         Kind::Text | Kind::Exact | Kind::Number => {}
     }
-    if feature.hash == 0 {
-        feature.hash = xxh3_64(feature.text.as_bytes());
-    }
-    Some(feature)
+    Some((feature, text))
 }
 
 /// What a kind's values are normalised by.
@@ -103,29 +249,27 @@ pub(super) fn normaliser(kind: Kind) -> Normaliser {
     }
 }
 
-fn name(kind: Kind, feature: &mut Feature) {
+fn name(kind: Kind, text: &str, feature: &mut Feature) {
     if kind == Kind::Name {
-        let mut words: Vec<&str> = feature.text.split(' ').collect();
+        let mut words: Vec<&str> = text.split(' ').collect();
         words.sort_unstable();
         feature.alt = xxh3_64(words.join(" ").as_bytes());
         return;
     }
     if kind == Kind::GivenName {
-        let first = feature.text.split(' ').next().unwrap_or_default();
+        let first = text.split(' ').next().unwrap_or_default();
         feature.alt = nicknames::groups(first);
     }
-    feature.code = sound(&feature.text);
+    feature.code = sound(text);
 }
 
-fn email(feature: &mut Feature) -> Option<()> {
-    let at = feature.text.rfind('@')?;
-    let (local, domain) = (&feature.text[..at], &feature.text[at + 1..]);
-    feature.hash = xxh3_64(feature.text.as_bytes());
+/// Gives what is before the `@`.
+fn email<'t>(text: &'t str, feature: &mut Feature) -> Option<&'t str> {
+    let (local, domain) = text.rsplit_once('@')?;
     feature.is_shared = is_role(local);
     feature.code = xxh3_64(domain.as_bytes()) as u32;
     feature.alt = xxh3_64(local.as_bytes());
-    feature.text.truncate(at);
-    Some(())
+    Some(local)
 }
 
 /// Whether an address is a role's: whoever sits there, it is no evidence about a person.
@@ -173,11 +317,11 @@ fn date_code(text: &str) -> Option<u32> {
     u32::from_str_radix(&digits, 16).ok()
 }
 
-fn address(feature: &mut Feature) {
+fn address(text: &str, feature: &mut Feature) {
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
-    let number = feature.text.split(' ').find(is_number);
+    let number = text.split(' ').find(is_number);
     feature.code = number.map_or(0, |word| xxh3_64(word.as_bytes()) as u32 | 1);
-    let words = feature.text.split(' ').filter(|word| !is_number(word));
+    let words = text.split(' ').filter(|word| !is_number(word));
     let street: Vec<&str> = words.collect();
     feature.alt = xxh3_64(street.join(" ").as_bytes());
 }

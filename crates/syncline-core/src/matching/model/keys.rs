@@ -5,7 +5,7 @@
 //! foretell the same, so they still meet; and the order of records plays no part.
 
 use super::declare::{Comparison, Declaration};
-use super::features::{Feature, Features};
+use super::features::{Features, Value};
 use super::terms::Terms;
 use crate::config::model::{KeyForm, Kind};
 use crate::matching::blocking::pieces;
@@ -137,11 +137,11 @@ impl Maker<'_> {
         for &index in &part.of {
             let comparison = &self.declaration.comparisons[index];
             for feature in self.features.of(index) {
-                form(comparison.kind, part.form, feature, |value| {
+                form(comparison.kind, part.form, &feature, |value| {
                     found = true;
                     // A part may stand for any of several fields, so the field is no part of the hash.
                     let hash = xxh3_64_with_seed(&value.to_le_bytes(), self.seed(part));
-                    let share = self.terms.share(index, part.form, value, feature);
+                    let share = self.terms.share(index, part.form, value, &feature);
                     let next = Key { sum: key.sum.wrapping_add(hash), crowd: key.crowd * share };
                     self.extend(parts, refine, next, out);
                 });
@@ -160,8 +160,8 @@ impl Maker<'_> {
 }
 
 /// Hands on a form of a value; of a name of several words, that of each word.
-pub(super) fn form(kind: Kind, form: KeyForm, feature: &Feature, mut sink: impl FnMut(u64)) {
-    let text = feature.text.as_str();
+pub(super) fn form(kind: Kind, form: KeyForm, feature: &Value<'_>, mut sink: impl FnMut(u64)) {
+    let text = feature.text();
     match form {
         // Whichever of the two is the day, it is the same key.
         KeyForm::Whole if kind == Kind::Date => {

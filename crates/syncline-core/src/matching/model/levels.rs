@@ -1,6 +1,6 @@
 //! Levels of agreement: how alike two prepared values are, in a few steps that have names.
 
-use super::features::Feature;
+use super::features::{Feature, Value};
 use super::nicknames;
 use crate::config::model::Kind;
 use rapidfuzz::distance::jaro_winkler;
@@ -70,144 +70,118 @@ pub(super) fn counts_rarity(kind: Kind, level: u8) -> bool {
 }
 
 /// The level of the best pair of values.
-pub(super) fn best(kind: Kind, a: &[Feature], b: &[Feature]) -> (u8, f32) {
-    match (a, b) {
-        ([], _) | (_, []) => (MISSING, 0.0),
-        ([a], [b]) => (level(kind, a, b), a.rarity.max(b.rarity)),
-        _ => {
-            let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
-            let rank = |level: u8| if level == MISSING { u8::MAX } else { level };
-            pairs
-                .map(|(a, b)| (level(kind, a, b), a.rarity.max(b.rarity)))
-                .min_by(|x, y| rank(x.0).cmp(&rank(y.0)).then(x.1.total_cmp(&y.1)))
-                .unwrap_or((MISSING, 0.0))
+pub(super) fn best<'a, 'b>(
+    kind: Kind,
+    a: impl ExactSizeIterator<Item = Value<'a>>,
+    b: impl ExactSizeIterator<Item = Value<'b>> + Clone,
+) -> (u8, f32) {
+    let rank = |level: u8| if level == MISSING { u8::MAX } else { level };
+    let mut best: Option<(u8, f32)> = None;
+    for a in a {
+        for b in b.clone() {
+            let next = (level(kind, &a, &b), a.rarity.max(b.rarity));
+            let is_better = |best: (u8, f32)| (rank(next.0), next.1) < (rank(best.0), best.1);
+            if best.is_none_or(is_better) {
+                best = Some(next);
+            }
         }
     }
+    best.unwrap_or((MISSING, 0.0))
 }
 
 /// How alike two values are.
-pub(super) fn level(kind: Kind, a: &Feature, b: &Feature) -> u8 {
+pub(super) fn level(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
+    by_hash(kind, a, b).unwrap_or_else(|| by_text(kind, a, b))
+}
+
+/// How alike two values are, where that is told without a look at their letters.
+pub(super) fn by_hash(kind: Kind, a: &Feature, b: &Feature) -> Option<u8> {
     match kind {
-        Kind::Email => email(a, b),
-        _ if a.hash == b.hash => SAME,
-        Kind::GivenName => given_name(a, b),
-        Kind::FamilyName => family_name(a, b),
-        Kind::Name => name(a, b),
-        Kind::Phone => {
-            if one_edit(&a.text, &b.text) {
-                2
-            } else {
-                3
-            }
-        }
-        Kind::Company => {
-            if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.92) {
-                2
-            } else {
-                3
-            }
-        }
-        Kind::Address => address(a, b),
-        Kind::Place => {
-            if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.9) {
-                2
-            } else {
-                3
-            }
-        }
-        Kind::Postcode => postcode(&a.text, &b.text),
-        Kind::Date => date(a.code, b.code),
-        Kind::Text => {
-            if one_edit(&a.text, &b.text) {
-                2
-            } else if alike(&a.text, &b.text, 0.88) {
-                3
-            } else {
-                4
-            }
-        }
-        Kind::Exact => 2,
-        Kind::Number => number(&a.text, &b.text),
+        Kind::Email => match (a.is_shared, b.is_shared) {
+            (true, true) if a.hash == b.hash => Some(6),
+            (false, false) if a.hash == b.hash => Some(SAME),
+            (false, false) => (a.alt == b.alt).then_some(2),
+            _ => Some(MISSING),
+        },
+        _ if a.hash == b.hash => Some(SAME),
+        Kind::GivenName => nicknames::share(a.alt, b.alt).then_some(2),
+        Kind::Name | Kind::Address if a.alt == b.alt => Some(2),
+        Kind::Address => (a.code != b.code).then_some(4),
+        Kind::Date => Some(date(a.code, b.code)),
+        Kind::Exact => Some(2),
+        _ => None,
     }
 }
 
-fn given_name(a: &Feature, b: &Feature) -> u8 {
-    if nicknames::share(a.alt, b.alt) {
-        return 2;
+/// The levels that [`by_text`] may come to.
+pub(super) fn levels_by_text(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::GivenName => &[3, 4, 5, 6],
+        Kind::FamilyName => &[2, 3, 4, 5],
+        Kind::Name | Kind::Email => &[3, 4, 5],
+        Kind::Phone | Kind::Company | Kind::Place => &[2, 3],
+        Kind::Address => &[3, 4],
+        Kind::Postcode | Kind::Text => &[2, 3, 4],
+        Kind::Number => &[MISSING, SAME, 2, 3],
+        Kind::Date | Kind::Exact => &[],
     }
-    let initial = |x: &str, y: &str| x.len() == 1 && y.starts_with(x);
-    if initial(&a.text, &b.text) || initial(&b.text, &a.text) {
+}
+
+/// How alike two values are of which the hashes do not tell.
+pub(super) fn by_text(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
+    let either = |is_near: bool, near: u8| if is_near { near } else { near + 1 };
+    match kind {
+        Kind::GivenName => given_name(a, b),
+        Kind::FamilyName => family_name(a, b),
+        Kind::Name if is_part(a.bytes, b.bytes) => 3,
+        Kind::Name => either(alike(a.bytes, b.bytes, 0.88), 4),
+        Kind::Email if one_edit(a.bytes, b.bytes) && a.bytes.len() > 3 => 3,
+        Kind::Email => either(a.code == b.code, 4),
+        Kind::Phone => either(one_edit(a.bytes, b.bytes), 2),
+        Kind::Company => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.92), 2),
+        Kind::Address => either(alike(a.bytes, b.bytes, 0.85), 3),
+        Kind::Place => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.9), 2),
+        Kind::Postcode => postcode(a.bytes, b.bytes),
+        Kind::Text if one_edit(a.bytes, b.bytes) => 2,
+        Kind::Text => either(alike(a.bytes, b.bytes, 0.88), 3),
+        Kind::Number => number(a.text(), b.text()),
+        Kind::Date | Kind::Exact => other(kind),
+    }
+}
+
+fn given_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
+    let initial = |x: &[u8], y: &[u8]| x.len() == 1 && y.starts_with(x);
+    if initial(a.bytes, b.bytes) || initial(b.bytes, a.bytes) {
         return 5;
     }
-    if one_edit(&a.text, &b.text) {
+    if one_edit(a.bytes, b.bytes) {
         return 3;
     }
     if (a.code == b.code && a.code != 0)
-        || is_part(&a.text, &b.text)
-        || alike(&a.text, &b.text, 0.88)
+        || is_part(a.bytes, b.bytes)
+        || alike(a.bytes, b.bytes, 0.88)
     {
         return 4;
     }
     6
 }
 
-fn family_name(a: &Feature, b: &Feature) -> u8 {
-    if one_edit(&a.text, &b.text) {
+fn family_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
+    if one_edit(a.bytes, b.bytes) {
         2
     } else if a.code == b.code && a.code != 0 {
         3
-    } else if is_part(&a.text, &b.text) || alike(&a.text, &b.text, 0.88) {
+    } else if is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.88) {
         4
     } else {
         5
     }
 }
 
-fn name(a: &Feature, b: &Feature) -> u8 {
-    if a.alt == b.alt {
-        2
-    } else if is_part(&a.text, &b.text) {
-        3
-    } else if alike(&a.text, &b.text, 0.88) {
-        4
-    } else {
-        5
-    }
-}
-
-fn email(a: &Feature, b: &Feature) -> u8 {
-    match (a.is_shared, b.is_shared) {
-        (true, true) if a.hash == b.hash => return 6,
-        (false, false) => {}
-        _ => return MISSING,
-    }
-    if a.hash == b.hash {
-        SAME
-    } else if a.alt == b.alt {
-        2
-    } else if one_edit(&a.text, &b.text) && a.text.len() > 3 {
-        3
-    } else if a.code == b.code {
-        4
-    } else {
-        5
-    }
-}
-
-fn address(a: &Feature, b: &Feature) -> u8 {
-    if a.alt == b.alt {
-        2
-    } else if a.code == b.code && alike(&a.text, &b.text, 0.85) {
-        3
-    } else {
-        4
-    }
-}
-
-fn postcode(a: &str, b: &str) -> u8 {
+fn postcode(a: &[u8], b: &[u8]) -> u8 {
     if one_edit(a, b) {
         2
-    } else if a.len() >= 4 && b.len() >= 4 && a.as_bytes()[..3] == b.as_bytes()[..3] {
+    } else if a.len() >= 4 && b.len() >= 4 && a[..3] == b[..3] {
         3
     } else {
         4
@@ -239,18 +213,20 @@ fn number(a: &str, b: &str) -> u8 {
 }
 
 /// Whether the words of one text all stand in the other.
-fn is_part(a: &str, b: &str) -> bool {
+fn is_part(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+        text.split(|byte| *byte == b' ')
+    }
     short.len() >= 3
         && short.len() < long.len()
-        && long.contains(' ')
-        && short.split(' ').all(|word| long.split(' ').any(|other| other == word))
+        && long.contains(&b' ')
+        && words(short).all(|word| words(long).any(|other| other == word))
 }
 
 /// Whether the Jaro-Winkler similarity reaches `least`.
-fn alike(a: &str, b: &str, least: f64) -> bool {
+fn alike(a: &[u8], b: &[u8], least: f64) -> bool {
     const BYTES_MAX: usize = 64;
-    let (a, b) = (a.as_bytes(), b.as_bytes());
     let (a, b) = (&a[..a.len().min(BYTES_MAX)], &b[..b.len().min(BYTES_MAX)]);
     // At most so many letters can be matched: those that the other text has at all.
     let set = |text: &[u8]| text.iter().fold(0_u64, |set, byte| set | 1 << (byte & 63));
@@ -271,8 +247,7 @@ fn alike(a: &str, b: &str, least: f64) -> bool {
 
 /// Whether one letter more, less or other, or two neighbours swapped, make the same text of both; texts of
 /// less than three bytes are never near each other.
-pub(super) fn one_edit(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
+pub(super) fn one_edit(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     if short.len() < 3 || long.len() - short.len() > 1 {
         return false;

@@ -32,7 +32,9 @@ pub use features::Features;
 pub use file::{ModelFile, ModelFileError};
 pub use train::{TrainError, Trained, Trainer};
 
+use crate::config::model::Kind;
 use crate::value::Cell;
+use declare::Comparison;
 use levels::{LEVELS_MAX, SAME, counts_rarity};
 use pattern::Pattern;
 use std::sync::Arc;
@@ -74,14 +76,17 @@ struct ComparisonWeights {
     m: Table,
     /// Likelihood of each level where they are unrelated.
     weight: Table,
-    /// The highest weight of a level other than that of equal values.
-    unlike_max: f64,
-    /// The same without what rarity adds, for levels at which it counts and for the others.
+    /// The highest weight of a level, of whichever values.
+    most: f64,
+    /// The highest weight of a level that hashes do not tell: of those at which rarity counts, without what it
+    /// adds; and of the others.
     unlike: (f64, f64),
     /// What the rarity of an average value is.
     typical: f64,
     /// For each alternative, the share of its pairs in which the field agrees as if the records were the same.
     shares: Vec<f64>,
+    /// For each alternative, `log2` of how much likelier each level is because of it, where rarity does not count.
+    explained: Vec<Table>,
 }
 
 impl Model {
@@ -132,6 +137,9 @@ impl Model {
 
 impl Weights {
     /// The pattern of two records whose evidence against being unrelated reaches `goal`.
+    ///
+    /// Each comparison that is still open counts for the most that it can say, so nothing is refused that would
+    /// reach the goal.
     fn screened(
         &self,
         declaration: &Declaration,
@@ -139,42 +147,66 @@ impl Weights {
         b: &Features,
         goal: f64,
     ) -> Option<Pattern> {
-        let mut bounds = [0.0; COMPARISONS_MAX];
-        let mut sum = self.prior;
-        for (index, weights) in self.comparisons.iter().enumerate() {
-            let (x, y) = (a.heads[index], b.heads[index]);
-            bounds[index] = match (x.count, y.count) {
-                (0, _) | (_, 0) => 0.0,
-                (1, 1) if x.hash == y.hash => weights.same(x.rarity).max(weights.unlike_max),
-                (1, 1) => weights.unlike(x.rarity.max(y.rarity)),
-                _ => weights.same(self.rarest(index)).max(weights.unlike_max),
+        let mut pattern = Pattern::default();
+        let mut most = [0.0; COMPARISONS_MAX];
+        let (mut sum, mut open) = (self.prior, 0_u32);
+        let may_be_swapped = declaration.may_be_swapped(a, b);
+        let mut left = a.in_both(b);
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let (kind, weights) = (declaration.comparisons[index].kind, &self.comparisons[index]);
+            let is_name = may_be_swapped && declaration.is_name_of_two(index);
+            most[index] = match a.only(index).zip(b.only(index)) {
+                Some((x, y)) => {
+                    let rarity = x.rarity.max(y.rarity);
+                    if let Some(level) = levels::by_hash(kind, &x, &y) {
+                        (pattern.levels[index], pattern.rarity[index]) = (level, rarity);
+                        weights.of(kind, level, rarity)
+                    } else {
+                        open |= 1 << index;
+                        weights.unlike(rarity)
+                    }
+                }
+                None => {
+                    open |= 1 << index;
+                    weights.most
+                }
             };
-            sum += bounds[index];
+            // What hangs on two comparisons is told only when both are known.
+            if is_name || kind == Kind::Place {
+                most[index] = most[index].max(weights.swapped(kind));
+            }
+            sum += most[index];
         }
-        if sum < goal {
+        if sum + SLACK < goal {
             return None;
         }
-        let mut pattern = Pattern::default();
-        for &index in &declaration.order {
+        for &index in declaration.order.iter().filter(|index| open >> **index & 1 == 1) {
             let kind = declaration.comparisons[index].kind;
             let (level, rarity) = levels::best(kind, a.of(index), b.of(index));
             (pattern.levels[index], pattern.rarity[index]) = (level, rarity);
-            // Names that were swapped are told only when both names are known.
-            let may_be_swapped = declaration.is_name_of_two(index) && level != SAME;
-            if !may_be_swapped {
-                sum += self.comparisons[index].of(kind, level, rarity) - bounds[index];
-            }
-            if sum + SLACK < goal {
-                return None;
+            let is_settled = kind != Kind::Place
+                && !(may_be_swapped && declaration.is_name_of_two(index) && level != SAME);
+            if is_settled {
+                sum += self.comparisons[index].of(kind, level, rarity) - most[index];
+                if sum + SLACK < goal {
+                    return None;
+                }
             }
         }
         declaration.look_at_both(a, b, &mut pattern);
-        Some(pattern)
+        (self.same(declaration, &pattern) + SLACK >= goal).then_some(pattern)
     }
 
-    /// The rarity of the rarest values of a comparison: none is below this.
-    fn rarest(&self, index: usize) -> f32 {
-        (self.comparisons[index].typical - 40.0) as f32
+    /// `log2` of the odds of *same* against *unrelated*.
+    fn same(&self, declaration: &Declaration, pattern: &Pattern) -> f64 {
+        let parts = declaration.comparisons.iter().zip(&self.comparisons).enumerate();
+        let weight =
+            |(index, (comparison, weights)): (usize, (&Comparison, &ComparisonWeights))| {
+                weights.of(comparison.kind, pattern.levels[index], pattern.rarity[index])
+            };
+        parts.map(weight).fold(self.prior, |sum, weight| sum + weight)
     }
 
     /// The probability of *same*, among all explanations.
@@ -206,10 +238,13 @@ impl Weights {
             let weights = &self.comparisons[index];
             let weight = weights.of(comparison.kind, level, pattern.rarity[index]);
             out[0] += weight;
-            for (odds, &share) in out[1..count].iter_mut().zip(&weights.shares) {
-                if share > 0.0 {
-                    *odds += (share * weight.exp2() + 1.0 - share).log2();
-                }
+            let counts_rarity = counts_rarity(comparison.kind, level);
+            for (place, odds) in out[1..count].iter_mut().enumerate() {
+                *odds += match weights.shares.get(place) {
+                    Some(share) if counts_rarity => explained(*share, weight),
+                    Some(_) => weights.explained[place][usize::from(level)],
+                    None => 0.0,
+                };
             }
         }
         &out[..count]
@@ -223,41 +258,61 @@ const SLACK: f64 = 1e-6;
 /// Nothing is so common that it agrees by chance more often than this.
 const CHANCE_MAX: f64 = 0.9;
 
+/// `log2` of how much likelier a level of this weight is where the field agrees, in a share of the pairs, as if
+/// the records were the same.
+fn explained(share: f64, weight: f64) -> f64 {
+    if share > 0.0 { (share * weight.exp2() + 1.0 - share).log2() } else { 0.0 }
+}
+
 impl ComparisonWeights {
     fn new(m: Table, u: Table, typical: f64, shares: Vec<f64>) -> Self {
         let mut weights = Self { m, typical, shares, ..Self::default() };
         for level in 0..LEVELS_MAX {
             weights.weight[level] = (m[level] / u[level]).log2();
         }
+        let table = |share: &f64| weights.weight.map(|weight| explained(*share, weight));
+        weights.explained = weights.shares.iter().map(table).collect();
         weights
     }
 
-    /// Fills in the highest weight that values can have which are not equal; `rare` is the rarest of them.
-    fn bound(&mut self, kind: crate::config::model::Kind, rare: f64) {
-        let levels =
-            (2..=levels::names(kind).len() as u8).filter(|l| !levels::is_neutral(kind, *l));
-        let best = |counts: bool| {
-            let of = levels.clone().filter(|level| counts_rarity(kind, *level) == counts);
-            of.map(|level| self.weight[usize::from(level)]).fold(-40.0, f64::max)
+    /// Fills in the highest weights that there can be; `rare` is that of the rarest values.
+    fn bound(&mut self, kind: Kind, rare: f64) {
+        let most = |levels: &mut dyn Iterator<Item = u8>, counts: bool| {
+            let of = levels.filter(|level| counts_rarity(kind, *level) == counts);
+            let weight = |level| {
+                if levels::is_neutral(kind, level) { 0.0 } else { self.weight[usize::from(level)] }
+            };
+            of.map(weight).fold(f64::NEG_INFINITY, f64::max)
         };
-        self.unlike = (best(true), best(false));
-        let rarest = self.unlike.0 + (self.typical - rare).max(0.0);
-        self.unlike_max = rarest.max(self.unlike.1).max(0.0);
+        let by_text = || levels::levels_by_text(kind).iter().copied();
+        let all = || 0..=levels::names(kind).len() as u8;
+        // What is so common that its chance is capped.
+        let counted = by_text().filter(|level| counts_rarity(kind, *level));
+        let capped = counted.map(|level| self.capped(level)).fold(f64::NEG_INFINITY, f64::max);
+        let unlike = (most(&mut by_text(), true), most(&mut by_text(), false).max(capped));
+        let rarest = most(&mut all(), true) + (self.typical - rare).max(0.0);
+        self.most = rarest.max(most(&mut all(), false)).max(CHANCE_MAX.recip().log2());
+        self.unlike = unlike;
     }
 
-    /// At most so much can values say that are not equal, of which the more common one has this rarity.
+    /// At most so much do values say of which the hashes do not tell how alike they are, and of which the more
+    /// common one has this rarity.
     fn unlike(&self, rarity: f32) -> f64 {
-        let counted = self.unlike.0 + self.typical - f64::from(rarity);
-        // What is so common that chance is capped, or names that are swapped, may say more.
-        if counted < -10.0 { self.unlike_max } else { counted.max(self.unlike.1) }
+        (self.unlike.0 + self.typical - f64::from(rarity)).max(self.unlike.1)
     }
 
-    fn same(&self, rarity: f32) -> f64 {
-        self.weight[usize::from(SAME)] + (self.typical - f64::from(rarity)).max(0.0)
+    /// The least that a level weighs at which rarity counts.
+    fn capped(&self, level: u8) -> f64 {
+        (self.m[usize::from(level)] / CHANCE_MAX).log2()
+    }
+
+    /// What a level that is told by two comparisons may say at most.
+    fn swapped(&self, kind: Kind) -> f64 {
+        if kind == Kind::GivenName { self.weight[usize::from(levels::GIVEN_SWAPPED)] } else { 0.0 }
     }
 
     /// `log2` of how much likelier the level is where the records are the same.
-    fn of(&self, kind: crate::config::model::Kind, level: u8, rarity: f32) -> f64 {
+    fn of(&self, kind: Kind, level: u8, rarity: f32) -> f64 {
         let index = usize::from(level);
         if levels::is_neutral(kind, level) {
             return 0.0;
@@ -266,6 +321,6 @@ impl ComparisonWeights {
             return self.weight[index];
         }
         let weight = self.weight[index] + self.typical - f64::from(rarity);
-        weight.max((self.m[index] / CHANCE_MAX).log2())
+        weight.max(self.capped(level))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::COMPARISONS_MAX;
 use super::declare::Declaration;
-use super::features::{Feature, Features};
+use super::features::{Features, Value};
 use super::levels::{self, SAME};
 
 /// What two records come to: for each comparison a level, and how rare the value is in which they agree.
@@ -29,6 +29,16 @@ impl Declaration {
         self.names.is_some_and(|(given, family)| index == given || index == family)
     }
 
+    /// Whether a given name of one record is a family name of the other.
+    pub(super) fn may_be_swapped(&self, a: &Features, b: &Features) -> bool {
+        self.names.is_some_and(|(given, family)| {
+            let crosses = |x: &Features, y: &Features| {
+                x.hash(given).is_some_and(|hash| y.hash(family) == Some(hash))
+            };
+            crosses(a, b) || crosses(b, a)
+        })
+    }
+
     /// Sets the levels that hang on two comparisons at once.
     pub(super) fn look_at_both(&self, a: &Features, b: &Features, pattern: &mut Pattern) {
         if let Some((given, family)) = self.names {
@@ -48,13 +58,14 @@ fn swapped(a: &Features, b: &Features, given: usize, family: usize, pattern: &mu
     if pattern.levels[given] <= 3 || pattern.levels[family] <= 2 {
         return;
     }
-    let (Some(given_a), Some(given_b)) = (a.of(given).first(), b.of(given).first()) else { return };
-    let (Some(family_a), Some(family_b)) = (a.of(family).first(), b.of(family).first()) else {
+    let (Some(given_a), Some(given_b)) = (a.first(given), b.first(given)) else { return };
+    let (Some(family_a), Some(family_b)) = (a.first(family), b.first(family)) else {
         return;
     };
-    let near = |x: &Feature, y: &Feature| x.hash == y.hash || levels::one_edit(&x.text, &y.text);
+    let near =
+        |x: &Value<'_>, y: &Value<'_>| x.hash == y.hash || levels::one_edit(x.bytes, y.bytes);
     let is_one_equal = given_a.hash == family_b.hash || family_a.hash == given_b.hash;
-    if is_one_equal && near(given_a, family_b) && near(family_a, given_b) {
+    if is_one_equal && near(&given_a, &family_b) && near(&family_a, &given_b) {
         pattern.levels[given] = levels::GIVEN_SWAPPED;
         pattern.levels[family] = levels::FAMILY_SWAPPED;
         let least = given_a.rarity.min(family_a.rarity).min(given_b.rarity.min(family_b.rarity));

@@ -71,17 +71,11 @@ impl Terms {
 
     /// Fills in how rare the values of a record are.
     pub(super) fn set_rarity(&self, declaration: &Declaration, features: &mut Features) {
-        for (index, terms) in self.fields.iter().enumerate() {
-            let head = features.heads[index];
-            let range = usize::from(head.end - head.count)..usize::from(head.end);
-            let kind = declaration.comparisons[index].kind;
-            for feature in &mut features.values[range.clone()] {
-                let known = terms.rarity.get(&term(kind, feature));
-                feature.rarity = known.copied().unwrap_or(terms.rare_bits);
-            }
-            let first = features.values[range].first();
-            features.heads[index].rarity = first.map_or(0.0, |first| first.rarity);
-        }
+        features.set_rarity(|index, feature| {
+            let terms = &self.fields[index];
+            let known = terms.rarity.get(&term(declaration.comparisons[index].kind, feature));
+            known.copied().unwrap_or(terms.rare_bits)
+        });
     }
 
     /// The share of records of which a form of a field is `value`.
@@ -106,7 +100,7 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let mut total = 0_u64;
     for (number, record) in (0..).zip(sample) {
         for feature in record.of(index) {
-            let entry = counts.entry(term(kind, feature)).or_insert((0, number));
+            let entry = counts.entry(term(kind, &feature)).or_insert((0, number));
             entry.0 += 1;
             total += 1;
         }
@@ -129,9 +123,9 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let rare = (agreements(rest) / rest_total / total).max(1.0 / records.max(2) as f64);
     let chance = (agreements(top) + agreements(rest)) / (total * (total - 1.0));
     let text = |&(wanted, holders, at): &(u64, u32, u32)| {
-        let mut values = sample[at as usize].of(index).iter();
+        let mut values = sample[at as usize].of(index);
         let feature = values.find(|feature| term(kind, feature) == wanted)?;
-        Some((feature.text.to_string(), f64::from(holders) / total))
+        Some((feature.text().to_owned(), f64::from(holders) / total))
     };
     let frequent = top.iter().filter_map(text).filter(|(_, share)| *share > rare).collect();
     FieldTerms::new(kind, frequent, rare, chance.max(0.5 / (total * total)))

@@ -1,4 +1,4 @@
-use super::features::{Feature, normaliser, prepare, sound};
+use super::features::{Features, normaliser, prepare, sound};
 use super::levels::{self, MISSING, level};
 use super::*;
 use crate::config::model::indexed::IndexedMap;
@@ -7,9 +7,14 @@ use crate::problem::ConfigPath;
 use crate::shard::Layout;
 use crate::value::Value;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
-fn feature(kind: Kind, text: &str) -> Feature {
-    prepare(kind, normaliser(kind), text, &mut String::new()).unwrap()
+fn features(kind: Kind, text: &str) -> Features {
+    Features::collect(1, |_, add| {
+        let mut scratch = String::new();
+        let (feature, text) = prepare(kind, normaliser(kind), text, &mut scratch).unwrap();
+        add(feature, text);
+    })
 }
 
 #[test]
@@ -43,7 +48,8 @@ fn levels_of_known_pairs() {
         (Kind::Number, "100", "101", "near"),
         (Kind::Exact, "a1", "a2", "other"),
     ] {
-        let got = level(kind, &feature(kind, a), &feature(kind, b));
+        let (one, other) = (features(kind, a), features(kind, b));
+        let got = level(kind, &one.of(0).next().unwrap(), &other.of(0).next().unwrap());
         assert_ne!(got, MISSING, "{kind:?} {a} {b}");
         assert_eq!(levels::names(kind)[usize::from(got) - 1], expected, "{kind:?} {a} {b}");
     }
@@ -72,12 +78,17 @@ const FIELDS: [(&str, Kind); 5] = [
 ];
 
 fn declaration() -> Arc<Declaration> {
-    let fields = FIELDS.map(|(name, _)| (name.to_owned(), FieldDef::Short(FieldType::Text)));
-    let shard_type = ShardType { fields: IndexedMap(fields.to_vec()), ..ShardType::default() };
-    let compare = FIELDS.map(|(name, kind)| (name.to_owned(), kind));
+    declaration_of(&FIELDS)
+}
+
+fn declaration_of(fields: &[(&str, Kind)]) -> Arc<Declaration> {
+    let texts =
+        fields.iter().map(|(name, _)| (String::from(*name), FieldDef::Short(FieldType::Text)));
+    let shard_type = ShardType { fields: IndexedMap(texts.collect()), ..ShardType::default() };
+    let compare = fields.iter().map(|(name, kind)| (String::from(*name), *kind));
     let matching = Matching {
         model: Some("m.yaml".to_owned()),
-        compare: IndexedMap(compare.to_vec()),
+        compare: IndexedMap(compare.collect()),
         ..Matching::default()
     };
     let layout = Layout::new("person", &shard_type);
@@ -261,7 +272,84 @@ fn what_is_wrong_with_a_file_is_told_by_line_and_column() {
     assert!(ModelFile::read("m.yaml", "syncline_model: 1".to_owned()).is_err());
 }
 
+/// For each kind some values, among them such as are nearly equal, stand for each other, or prove nothing.
+const VALUES: [(&str, Kind, &[&str]); 13] = [
+    ("first", Kind::GivenName, &["Robert", "Bob", "Robrt", "R.", "Anna", "Anna Maria", "Miller"]),
+    ("last", Kind::FamilyName, &["Miller", "Müller", "Miler", "Anna", "Smith", "Robert", "Jones"]),
+    ("name", Kind::Name, &["Bob Miller", "Miller, Bob", "Bob Miler", "Bob Q. Miller", "Ann Jones"]),
+    ("email", Kind::Email, &["bob@x.com", "bob@y.org", "bobb@x.com", "info@x.com", "a.lee@x.com"]),
+    ("phone", Kind::Phone, &["020 7946 0958", "020 7946 0959", "+44 20 7946 0958", "555 1234"]),
+    ("company", Kind::Company, &["Acme Ltd", "ACME", "Acme Steel", "Acne", "Wolf and Sons"]),
+    (
+        "street",
+        Kind::Address,
+        &["5 Main St", "5 Main Street", "7 Main St", "5 Maine St", "1 Oak Rd"],
+    ),
+    ("city", Kind::Place, &["Salem", "Salam", "New Salem", "Dover"]),
+    ("postcode", Kind::Postcode, &["12345", "12346", "12399", "98765", "SW1A 1AA"]),
+    ("born", Kind::Date, &["1980-03-04", "1980-04-03", "1990-03-04", "1980-11-22", "1955-05-05"]),
+    ("note", Kind::Text, &["likes tea", "likes teas", "likes trees", "none"]),
+    ("code", Kind::Exact, &["a", "b", "c"]),
+    ("size", Kind::Number, &["100", "101", "7", "no number"]),
+];
+
+fn values_model() -> &'static Model {
+    static MODEL: LazyLock<Model> = LazyLock::new(|| {
+        let declaration = declaration_of(&VALUES.map(|(name, kind, _)| (name, kind)));
+        let mut trainer = Trainer::new(declaration.clone(), 1);
+        for i in 0..600_usize {
+            // Half of them come twice, with one value less.
+            let values = VALUES.iter().enumerate().map(|(field, (.., values))| {
+                let value = values[(i / 2 * 7 + i / 2 / (field + 1)) % values.len()];
+                (i % 4 != 1 || i % 13 != field).then(|| Value::text(value))
+            });
+            trainer.add(&format!("p/{i}"), &values.collect::<Vec<Cell>>());
+        }
+        Model::compile(declaration, &trainer.train(&|_, _| None).unwrap().file).unwrap()
+    });
+    &MODEL
+}
+
+/// A record of these values: of each field none, one, or a list of two.
+fn record() -> impl Strategy<Value = Vec<Cell>> {
+    let cells: Vec<_> = VALUES
+        .iter()
+        .map(|(.., values)| {
+            let one = proptest::sample::select(*values);
+            let two = (one.clone(), one.clone());
+            prop_oneof![
+                2 => Just(None),
+                8 => one.prop_map(|text| Some(Value::text(text))),
+                1 => two.prop_map(|(a, b)| Some(Value::List(vec![Value::text(a), Value::text(b)]))),
+            ]
+        })
+        .collect();
+    cells
+}
+
 proptest! {
+    #[test]
+    fn what_is_refused_early_would_not_have_reached_the_line(
+        a in record(),
+        b in record(),
+        same in proptest::collection::vec(any::<bool>(), VALUES.len()),
+        line in 0.001..0.999_f64,
+    ) {
+        let model = values_model();
+        // Else hardly any two would be alike.
+        let pairs = a.iter().zip(b).zip(same);
+        let b: Vec<Cell> = pairs.map(|((a, b), same)| if same { a.clone() } else { b }).collect();
+        let (a, b) = (model.prepare(&a), model.prepare(&b));
+        let pattern = model.declaration.pattern(&a, &b);
+        let whole = model.weights.probability(&model.declaration, &pattern);
+        for line in [line, 0.0, model.review, model.threshold, 0.9] {
+            let line_met = line.clamp(1e-9, 1.0 - 1e-9);
+            let expected = (whole >= line_met).then_some(whole);
+            prop_assert_eq!(model.probability(&a, &b, line), expected);
+            prop_assert_eq!(model.probability(&b, &a, line).is_some(), expected.is_some());
+        }
+    }
+
     #[test]
     fn any_values_can_be_compared_and_order_makes_no_difference(
         a in proptest::collection::vec(any::<String>(), 5),

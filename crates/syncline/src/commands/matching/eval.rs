@@ -5,13 +5,16 @@ use crate::commands::shards::unknown_type;
 use crate::error::{Error, Exit};
 use crate::models;
 use crate::output::count;
+use crate::report::since;
 use crate::reviewing::{DecisionStory, RecordName};
 use crate::syncing::Syncline;
 use crate::training::{Labels, each_record};
 use rustc_hash::FxHashMap;
+use serde::Serialize;
 use std::path::PathBuf;
 use syncline_core::matching::evaluate::{Decided, Evaluation, Quality, Trial};
 use syncline_core::plan::rows::Verdict;
+use syncline_engine::{Clock, SystemClock};
 
 /// What `syncline match eval` takes.
 #[derive(Debug, clap::Args)]
@@ -86,16 +89,23 @@ pub(super) async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         return Err(Error::usage(message, hint));
     }
     let decided = decided(&trials, &sync.decisions().await?);
-    let result = tokio::task::block_in_place(|| rules.matcher.evaluate(&trials, &decided));
     let sized = rules.matcher.for_records(trials.len() as u64);
     let matcher = sized.as_ref().unwrap_or(&rules.matcher);
     if let Some(remark) = models::remark(&rules.layout.shard_type, matcher) {
         app.out.note(app.out.advise(&remark));
     }
+    let tried = tokio::task::block_in_place(|| {
+        let candidates = matcher.candidates(&trials);
+        let begun = SystemClock.now();
+        let scores = matcher.scores(&trials, &candidates);
+        let compare_ms = since(begun);
+        let result = matcher.evaluate(&trials, candidates, &scores, &decided);
+        Tried { result, compare_ms }
+    });
     if app.out.json {
-        app.out.json(&result)?;
+        app.out.json(&tried)?;
     } else {
-        print(app, &result)?;
+        print(app, &tried.result)?;
     }
     Ok(Exit::Success)
 }
@@ -117,6 +127,15 @@ fn decided(trials: &[Trial], decisions: &[DecisionStory]) -> Decided {
         }
     }
     decided
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Tried {
+    #[serde(flatten)]
+    result: Evaluation,
+    /// How long it took to compare the pairs, on one core.
+    compare_ms: u64,
 }
 
 fn print(app: &App, result: &Evaluation) -> Result<(), Error> {
