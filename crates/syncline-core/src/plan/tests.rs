@@ -11,7 +11,7 @@ use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use crate::config::model::{ShardType, Target};
-use crate::matching::model::{Trainer, declare};
+use crate::matching::model::{ModelFile, Trainer, declare};
 use crate::matching::{Matcher, Zone};
 use crate::problem::ConfigPath;
 use crate::shard::Layout;
@@ -19,7 +19,7 @@ use crate::value::Value;
 use compact_str::CompactString;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const CRM: EntityId = EntityId(1);
 const BILLING: EntityId = EntityId(2);
@@ -320,26 +320,28 @@ fn run_on(
 }
 
 /// A model that was trained on records of the kind that [`Said`] makes.
-fn rules_with_model(block_max: usize) -> Rules {
-    let mut contact = contact(&format!(
-        r#"{{"model": "m.yaml", "block_max": {block_max}, "cluster_max": 6,
-            "compare": {{"email": "email", "name": "name", "city": "place"}},
-            "block": ["email", "city", "name"]}}"#
-    ));
-    let mut matching = contact.matching.take().unwrap();
-    let layout = Layout::new("contact", &contact);
-    let declared = declare(&layout, &matching, &ConfigPath::root()).unwrap().unwrap();
-    let mut trainer = Trainer::new(Arc::new(declared), 1);
-    for i in 0..200_u8 {
-        let said = Said::Contact(true, 0, Some(i / 2 % 50), i / 2 % 6, i / 4 % 20);
-        if let Content::Image { image, .. } = said.item(i.into()).content {
-            trainer.add(&format!("r{i}"), &image);
+fn rules_with_model(block_max: u32) -> Rules {
+    static TRAINED: LazyLock<Arc<ModelFile>> = LazyLock::new(|| {
+        let contact = contact(LEARNED);
+        let (layout, matching) = (Layout::new("contact", &contact), contact.matching.unwrap());
+        let declared = declare(&layout, &matching, &ConfigPath::root()).unwrap().unwrap();
+        let mut trainer = Trainer::new(Arc::new(declared), 1);
+        for i in 0..60_u8 {
+            let said = Said::Contact(true, 0, Some(i / 2 % 20), i / 2 % 6, i / 4 % 10);
+            if let Content::Image { image, .. } = said.item(i.into()).content {
+                trainer.add(&format!("r{i}"), &image);
+            }
         }
-    }
-    matching.trained = Some(Arc::new(trainer.train(&|_, _| None).unwrap().file));
-    contact.matching = Some(matching);
+        Arc::new(trainer.train(&|_, _| None).unwrap().file)
+    });
+    let mut contact = contact(LEARNED);
+    let matching = contact.matching.as_mut().unwrap();
+    (matching.trained, matching.block_max) = (Some(TRAINED.clone()), block_max);
     rules_of(contact)
 }
+
+const LEARNED: &str = r#"{"model": "m.yaml", "cluster_max": 6, "block": ["email", "city", "name"],
+    "compare": {"email": "email", "name": "name", "city": "place"}}"#;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -349,7 +351,7 @@ proptest! {
         saids in prop::collection::vec(said(), 1..24),
         edits in prop::collection::vec((0..24_usize, said()), 0..12),
         sizes in prop::collection::vec(1..9_usize, 1..4),
-        block_max in 2..6_usize,
+        block_max in 2..6_u32,
         shuffle in any::<u64>(),
     ) {
         let rules = rules_with_model(block_max);
