@@ -38,6 +38,9 @@ enum Task {
     Tidy,
     /// Measure whole commands and print a table.
     Bench {
+        /// Which measurement.
+        #[arg(value_enum, default_value_t = bench::Subject::Sync)]
+        subject: bench::Subject,
         /// The largest number of records.
         #[arg(long, default_value_t = 1_000_000)]
         records: usize,
@@ -105,7 +108,9 @@ fn run(task: Task) -> Outcome {
     match task {
         Task::Test => ci::run(),
         Task::Tidy => tidy::run(),
-        Task::Bench { records, runs, write } => bench::run(bench::Options { records, runs, write }),
+        Task::Bench { subject, records, runs, write } => {
+            bench::run(bench::Options { subject, records, runs, write })
+        }
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }

@@ -1,5 +1,6 @@
 //! Measures whole commands, as a user would run them.
 
+mod matching;
 mod measure;
 mod report;
 
@@ -14,9 +15,20 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Which measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Subject {
+    /// Whole runs, with match rules.
+    Sync,
+    /// Matching by a model: its cost, and how much it finds.
+    Match,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
+    /// Which measurement.
+    pub(crate) subject: Subject,
     /// The largest number of records.
     pub(crate) records: usize,
     /// How often each command is measured; medians are told.
@@ -32,6 +44,9 @@ const PAGE: &str = "docs/benchmarks.md";
 
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(crate) fn run(options: Options) -> Outcome {
+    if options.subject == Subject::Match {
+        return matching::run(options);
+    }
     let program = workspace::release_build()?;
     let folder = workspace::root().join("target").join("bench-data");
     fs::create_dir_all(&folder)?;
@@ -46,7 +61,7 @@ pub(crate) fn run(options: Options) -> Outcome {
     println!("{text}");
     if options.write {
         let page = workspace::root().join(PAGE);
-        fs::write(&page, report::replaced(&fs::read_to_string(&page)?, &text)?)?;
+        fs::write(&page, report::replaced(&fs::read_to_string(&page)?, "bench", &text)?)?;
     }
     Ok(true)
 }

@@ -7,10 +7,6 @@ pub(super) const UNCHANGED: &str = "second run, nothing changed";
 pub(super) const CHANGED: &str = "second run, 1 % changed";
 pub(super) const IMPORT: &str = "`sqlite3 .import`, one keyed table";
 
-/// Around the table in the page.
-const START: &str = "<!-- bench:start -->";
-const END: &str = "<!-- bench:end -->";
-
 /// Medians of several runs of one command.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -86,19 +82,23 @@ impl Report {
     }
 }
 
-/// `page` with what stands between its markers replaced by `text`.
+/// `page` with what stands between the markers of `table` replaced by `text`.
 ///
 /// # Errors
 ///
 /// When a marker is missing or they are in the wrong order.
-pub(super) fn replaced(page: &str, text: &str) -> Result<String, String> {
-    let start = page.find(START).map(|place| place + START.len());
-    let end = page.find(END);
+pub(super) fn replaced(page: &str, table: &str, text: &str) -> Result<String, String> {
+    let marker = |end: &str| format!("<!-- {table}:{end} -->");
+    let start = page.find(&marker("start")).map(|place| place + marker("start").len());
+    let end = page.find(&marker("end"));
     match (start, end) {
         (Some(start), Some(end)) if start <= end => {
             Ok(format!("{}\n{}\n{}", &page[..start], text.trim_end(), &page[end..]))
         }
-        _ => Err(format!("the page has no `{START}` before `{END}`")),
+        _ => {
+            let (start, end) = (marker("start"), marker("end"));
+            Err(format!("the page has no `{start}` before `{end}`"))
+        }
     }
 }
 
@@ -112,7 +112,7 @@ fn median(mut all: Vec<f64>) -> f64 {
     }
 }
 
-fn thousands(number: usize) -> String {
+pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -167,10 +167,9 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
-        let page = format!("a\n{START}\nold\n{END}\nz\n");
-        let expected = format!("a\n{START}\nnew\n{END}\nz\n");
-        assert_eq!(replaced(&page, "new\n").unwrap(), expected);
-        assert_eq!(replaced(&expected, "new").unwrap(), expected);
-        assert!(replaced("no markers", "new").is_err());
+        let page = |text: &str| format!("a\n<!-- t:start -->\n{text}\n<!-- t:end -->\nz\n");
+        assert_eq!(replaced(&page("old"), "t", "new\n").unwrap(), page("new"));
+        assert_eq!(replaced(&page("new"), "t", "new").unwrap(), page("new"));
+        assert!(replaced(&page("old"), "other", "new").is_err());
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Options {
 pub(crate) struct Files {
     pub(crate) jsonl: PathBuf,
     pub(crate) csv: PathBuf,
+    /// Who is who: `id,entity`.
+    pub(crate) truth: PathBuf,
     /// How many real people are behind the records.
     pub(crate) people: usize,
 }
@@ -63,7 +65,8 @@ pub(crate) fn write(folder: &Path, options: Options) -> io::Result<Files> {
     let open = |path: &Path| File::create(path).map(|file| BufWriter::with_capacity(1 << 18, file));
     let mut json_out = open(&jsonl)?;
     let mut csv_out = open(&csv)?;
-    let mut truth_out = open(&folder.join(format!("truth_{label}.csv")))?;
+    let truth = folder.join(format!("truth_{label}.csv"));
+    let mut truth_out = open(&truth)?;
     csv_out.write_all(
         b"id,first_name,last_name,email,phone,company,street,city,postcode,country,birth_date,modified\n",
     )?;
@@ -79,7 +82,7 @@ pub(crate) fn write(folder: &Path, options: Options) -> io::Result<Files> {
     json_out.flush()?;
     csv_out.flush()?;
     truth_out.flush()?;
-    Ok(Files { jsonl, csv, people: crowd.len() })
+    Ok(Files { jsonl, csv, truth, people: crowd.len() })
 }
 
 fn write_json(out: &mut impl Write, number: usize, c: &Contact) -> io::Result<()> {

@@ -56,9 +56,9 @@ impl Planner<'_> {
             }
             let will_do = block.by_model && block.was_generic == block.is_generic;
             let unknown = |link: &&LinkId| {
-                !self.touched_of.contains_key(link)
-                    && !self.view.loaded.contains(link)
-                    && !(will_do && self.recall.get(**link).is_some())
+                let is_touched = self.touched_of.contains_key(link);
+                let is_read = is_touched || self.view.loaded.contains(link);
+                !is_read && (!will_do || self.recall.get(**link).is_none())
             };
             need.links.extend(block.members.iter().filter(unknown));
         }

@@ -366,16 +366,7 @@ impl<'a> Planner<'a> {
         };
         planned.plan.epoch = epoch.unwrap_or(0);
         planned.plan.execution = execution;
-        let new = &planned.plan.links_new;
-        let is_stored = |link: LinkId| {
-            let is_new =
-                self.touched_of.get(&link).is_some_and(|&index| self.touched[index].is_new);
-            !is_new || new.binary_search_by_key(&link, |row| row.id).is_ok()
-        };
-        let mut prepared = std::mem::take(&mut self.view.prepared);
-        prepared.retain(|link, _| is_stored(*link));
-        self.recall.learn(prepared);
-        planned.recall = self.recall;
+        planned.recall = self.recall_after(&planned.plan);
         planned
     }
 

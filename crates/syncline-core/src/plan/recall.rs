@@ -1,7 +1,9 @@
 //! What of stored records is compared, remembered from batch to batch: most records that a batch is compared with
 //! have been read or written before.
 
+use super::planner::Planner;
 use super::rows::LinkId;
+use super::writes::Plan;
 use crate::matching::Features;
 use rustc_hash::FxHashMap;
 
@@ -42,11 +44,6 @@ impl Recall {
         self.young.features.get(&link).or_else(|| self.old.features.get(&link))
     }
 
-    /// Takes what a plan has found out about records; it holds once the plan is committed.
-    pub(super) fn learn(&mut self, learned: FxHashMap<LinkId, Features>) {
-        self.learned = learned;
-    }
-
     /// Goes on to the state `after`, which a plan made of the state `before` by changing the links `changed`.
     pub fn pass(&mut self, before: u64, after: u64, changed: &[LinkId]) {
         let learned = std::mem::take(&mut self.learned);
@@ -66,6 +63,20 @@ impl Recall {
     }
 }
 
+impl Planner<'_> {
+    /// What is remembered once `plan` is committed.
+    pub(super) fn recall_after(&mut self, plan: &Plan) -> Recall {
+        // The number of a record that made no link goes to another.
+        let is_stored = |link: &LinkId| {
+            let is_new = self.touched(*link).is_some_and(|touched| touched.is_new);
+            !is_new || plan.links_new.binary_search_by_key(link, |row| row.id).is_ok()
+        };
+        let learned = self.view.prepared.iter().filter(|(link, _)| is_stored(link));
+        let learned = learned.map(|(link, features)| (*link, features.clone())).collect();
+        Recall { learned, ..std::mem::take(&mut self.recall) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +93,7 @@ mod tests {
     fn what_was_learned_holds_from_the_commit_on_until_another_writes() {
         let mut recall = Recall::default();
         recall.suit(5);
-        recall.learn(learned(&[1, 2]));
+        recall.learned = learned(&[1, 2]);
         assert_eq!(knows(&recall, &[1, 2]), [false, false]);
         recall.pass(5, 6, &[]);
         recall.suit(6);
@@ -93,7 +104,7 @@ mod tests {
         assert_eq!(knows(&recall, &[1, 2]), [true, false]);
         recall.suit(9);
         assert_eq!(knows(&recall, &[1, 2]), [false, false]);
-        recall.learn(learned(&[3]));
+        recall.learned = learned(&[3]);
         recall.pass(8, 9, &[]);
         assert_eq!(knows(&recall, &[1, 3]), [false, true]);
     }

@@ -2,6 +2,7 @@
 
 use super::constrain::Rulings;
 use super::planner::{Moment, Outcome, Planned, Planner};
+use super::recall::Recall;
 use super::rows::{
     Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
     Verdict,
@@ -10,6 +11,7 @@ use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use crate::config::model::{ShardType, Target};
+use crate::matching::model::{ModelFile, Trainer, declare};
 use crate::matching::{Matcher, Zone};
 use crate::problem::ConfigPath;
 use crate::shard::Layout;
@@ -17,7 +19,7 @@ use crate::value::Value;
 use compact_str::CompactString;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const CRM: EntityId = EntityId(1);
 const BILLING: EntityId = EntityId(2);
@@ -33,11 +35,16 @@ struct Shelf {
     edges: BTreeMap<LinkId, Vec<EdgeTarget>>,
     decisions: BTreeMap<(LinkId, LinkId), Decision>,
     histories: Vec<(LinkId, ShardId)>,
+    /// How many plans were applied.
+    plans: u64,
+    /// What is remembered from plan to plan; nothing, where it forgets.
+    recall: Recall,
+    forgets: bool,
 }
 
 impl Shelf {
     fn read(&self, need: &Need) -> Found {
-        let mut found = Found { epoch: 1, ..Found::default() };
+        let mut found = Found { epoch: self.plans + 1, ..Found::default() };
         found.next_link = self.links.keys().last().map_or(1, |id| id.0 + 1);
         found.next_shard = self.shards.keys().last().map_or(1, |id| id.0 + 1);
         for (entity, external_id) in &need.records {
@@ -122,7 +129,8 @@ impl Shelf {
         self.plan(Planner::new(rules, Moment::default(), Vec::new()).deciding(rulings))
     }
 
-    fn plan(&mut self, mut planner: Planner<'_>) -> Planned {
+    fn plan(&mut self, planner: Planner<'_>) -> Planned {
+        let mut planner = planner.recalling(std::mem::take(&mut self.recall));
         loop {
             let need = planner.need().expect("the shelf holds what plans wrote");
             if need.is_empty() {
@@ -130,8 +138,14 @@ impl Shelf {
             }
             planner.supply(&need, self.read(&need));
         }
-        let planned = planner.finish();
+        let mut planned = planner.finish();
+        let changed: Vec<LinkId> = planned.plan.links_changed.iter().map(|row| row.id).collect();
         self.apply(planned.plan.clone());
+        self.plans += 1;
+        if !self.forgets {
+            self.recall = std::mem::take(&mut planned.recall);
+            self.recall.pass(self.plans, self.plans + 1, &changed);
+        }
         planned
     }
 
@@ -170,15 +184,15 @@ impl Shelf {
     }
 }
 
+fn rules(yaml_matching: &str) -> Rules {
+    rules_of(contact(yaml_matching))
+}
+
 fn contact(yaml_matching: &str) -> ShardType {
     serde_json::from_str(&format!(
         r#"{{"fields": {{"email": "text", "name": "text", "city": "text"}}, "matching": {yaml_matching}}}"#
     ))
     .unwrap()
-}
-
-fn rules(yaml_matching: &str) -> Rules {
-    rules_of(contact(yaml_matching))
 }
 
 fn rules_of(contact: ShardType) -> Rules {
@@ -282,8 +296,17 @@ fn said() -> impl Strategy<Value = Said> {
 }
 
 /// Runs items in batches of the given sizes, in turn.
-fn run_all(rules: &Rules, mut items: Vec<Item>, sizes: &[usize]) -> (Shelf, Counters) {
-    let (mut shelf, mut counters) = (Shelf::default(), Counters::default());
+fn run_all(rules: &Rules, items: Vec<Item>, sizes: &[usize]) -> (Shelf, Counters) {
+    run_on(Shelf::default(), rules, items, sizes)
+}
+
+fn run_on(
+    mut shelf: Shelf,
+    rules: &Rules,
+    mut items: Vec<Item>,
+    sizes: &[usize],
+) -> (Shelf, Counters) {
+    let mut counters = Counters::default();
     for size in sizes.iter().cycle() {
         if items.is_empty() {
             break;
@@ -296,8 +319,62 @@ fn run_all(rules: &Rules, mut items: Vec<Item>, sizes: &[usize]) -> (Shelf, Coun
     (shelf, counters)
 }
 
+/// A model that was trained on records of the kind that [`Said`] makes.
+fn rules_with_model(block_max: u32) -> Rules {
+    static TRAINED: LazyLock<Arc<ModelFile>> = LazyLock::new(|| {
+        let contact = contact(LEARNED);
+        let (layout, matching) = (Layout::new("contact", &contact), contact.matching.unwrap());
+        let declared = declare(&layout, &matching, &ConfigPath::root()).unwrap().unwrap();
+        let mut trainer = Trainer::new(Arc::new(declared), 1);
+        for i in 0..60_u8 {
+            let said = Said::Contact(true, 0, Some(i / 2 % 20), i / 2 % 6, i / 4 % 10);
+            if let Content::Image { image, .. } = said.item(i.into()).content {
+                trainer.add(&format!("r{i}"), &image);
+            }
+        }
+        Arc::new(trainer.train(&|_, _| None).unwrap().file)
+    });
+    let mut contact = contact(LEARNED);
+    let matching = contact.matching.as_mut().unwrap();
+    (matching.trained, matching.block_max) = (Some(TRAINED.clone()), block_max);
+    rules_of(contact)
+}
+
+const LEARNED: &str = r#"{"model": "m.yaml", "cluster_max": 6, "block": ["email", "city", "name"],
+    "compare": {"email": "email", "name": "name", "city": "place"}}"#;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn with_a_model_neither_order_nor_batches_nor_what_is_remembered_change_the_outcome(
+        saids in prop::collection::vec(said(), 1..24),
+        edits in prop::collection::vec((0..24_usize, said()), 0..12),
+        sizes in prop::collection::vec(1..9_usize, 1..4),
+        block_max in 2..6_u32,
+        shuffle in any::<u64>(),
+    ) {
+        let rules = rules_with_model(block_max);
+        let mut items: Vec<(usize, Said)> = saids.iter().cloned().enumerate().collect();
+        items.sort_by_key(|(index, _)| (*index as u64 + 1).wrapping_mul(shuffle | 1));
+        // Later versions of some of the records.
+        items.extend(edits.into_iter().map(|(index, said)| (index % saids.len(), said)));
+        let make = || -> Vec<Item> {
+            let item = |(at, (index, said)): (usize, &(usize, Said))| {
+                let mut item = said.item(*index);
+                item.modified = Some(at as i64);
+                item
+            };
+            items.iter().enumerate().map(item).collect()
+        };
+        let (forgetful, _) = run_on(Shelf { forgets: true, ..Shelf::default() }, &rules, make(), &sizes);
+        let (one, _) = run_all(&rules, make(), &sizes);
+        let (other, _) = run_all(&rules, make(), &[1000]);
+        prop_assert_eq!(one.outcome(), forgetful.outcome());
+        prop_assert_eq!(&one.match_edges, &forgetful.match_edges);
+        prop_assert_eq!(one.outcome(), other.outcome());
+        prop_assert_eq!(one.match_edges.len(), other.match_edges.len());
+    }
 
     #[test]
     fn neither_order_nor_batches_change_the_outcome(

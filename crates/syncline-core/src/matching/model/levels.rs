@@ -135,7 +135,7 @@ pub(super) fn by_text(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
         Kind::FamilyName => family_name(a, b),
         Kind::Name if is_part(a.bytes, b.bytes) => 3,
         Kind::Name => either(alike(a.bytes, b.bytes, 0.88), 4),
-        Kind::Email if one_edit(a.bytes, b.bytes) && a.bytes.len() > 3 => 3,
+        Kind::Email if one_edit(a.bytes, b.bytes) && a.bytes.len().min(b.bytes.len()) > 3 => 3,
         Kind::Email => either(a.code == b.code, 4),
         Kind::Phone => either(one_edit(a.bytes, b.bytes), 2),
         Kind::Company => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.92), 2),

@@ -297,7 +297,7 @@ fn values_model() -> &'static Model {
     static MODEL: LazyLock<Model> = LazyLock::new(|| {
         let declaration = declaration_of(&VALUES.map(|(name, kind, _)| (name, kind)));
         let mut trainer = Trainer::new(declaration.clone(), 1);
-        for i in 0..600_usize {
+        for i in 0..200_usize {
             // Half of them come twice, with one value less.
             let values = VALUES.iter().enumerate().map(|(field, (.., values))| {
                 let value = values[(i / 2 * 7 + i / 2 / (field + 1)) % values.len()];
