@@ -29,9 +29,22 @@ impl Planner<'_> {
             formed.origins.resize(formed.clusters.len(), index);
         }
         let histories = of_split_shards(self, &formed.clusters);
+        let agreed = written_links(self, &formed.clusters);
         self.formed = formed;
-        Ok(Need { histories, ..Need::default() })
+        Ok(Need { histories, agreed, ..Need::default() })
     }
+}
+
+/// The stored links of clusters whose shards are written to some system.
+fn written_links(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<LinkId> {
+    if planner.rules.types.iter().all(|rules| rules.written_to.is_empty()) {
+        return Vec::new();
+    }
+    let is_written = |cluster: &&Vec<LinkId>| {
+        let (entity, _) = planner.record(cluster[0]);
+        !planner.type_of(entity).written_to.is_empty()
+    };
+    clusters.iter().filter(is_written).flatten().copied().collect()
 }
 
 /// The links of the shards whose links are in several clusters.

@@ -188,6 +188,7 @@ fn rules(yaml_matching: &str) -> Rules {
             found_by: Vec::new(),
             found_under: Vec::new(),
             looked_up: false,
+            written_to: Vec::new(),
         }
     });
     let entity = |connection: &str, shard_type| EntityRules {
@@ -199,6 +200,7 @@ fn rules(yaml_matching: &str) -> Rules {
         target: Target::default(),
         is_timed: true,
         conversion: None,
+        two_way: None,
     };
     let entities =
         [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];

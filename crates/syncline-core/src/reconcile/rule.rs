@@ -114,6 +114,20 @@ impl Rule {
         })
     }
 
+    /// The rule as it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Newest => "newest",
+            Self::Union => "union",
+            Self::Counter => "counter",
+            Self::Text => "text",
+            Self::Manual => "manual",
+            Self::Expression(_) => "expression",
+        }
+    }
+
     /// Decides between two changes. Pure, and the same whichever side was seen first.
     pub(super) fn decide(
         &self,

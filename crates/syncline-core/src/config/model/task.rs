@@ -114,6 +114,20 @@ pub enum ConflictStrategy {
     Custom,
 }
 
+impl ConflictStrategy {
+    /// The strategy as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewestWins => "newest_wins",
+            Self::SourceWins => "source_wins",
+            Self::DestinationWins => "destination_wins",
+            Self::Merge => "merge",
+            Self::Manual => "manual",
+            Self::Custom => "custom",
+        }
+    }
+}
+
 /// What decides between two changes of a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
