@@ -23,6 +23,8 @@ pub struct Syncline {
     located: Located,
     options: OpenOptions,
     store_path: PathBuf,
+    /// Whether anything is sent to any system.
+    sends: bool,
 }
 
 pub use syncline_engine::event::Listener;
@@ -81,7 +83,7 @@ impl Syncline {
     pub async fn bind(workspace: Workspace) -> Result<Self, Error> {
         let options = StoreOptions { tenant: tenant(&workspace), ..StoreOptions::default() };
         let store = SqliteStore::open(&workspace.store_path, options)?;
-        Self::bind_to(workspace, Arc::new(store)).await
+        Self::bind_to(workspace, Arc::new(store), true).await
     }
 
     /// Binds a configuration to a store in memory over its own one, which is read as it is now and never
@@ -104,17 +106,21 @@ impl Syncline {
             OverlayStore::empty()
         };
         let overlay = Arc::new(overlay);
-        let sync = Self::bind_to(workspace, overlay.clone()).await?;
+        let sync = Self::bind_to(workspace, overlay.clone(), false).await?;
         Ok((sync, overlay))
     }
 
-    async fn bind_to(workspace: Workspace, store: Arc<dyn Store>) -> Result<Self, Error> {
+    async fn bind_to(
+        workspace: Workspace,
+        store: Arc<dyn Store>,
+        sends: bool,
+    ) -> Result<Self, Error> {
         let Workspace { located, options, store_path, loaded, program } = workspace;
         let world =
             World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
                 .await?;
         let secrets = loaded.secrets;
-        Ok(Self { world: Arc::new(world), secrets, located, options, store_path })
+        Ok(Self { world: Arc::new(world), secrets, located, options, store_path, sends })
     }
 
     /// Runs one task, or all tasks in the order of their names. Records that are refused, and reads that fail,
@@ -150,6 +156,7 @@ impl Syncline {
             full: options.full,
             allow_deletes: options.allow_deletes,
             pages: options.pages,
+            hold: !self.sends,
             cancel: options.cancel,
             on_event: options.on_event,
             seed: random_bits(),

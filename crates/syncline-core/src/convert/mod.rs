@@ -189,6 +189,31 @@ impl Converter {
         page.records.iter().map(|record| self.record(&row(record))).collect()
     }
 
+    /// The version of each record of a page, where its system says one; none at all where the entity names no field
+    /// for it.
+    pub fn versions(&self, page: &Page) -> Vec<Option<CompactString>> {
+        let Some(path) = &self.entity.version else { return Vec::new() };
+        let slots = self.roots.bind(&page.shape);
+        let row = |record| Row { record, slots: &slots, shape: &page.shape };
+        page.records.iter().map(|record| row(record).get(path).and_then(plain_key)).collect()
+    }
+
+    /// The external id of each record of a page; `None` where it has none.
+    pub fn external_ids(&self, page: &Page) -> Vec<Option<CompactString>> {
+        let slots = self.roots.bind(&page.shape);
+        let row = |record| Row { record, slots: &slots, shape: &page.shape };
+        page.records.iter().map(|record| self.entity.external_id(&row(record)).ok()).collect()
+    }
+
+    /// The values of the key fields that `external_id` is made of; `None` where it does not have as many.
+    pub fn key_of(&self, external_id: &str) -> Option<Vec<CompactString>> {
+        if self.entity.key.len() == 1 {
+            return Some(vec![CompactString::new(external_id)]);
+        }
+        let parts: Vec<CompactString> = external_id.split('|').map(CompactString::new).collect();
+        (parts.len() == self.entity.key.len()).then_some(parts)
+    }
+
     /// The fields of primary images.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout

@@ -172,7 +172,7 @@ impl<'a> Ground<'a, '_> {
         if let Some(ack) = &ack {
             self.acknowledge(entity, &member.image, ack, &mut bases);
         }
-        let is_news = is_incumbent && (before != member.image || ack.is_some());
+        let is_news = ack.is_some() || (is_incumbent && before != member.image);
         if is_news && !is_deleted {
             self.take_in(member, &before, &mut bases);
         }
@@ -211,6 +211,9 @@ impl<'a> Ground<'a, '_> {
         let fallback = Stamp::here(member.stamp.min(remote_stamp.lo), 0);
         for field in 0..self.rules.layout.names().len() {
             let flow = Self::flow(rules, field);
+            if bases[field] == Base::Unmet {
+                continue;
+            }
             let was_held = is_held(&bases[field], &before[field]);
             let snapshot = self.out.image.clone();
             let uuid = self.uuid;
@@ -308,14 +311,22 @@ impl<'a> Ground<'a, '_> {
     }
 
     /// Where records came or went, what follows from the records alone follows from those that are there now. What
-    /// was edited since stays.
+    /// was edited since stays. Records that we made ourselves say nothing of their own.
     fn admit(&mut self, old: Option<ShardId>, members: &[Member], formers: &[LinkId]) {
-        let is_there = |link: &LinkId| members.iter().any(|member| member.id == *link);
-        if old.is_some() && formers.len() == members.len() && formers.iter().all(is_there) {
+        let is_made = |member: &Member| {
+            let (entity, external_id) = self.planner.record(member.id);
+            let ack = self.planner.news.acks.get(&(entity, external_id.into()));
+            ack.is_some_and(|ack| ack.joins.is_some()) && !formers.contains(&member.id)
+        };
+        let own: Vec<&Member> = members.iter().filter(|member| !is_made(member)).collect();
+        let is_there = |link: &LinkId| own.iter().any(|member| member.id == *link);
+        if old.is_some() && formers.len() == own.len() && formers.iter().all(is_there) {
+            if own.len() < members.len() {
+                self.introduce(members, &vec![false; self.rules.layout.names().len()]);
+            }
             return;
         }
-        let now = survivors(self.planner, &members.iter().collect::<Vec<_>>());
-        let Some(now) = now else { return };
+        let Some(now) = survivors(self.planner, &own) else { return };
         let before = old.and_then(|_| {
             let formers: Vec<Member> =
                 formers.iter().map(|&link| member(self.planner, link)).collect();
@@ -354,6 +365,12 @@ impl<'a> Ground<'a, '_> {
                 let mut project = |value: &Cell| Self::project(rules, image, uuid, field, value);
                 let (local, says) = (&image[field], &remote[field]);
                 let is_new = self.out.sides[side].bases[field] == Base::Unmet;
+                if is_new && flow.takes && is_blank(local) && !is_blank(says) {
+                    // The system filled it in.
+                    self.out.image[field] = says.clone();
+                    self.out.sides[side].bases[field] = Base::agreed(says.clone(), says.clone());
+                    continue;
+                }
                 if is_new {
                     self.out.sides[side].bases[field] =
                         base_of_first_meeting(local, says, flow, &mut project);

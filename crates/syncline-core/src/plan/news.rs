@@ -15,6 +15,10 @@ pub struct News {
     pub versions: FxHashMap<(EntityId, CompactString), CompactString>,
     /// The writes that records show to have been done.
     pub acks: FxHashMap<(EntityId, CompactString), Ack>,
+    /// Links that are looked at although nothing is said of their records.
+    pub reconsider: Vec<LinkId>,
+    /// Whether what is said was read just now, so that it stands against all that was read before.
+    pub is_fresh: bool,
     /// What a person wants shards to say.
     pub edits: FxHashMap<LinkId, Vec<Edit>>,
     /// The entities of which it is known what they hold, so that what is missing there can be made.
@@ -53,7 +57,7 @@ impl Planner<'_> {
     /// Adds what is told beside records. Needed for shard types that are written to some system; nothing is made of
     /// it for others.
     pub fn told(mut self, news: News) -> Self {
-        self.reformed.extend(news.edits.keys());
+        self.reformed.extend(news.edits.keys().chain(&news.reconsider));
         self.news = news;
         self
     }

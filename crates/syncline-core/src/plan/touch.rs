@@ -75,7 +75,8 @@ impl Planner<'_> {
         self.join(&record, id);
         let now = self.state(id);
         self.met.insert(id);
-        let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment);
+        let later = self.news.is_fresh
+            || now.accepts(item.modified, item.contributor.as_ref(), self.moment);
         if now.hash == hash && !now.deleted {
             let is_news = now.contributor != item.contributor || item.modified > now.modified;
             if later && is_news && (item.contributor.is_some() || target.update_if_exists) {
@@ -133,7 +134,8 @@ impl Planner<'_> {
         let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
         let now = self.state(id);
         self.met.insert(id);
-        if now.deleted || !now.accepts(modified, None, self.moment) {
+        let later = self.news.is_fresh || now.accepts(modified, None, self.moment);
+        if now.deleted || !later {
             return Fate::Known(Outcome::Unchanged, Some(id));
         }
         let modified = modified.or(now.modified);

@@ -292,6 +292,10 @@ pub struct Counters {
     pub written_rejected: u64,
     /// Writes of which nobody knows whether they arrived.
     pub written_unknown: u64,
+    /// Links that came with what writing showed: records that we made, or found made. Not fetched, so not in the sum.
+    pub links_found: u64,
+    /// Links that went with what writing showed; not in the sum.
+    pub links_lost: u64,
 }
 
 impl Counters {

@@ -146,6 +146,14 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             format!("{missing} of {live} records are missing at the source; none was deleted here"),
             "look at the source; if it is right, run again with `--allow-deletes`",
         ),
+        _ if execution.fused.is_some() => {
+            let (planned, live) = execution.fused.unwrap_or_default();
+            Verdict::new(
+                "partial",
+                format!("{planned} of {live} records would be deleted at the connection; none was"),
+                "look at what was deleted; if it is right, run again with `--allow-deletes`",
+            )
+        }
         _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
             "failed",
             "no record could be read",
@@ -161,6 +169,16 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             end.incomplete_because
                 .unwrap_or_else(|| "the source was not read to its end".to_owned()),
             "run again when the source is whole",
+        ),
+        _ if results.written_rejected > 0 => Verdict::new(
+            "partial",
+            format!("{} could not be written", records(results.written_rejected)),
+            "`syncline dead-letters list` shows which, and why",
+        ),
+        _ if results.written_unknown > 0 => Verdict::new(
+            "partial",
+            format!("of {} nobody knows whether they were written", records(results.written_unknown)),
+            "run again: what became of them is looked up first",
         ),
         _ if results.failed > 0 => Verdict::new(
             "partial",
@@ -188,8 +206,8 @@ async fn imbalance(execution: &Execution<'_>) -> Result<Option<String>, EngineEr
     }
     let Some(before) = execution.live_before else { return Ok(None) };
     let after = execution.world.store.live_links(execution.entity).await?;
-    let came = results.created + results.merged + results.revived;
-    let went = results.tombstoned + results.deleted;
+    let came = results.created + results.merged + results.revived + results.links_found;
+    let went = results.tombstoned + results.deleted + results.links_lost;
     Ok((before + came != after + went).then(|| {
         format!(
             "the ledger says {before} links + {came} - {went}, the store holds {after}: \

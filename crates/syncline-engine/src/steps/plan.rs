@@ -59,7 +59,9 @@ impl Execution<'_> {
         let said = said.unwrap_or_else(|| self.transformer(false).transform(&work.page));
         let Said { items, origins, passed_over, counters, dead_letters, external_ids } = said;
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
-        batch.planned = plan_items(self.world, self.moment, &self.met, items).await?;
+        let news = self.told(&work.page);
+        let planner = Planner::new(&self.world.rules, self.moment, items).having_seen(&self.met);
+        batch.planned = plan_with(self.world, planner.told(news)).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {

@@ -1,6 +1,6 @@
 //! The first step: takes the task's lease, and finds out where to begin.
 
-use super::Execution;
+use super::{Execution, sweep};
 use super::letters::Letters;
 use super::standing::Standing;
 use crate::clock::Clock;
@@ -76,6 +76,8 @@ pub(super) async fn begin<'a>(
         batches: 0,
         wrote: false,
         cancelled: false,
+        news: sweep::news(world).await?,
+        fused: None,
         options,
         begun,
     };
