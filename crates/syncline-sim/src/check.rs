@@ -144,21 +144,21 @@ async fn nothing_was_lost(
     let store = &sim.world.store;
     let mut known: BTreeSet<String> = BTreeSet::new();
     for shard in shards {
-        known.extend(fields(shard).into_values().map(|value| value.to_json()));
+        known.extend(fields(shard).values().map(lowered));
         for history in store.history(shard.id).await? {
             if let Value::Map(entries) = parsed(&history.before) {
-                known.extend(entries.into_iter().map(|(_, value)| value.to_json()));
+                known.extend(entries.iter().map(|(_, value)| lowered(value)));
             }
         }
     }
     let filter = ConflictFilter { with_closed: true, limit: usize::MAX, id: None };
     for conflict in store.conflicts(filter).await? {
         let values = [conflict.base, conflict.local, conflict.remote, conflict.value];
-        known.extend(values.into_iter().flatten().map(|value| value.to_json()));
+        known.extend(values.iter().flatten().map(lowered));
     }
     for remote in &sim.remotes {
         for covered in remote.covered() {
-            if !known.contains(&covered.value.to_json()) {
+            if !known.contains(&lowered(&covered.value)) {
                 let (id, field) = (&covered.id, &covered.field);
                 wrong.push(format!("{field} of {id} was lost: {:?}", covered.value));
             }

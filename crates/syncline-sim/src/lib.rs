@@ -9,3 +9,4 @@ pub mod remote;
 pub mod scenario;
 pub mod store;
 pub mod time;
+pub mod trace;

@@ -23,6 +23,9 @@ struct Args {
     /// Every deliberate bug in turn, until it is caught
     #[arg(long)]
     bugs: bool,
+    /// Tells everything that happens
+    #[arg(long)]
+    trace: bool,
     /// How many seeds run side by side
     #[arg(long, default_value_t = 2)]
     threads: u64,
@@ -30,6 +33,9 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.trace {
+        syncline_sim::trace::turn_on();
+    }
     if args.bugs {
         return bugs(&args);
     }

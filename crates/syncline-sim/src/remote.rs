@@ -4,6 +4,7 @@
 use crate::bug::Bug;
 use crate::random::Random;
 use crate::time::{Crash, VirtualClock};
+use crate::trace::tell;
 use compact_str::CompactString;
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +143,8 @@ impl Remote {
         with(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn is_live(&self) -> bool {
+    /// Whether things go wrong, and people edit.
+    pub fn is_live(&self) -> bool {
         self.live.load(std::sync::atomic::Ordering::Relaxed)
     }
 
@@ -180,8 +182,9 @@ impl Remote {
         self.is_live() && self.random(|random| random.happens(self.traits.trouble))
     }
 
-    fn stamp(&self) -> i64 {
-        let now = self.clock.now() + self.traits.skew_us;
+    /// What the remote calls a point in time.
+    fn stamp_at(&self, now: i64) -> i64 {
+        let now = now + self.traits.skew_us;
         now - now.rem_euclid(self.traits.granularity_us.max(1))
     }
 
@@ -200,14 +203,15 @@ impl Remote {
             let value = if self.domain > 0 { random.below(self.domain) } else { random.bits() };
             (random.below(10), random.bits(), random.pick(&FIELDS), value)
         });
-        let stamp = self.stamp();
         let created = self.clock.now();
+        let stamp = self.stamp_at(created);
         let mut state = self.state();
         state.edits += 1;
         let ids: Vec<String> = state.records.keys().cloned().collect();
         let target = ids.get(usize::try_from(which).unwrap_or(0) % ids.len().max(1)).cloned();
         match (what, target) {
             (0, Some(id)) => {
+                tell(|| format!("a person deletes {id}"));
                 state.records.remove(&id);
                 state.deleted_by_users.insert(id);
             }
@@ -224,6 +228,7 @@ impl Remote {
                 let name = self.stored("name", &Value::text(format!("N{value}")));
                 fields.insert("name".to_owned(), name);
                 fields.insert("notes".to_owned(), Value::text(format!("t{value}")));
+                tell(|| format!("a person makes {id} {fields:?}"));
                 let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
                 let (version, modified, marker) = (1, stamp, None);
                 let held = Held { fields, authors, version, modified, created, marker };
@@ -235,6 +240,7 @@ impl Remote {
                     "email" => format!("{id}v{value}@example.com"),
                     other => format!("{other} V{value}"),
                 };
+                tell(|| format!("a person sets {field} of {id} to {text}"));
                 held.fields.insert(field.to_owned(), self.stored(field, &Value::text(text)));
                 held.authors.insert(field.to_owned(), Author::User);
                 held.version += 1;
@@ -254,21 +260,21 @@ impl Remote {
 
     fn land(&self) {
         let now = self.clock.now();
-        let late: Vec<Write> = {
+        let late: Vec<(i64, Write)> = {
             let mut state = self.state();
             let (due, rest) = std::mem::take(&mut state.late).into_iter().partition(|l| l.0 <= now);
             state.late = rest;
-            let due: Vec<(i64, Write)> = due;
-            due.into_iter().map(|(_, write)| write).collect()
+            due
         };
-        for write in late {
-            drop(self.apply(&write));
+        for (at, write) in late {
+            let written = self.apply(&write, at);
+            tell(|| format!("{}: late {write:?} -> {written:?}", self.name));
         }
     }
 
     /// Does a write, as far as its guard lets it; the id of the record.
-    fn apply(&self, write: &Write) -> Written {
-        let (stamp, now) = (self.stamp(), self.clock.now());
+    fn apply(&self, write: &Write, now: i64) -> Written {
+        let stamp = self.stamp_at(now);
         let mut state = self.state();
         match &write.change {
             Change::Create { fields } => self.create(&mut state, write, fields, (stamp, now)),
@@ -411,21 +417,23 @@ impl Remote {
         let (fault, delay) = self.random(|random| {
             (random.below(5), random.below(self.traits.lands_within_ms.max(1)))
         });
+        let now = self.clock.now();
         if !self.trouble() {
-            return self.apply(write);
+            return self.apply(write, now);
         }
+        tell(|| format!("{}: trouble {fault} in what follows", self.name));
         let problem = "simulated".to_owned();
         match fault {
             0 => Written::NotSent { problem, retry_after_ms: None },
             // It took effect, and the reply was lost.
             1 | 2 => {
-                drop(self.apply(write));
+                drop(self.apply(write, now));
                 Written::Unknown { problem }
             }
             3 => Written::Unknown { problem },
             // It takes effect later.
             _ => {
-                let at = self.clock.now() + i64::try_from(delay).unwrap_or(0) * 1000;
+                let at = now + i64::try_from(delay).unwrap_or(0) * 1000;
                 self.state().late.push((at, write.clone()));
                 Written::Unknown { problem }
             }
@@ -551,6 +559,9 @@ impl Writer for Remote {
         Box::pin(async move {
             self.called().await;
             let mut written: Vec<Written> = writes.iter().map(|w| self.answer(w)).collect();
+            for (write, reply) in writes.iter().zip(&written) {
+                tell(|| format!("{}: {write:?} -> {reply:?}", self.name));
+            }
             let mut shown = Vec::new();
             if self.traits.shows {
                 for (write, reply) in writes.iter().zip(&mut written) {

@@ -6,6 +6,7 @@ use crate::random::Random;
 use crate::remote::{Remote, Traits};
 use crate::store::SimStore;
 use crate::time::{Crash, VirtualClock};
+use crate::trace::tell;
 use std::path::Path;
 use std::sync::Arc;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
@@ -13,7 +14,7 @@ use syncline_adapters::{Adapter, AdapterError};
 use syncline_core::config::model::Connection;
 use syncline_core::config::{SourceFile, load};
 use syncline_core::plan::program::Program;
-use syncline_engine::{Options, Report, World, execute};
+use syncline_engine::{Clock, Options, Report, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 
@@ -162,6 +163,10 @@ impl Sim {
             }
         }
         let text = config(&remotes, &mut random);
+        tell(|| text.clone());
+        for remote in &remotes {
+            tell(|| format!("{}: {:?}", remote.name, remote.traits));
+        }
         let file = SourceFile { name: "sim.yaml".to_owned(), text };
         let loaded = load(vec![file], &|_| Err("none".to_owned()), &["file"])
             .map_err(|wrong| format!("{wrong:?}"))?;
@@ -204,6 +209,7 @@ impl Sim {
     /// Nothing goes wrong any more, and nobody edits: all must come to rest.
     async fn heal(&mut self) {
         self.remotes.iter().for_each(|remote| remote.heal());
+        tell(|| "peace".to_owned());
         self.clock.pass(100_000_000);
         let mut quiet = 0;
         for _ in 0..12 {
@@ -236,9 +242,12 @@ impl Sim {
         let options = Options {
             worker: Worker { host: "sim".to_owned(), pid: 1, started: 0 },
             seed: self.random.bits(),
+            // An empty system asks; in peace the answer is yes.
+            allow_deletes: !self.remotes[which].is_live(),
             ..Options::default()
         };
         self.tally.runs += 1;
+        tell(|| format!("run of {} at {}", self.remotes[which].name, self.clock.now()));
         let name = self.remotes[which].name.clone();
         let outcome = tokio::select! {
             biased;
@@ -247,12 +256,15 @@ impl Sim {
         };
         match outcome {
             None => {
+                tell(|| "it died".to_owned());
                 self.tally.crashes += 1;
                 // The lease of a dead process outlives it for a while.
                 self.clock.pass(61_000_000);
                 None
             }
             Some(Ok(report)) => {
+                let (status, error) = (&report.status, &report.error);
+                tell(|| format!("{status} {error:?} {:?}", report.results));
                 self.tally.conflicts += report.results.conflicts;
                 if !report.results.balance() {
                     self.wrong.push(format!("the ledger does not balance: {:?}", report.results));

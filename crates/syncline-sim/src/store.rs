@@ -2,6 +2,7 @@
 
 use crate::bug::Bug;
 use crate::time::Crash;
+use crate::trace::tell;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
@@ -69,6 +70,24 @@ impl Store for SimStore {
         Box::pin(async move {
             self.crash.point().await;
             self.spoil(&mut plan);
+            for conflict in &plan.conflicts {
+                tell(|| format!("{conflict:?}"));
+            }
+            for row in plan.intents_new.iter().chain(&plan.intents_changed) {
+                tell(|| format!("{} {:?} {:?} {}", row.id, row.kind, row.state, row.body));
+            }
+            for id in &plan.intents_dropped {
+                tell(|| format!("{id} is dropped"));
+            }
+            for row in plan.shards_new.iter().chain(&plan.shards_changed) {
+                tell(|| format!("shard {} {} gone {:?}", row.id, row.data, row.deleted_at));
+            }
+            for row in plan.links_new.iter().chain(&plan.links_changed) {
+                tell(|| format!("link {} {} of {} gone {}", row.id, row.external_id, row.shard, row.deleted));
+            }
+            for row in &plan.bases {
+                tell(|| format!("base of {} {:?} {:?}", row.link, row.version, row.fields));
+            }
             let committed = self.inner.commit(plan).await;
             self.crash.point().await;
             committed

@@ -247,7 +247,9 @@ async fn settle(
                     observed.gone.push(done.external_id.clone());
                     done.note(execution, true, &mut observed);
                 } else if has_hash {
-                    done.note(execution, true, &mut observed);
+                    // The reply to a repeated creation may show a record that was made, and edited, long ago.
+                    let is_first = done.intent.attempts == 1;
+                    done.note(execution, is_first, &mut observed);
                 } else {
                     unseen.push(done);
                 }
