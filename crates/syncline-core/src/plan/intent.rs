@@ -14,6 +14,8 @@ pub struct Body {
     pub marker: CompactString,
     /// The record's external id; empty for a creation.
     pub external_id: CompactString,
+    /// For a creation: the shard had a record there, which was deleted, and it was decided that it comes back.
+    pub again: bool,
     /// The record's fields, as they are to be.
     pub record: Vec<(CompactString, Value)>,
     /// The shard's values that they are made of, by field.

@@ -151,7 +151,9 @@ impl Owing<'_, '_, '_> {
         }
         let of_entity: Vec<&Agreed> =
             agreement.sides.iter().filter(|side| side.entity == entity).collect();
-        let comes_back = agreement.comes_back.contains(&entity);
+        // What was decided to come back goes on doing so.
+        let is_again = |intent: &IntentRow| Body::from_json(&intent.body).again;
+        let comes_back = agreement.comes_back.contains(&entity) || open.iter().any(is_again);
         let is_missing = of_entity.is_empty() || comes_back;
         let is_there = of_entity.iter().any(|side| !side.deleted);
         let is_ready = comes_back || self.planner.news.ready.contains(&entity);
@@ -160,9 +162,7 @@ impl Owing<'_, '_, '_> {
             && !agreement.is_gone
             && two_way.creates
             && outbound.selects(&agreement.image, self.shard.uuid);
-        // One that was planned when the deletion came first stays planned: nothing has changed about it.
         let was_planned = open.iter().any(|intent| intent.state == IntentState::Planned);
-        let wants = wants || (was_planned && !is_there && !agreement.is_gone);
         if open.iter().any(|intent| intent.state != IntentState::Planned) {
             return;
         }
@@ -192,6 +192,7 @@ impl Owing<'_, '_, '_> {
             of_entity.len()
         );
         let body = Body {
+            again: comes_back,
             marker: CompactString::new(marker),
             sent: sent.map(|(_, named)| named).collect(),
             record,
