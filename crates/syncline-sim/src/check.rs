@@ -21,9 +21,10 @@ async fn wrong(sim: &Sim) -> Result<Vec<String>, syncline_store::StoreError> {
     let shards = store.shards(filter).await?;
     let links = store.links_of(shards.iter().map(|shard| shard.id).collect()).await?;
     let mut wrong = Vec::new();
-    for (shard, link) in links.iter().filter_map(|link| {
-        Some((shards.iter().find(|shard| shard.id == link.shard)?, link))
-    }) {
+    for (shard, link) in links
+        .iter()
+        .filter_map(|link| Some((shards.iter().find(|shard| shard.id == link.shard)?, link)))
+    {
         agreed(sim, shard, link, &mut wrong);
     }
     every_record_is_linked(sim, &links, &mut wrong);
@@ -68,7 +69,9 @@ fn agreed(sim: &Sim, shard: &ShardRow, link: &LinkRow, wrong: &mut Vec<String>) 
     };
     let data = fields(shard);
     for field in FIELDS {
-        let (Some(ours), Some(theirs)) = (data.get(field), held.fields.get(field)) else { continue };
+        let (Some(ours), Some(theirs)) = (data.get(field), held.fields.get(field)) else {
+            continue;
+        };
         let is_same = ours == theirs || (field == "name" && lowered(ours) == lowered(theirs));
         if !is_same {
             let id = &link.external_id;

@@ -319,20 +319,15 @@ impl Remote {
         }
         let is_same = match &target.version {
             Some(version) => *version == held.version.to_string(),
-            None => target.before.iter().all(|(name, value)| {
-                held.fields.get(name.as_str()).is_none_or(|now| now == value)
-            }),
+            None => target
+                .before
+                .iter()
+                .all(|(name, value)| held.fields.get(name.as_str()).is_none_or(|now| now == value)),
         };
         (self.traits.update == UpdateGuard::Strong && !is_same).then_some(Written::Changed)
     }
 
-    fn change(
-        &self,
-        state: &mut State,
-        id: &str,
-        fields: &[(CompactString, Value)],
-        stamp: i64,
-    ) {
+    fn change(&self, state: &mut State, id: &str, fields: &[(CompactString, Value)], stamp: i64) {
         state.writes += 1;
         let mut covered = Vec::new();
         if let Some(held) = state.records.get_mut(id) {
@@ -371,7 +366,8 @@ impl Remote {
             && state.records.contains_key(own.as_ref())
         {
             if self.traits.create == CreateGuard::Upsert {
-                let rest: Vec<_> = fields.iter().filter(|(name, _)| name != "id").cloned().collect();
+                let rest: Vec<_> =
+                    fields.iter().filter(|(name, _)| name != "id").cloned().collect();
                 self.change(state, own, &rest, stamp);
                 return done(own);
             }
@@ -398,9 +394,10 @@ impl Remote {
             let held = state.records.get(&id)?;
             let mut cells = vec![Some(Value::text(&id))];
             cells.extend(FIELDS.iter().map(|name| held.fields.get(*name).cloned()));
-            cells.push(Some(Value::Int(held.modified / 1_000_000 * 1_000_000)).map(|_| {
-                Value::text(instant(held.modified))
-            }));
+            cells.push(
+                Some(Value::Int(held.modified / 1_000_000 * 1_000_000))
+                    .map(|_| Value::text(instant(held.modified))),
+            );
             cells.push(self.traits.versions.then(|| Value::Int(held.version.cast_signed())));
             Some(Record { cells, line: 1, ..Record::default() })
         });
@@ -414,9 +411,8 @@ impl Remote {
     }
 
     fn answer(&self, write: &Write) -> Written {
-        let (fault, delay) = self.random(|random| {
-            (random.below(5), random.below(self.traits.lands_within_ms.max(1)))
-        });
+        let (fault, delay) = self
+            .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
         let now = self.clock.now();
         if !self.trouble() {
             return self.apply(write, now);
@@ -491,10 +487,7 @@ impl Adapter for Remote {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn discover<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
+    fn discover<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
         Box::pin(std::future::ready(Ok(DiscoveredEntity::default())))
     }
 
@@ -529,7 +522,11 @@ impl Adapter for Remote {
                 }
                 self.called().await;
             }
-            Ok(ReadEnd { complete: true, cursor: Value::Null.to_json().into(), ..ReadEnd::default() })
+            Ok(ReadEnd {
+                complete: true,
+                cursor: Value::Null.to_json().into(),
+                ..ReadEnd::default()
+            })
         })
     }
 
@@ -616,16 +613,21 @@ impl Writer for Remote {
                 let wanted = |id: &String, held: &Held| {
                     writes.iter().any(|write| {
                         let own = match &write.change {
-                            Change::Create { fields } => fields
-                                .iter()
-                                .any(|(name, value)| name == "id" && value.to_plain() == id.as_str()),
+                            Change::Create { fields } => fields.iter().any(|(name, value)| {
+                                name == "id" && value.to_plain() == id.as_str()
+                            }),
                             _ => false,
                         };
                         let is_visible = held.created + lag <= now;
                         own || (is_visible && held.marker.as_deref() == Some(&*write.marker))
                     })
                 };
-                state.records.iter().filter(|(id, held)| wanted(id, held)).map(|(id, _)| id.clone()).collect()
+                state
+                    .records
+                    .iter()
+                    .filter(|(id, held)| wanted(id, held))
+                    .map(|(id, _)| id.clone())
+                    .collect()
             };
             Ok(self.page(found))
         })

@@ -6,16 +6,16 @@ use crate::trace::tell;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
-    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, IntentState, LinkId, LinkRow, MatchEdge,
-    ShardId, ShardRow, TypeId,
+    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, IntentState, LinkId, LinkRow,
+    MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
 use syncline_store::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use syncline_store::overlay::OverlayStore;
 use syncline_store::query::{
-    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter, MergeRow,
-    ShardFilter,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter,
 };
 use syncline_store::{Catalog, Committed, Ids, Position, Store, StoreError};
 
@@ -83,7 +83,12 @@ impl Store for SimStore {
                 tell(|| format!("shard {} {} gone {:?}", row.id, row.data, row.deleted_at));
             }
             for row in plan.links_new.iter().chain(&plan.links_changed) {
-                tell(|| format!("link {} {} of {} gone {}", row.id, row.external_id, row.shard, row.deleted));
+                tell(|| {
+                    format!(
+                        "link {} {} of {} gone {}",
+                        row.id, row.external_id, row.shard, row.deleted
+                    )
+                });
             }
             for row in &plan.bases {
                 tell(|| format!("base of {} {:?} {:?}", row.link, row.version, row.fields));

@@ -10,12 +10,12 @@ pub mod sqlite;
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
 use query::{
-    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter, MergeRow,
-    ShardFilter,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter,
 };
 use syncline_core::plan::rows::{
-    ConflictRow, Decision, EntityId, EntityName, ExecutionId, IntentRow, KindId, LinkId, LinkRow, MatchEdge, RuleId,
-    RuleName, ShardId, ShardRow, TypeId,
+    ConflictRow, Decision, EntityId, EntityName, ExecutionId, IntentRow, KindId, LinkId, LinkRow,
+    MatchEdge, RuleId, RuleName, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -199,10 +199,8 @@ pub trait Store: Send + Sync {
     fn swept(&self, entity: EntityId) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// The shards that an execution changed, by row number; those that it made are not among them.
-    fn changed_in(
-        &self,
-        execution: ExecutionId,
-    ) -> BoxFuture<'_, Result<Vec<ShardId>, StoreError>>;
+    fn changed_in(&self, execution: ExecutionId)
+    -> BoxFuture<'_, Result<Vec<ShardId>, StoreError>>;
 
     /// Takes dead letters off the list, as replayed in an execution.
     fn replayed(

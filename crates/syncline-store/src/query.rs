@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
-    ConflictRow, EntityId, ExecutionId, IntentId, IntentRow, IntentState, KindId, LinkId, MatchEdge,
-    ShardId, TypeId,
+    ConflictRow, EntityId, ExecutionId, IntentId, IntentRow, IntentState, KindId, LinkId,
+    MatchEdge, ShardId, TypeId,
 };
 use syncline_core::plan::writes::DeadLetter;
 

@@ -7,12 +7,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::Secrets;
+use syncline_core::plan::rows::IntentState;
 use syncline_core::record::Page;
 use syncline_engine::execution::Options as EngineOptions;
 use syncline_engine::{Report, SystemClock, Trigger, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 use syncline_store::overlay::OverlayStore;
+use syncline_store::query::IntentFilter;
 use syncline_store::sqlite::{Options as StoreOptions, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
@@ -136,10 +138,35 @@ impl Syncline {
             None => self.tasks(),
         };
         let mut reports = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            reports.push(self.run_task(&task, options.clone()).await?);
+        for task in &tasks {
+            reports.push(self.run_task(task, options.clone()).await?);
+        }
+        for task in &tasks {
+            if self.owes(task).await? {
+                let options = RunOptions { pages: Some(Vec::new()), ..options.clone() };
+                reports.push(self.run_task(task, options).await?);
+            }
         }
         Ok(reports)
+    }
+
+    /// Whether the connection of a task is owed writes. A task that runs later decides them too; running it with no
+    /// records ([`RunOptions::pages`]) sends them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such task, or the store cannot be read.
+    pub async fn owes(&self, task: &str) -> Result<bool, Error> {
+        let (_, entity) = self.world.task(task)?;
+        let rules = self.world.rules.entities.get(&entity);
+        let two_way = rules.and_then(|rules| rules.two_way.as_ref());
+        if !self.sends || two_way.is_none_or(|two_way| two_way.outbound.is_none()) {
+            return Ok(false);
+        }
+        let states = vec![IntentState::Planned];
+        let filter =
+            IntentFilter { entity: Some(entity), states, limit: 1, ..IntentFilter::default() };
+        Ok(!self.store().intents(filter).await?.is_empty())
     }
 
     /// Runs one task.

@@ -110,9 +110,7 @@ fn reverse(step: &Transform) -> Result<Option<Transform>, &'static str> {
             let format = formats.as_slice().first().ok_or("it names no format")?;
             Some(Transform::FormatDate(format.clone()))
         }
-        Transform::FormatDate(format) => {
-            Some(Transform::ParseDate(OneOrMany::One(format.clone())))
-        }
+        Transform::FormatDate(format) => Some(Transform::ParseDate(OneOrMany::One(format.clone()))),
         Transform::ParseJson => Some(Transform::StringifyJson),
         Transform::StringifyJson => Some(Transform::ParseJson),
         Transform::Map(map) => Some(Transform::Map(reverse_map(map)?)),

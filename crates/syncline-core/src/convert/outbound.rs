@@ -5,12 +5,12 @@
 //! `outbound:` of its own.
 
 use super::compile::Scope;
+use super::condition::Check;
 use super::invert::{Inverse, invert};
 use super::mapping::FieldPlan;
 use super::plan::{FieldCompiler, checks};
 use super::row::Row;
 use super::{Converter, FieldError, Names};
-use super::condition::Check;
 use crate::config::model::{
     Condition, ConversionSchema, Entity, FieldDef, FieldMapping, FieldType, ShardType,
 };

@@ -3,7 +3,7 @@
 
 use super::bases;
 use super::deletions::{self, Deleted};
-use super::news::{Ack, Edit};
+use super::news::{Ack, Edit, EditKind};
 use super::planner::Planner;
 use super::rows::{BaseRow, ConflictRow, EntityId, IntentState, LinkId, ShardId, ShardRow};
 use super::rules::{EntityRules, TypeRules};
@@ -217,8 +217,7 @@ impl<'a> Ground<'a, '_> {
             let was_held = is_held(&bases[field], &before[field]);
             let snapshot = self.out.image.clone();
             let uuid = self.uuid;
-            let mut project =
-                |value: &Cell| Self::project(rules, &snapshot, uuid, field, value);
+            let mut project = |value: &Cell| Self::project(rules, &snapshot, uuid, field, value);
             let sent = self.sent(member.id, field);
             let unit = Unit {
                 shard: &snapshot[field],
@@ -375,10 +374,8 @@ impl<'a> Ground<'a, '_> {
                     self.out.sides[side].bases[field] =
                         base_of_first_meeting(local, says, flow, &mut project);
                 }
-                let is_outdone = flow.gives
-                    && (is_new || changed[field])
-                    && !is_blank(says)
-                    && !is_blank(local);
+                let is_outdone =
+                    flow.gives && (is_new || changed[field]) && !is_blank(says) && !is_blank(local);
                 let differs = local != says && project(local) != *says;
                 if is_outdone && differs && !self.is_sent(side, field) {
                     let dispute = Dispute {
@@ -412,15 +409,22 @@ impl<'a> Ground<'a, '_> {
         for (side, member) in members.iter().enumerate() {
             let edits = self.planner.news.edits.get(&member.id).cloned().unwrap_or_default();
             let rules = self.planner.entity(self.out.sides[side].entity);
-            for Edit { field, value, decides } in edits {
+            for Edit { field, change } in edits {
+                let says = self.out.sides[side].image[field].clone();
+                let value = match &change {
+                    EditKind::Leave => {
+                        let ours = self.out.image[field].clone();
+                        self.out.sides[side].bases[field] = Base::agreed(ours, says);
+                        continue;
+                    }
+                    EditKind::Set(value) | EditKind::Decide(value) => value.clone(),
+                };
                 self.out.image[field].clone_from(&value);
                 self.out.stamps.insert(field, Stamp::here(self.now(), rules.priority));
-                if !decides {
+                if matches!(change, EditKind::Set(_)) {
                     continue;
                 }
-                let says = self.out.sides[side].image[field].clone();
-                let projected =
-                    Self::project(rules, &self.out.image, self.uuid, field, &value);
+                let projected = Self::project(rules, &self.out.image, self.uuid, field, &value);
                 let agrees = projected == says || !Self::flow(rules, field).gives;
                 self.out.sides[side].bases[field] =
                     if agrees { Base::agreed(value, says) } else { Base::dirty(says) };

@@ -98,7 +98,12 @@ mod tests {
     }
 
     fn cell() -> impl Strategy<Value = Cell> {
-        prop::sample::select(vec![None, Some(Value::Null), Some(Value::Int(1)), Some(Value::text("x"))])
+        prop::sample::select(vec![
+            None,
+            Some(Value::Null),
+            Some(Value::Int(1)),
+            Some(Value::text("x")),
+        ])
     }
 
     fn base() -> impl Strategy<Value = Base> {

@@ -4,9 +4,7 @@ use super::agree::Ground;
 use super::rules::TwoWay;
 use super::settle_clusters::Member;
 use crate::config::model::Deletes;
-use crate::reconcile::{
-    Base, DeletionFate, Dispute, Stamp, Winner, record_deleted, shard_deleted,
-};
+use crate::reconcile::{Base, DeletionFate, Dispute, Stamp, Winner, record_deleted, shard_deleted};
 
 /// A record of a cluster that was deleted at its system.
 pub(super) struct Deleted {
@@ -40,7 +38,8 @@ fn comes_back(ground: &mut Ground<'_, '_>, members: &[Member], at: i64) -> bool 
         let Some(touched) = planner.touched(member.id).filter(|t| t.said && !t.deleted) else {
             continue;
         };
-        let is_newcomer = touched.is_new || planner.old_shard(member.id) != ground.row.as_ref().map(|r| r.id);
+        let is_newcomer =
+            touched.is_new || planner.old_shard(member.id) != ground.row.as_ref().map(|r| r.id);
         let stored = planner.view.links.get(&member.id);
         let was_deleted = stored.is_some_and(|row| row.deleted);
         if !is_newcomer && !was_deleted && stored.is_some_and(|row| row.hash == touched.hash) {
@@ -120,9 +119,7 @@ fn note(
     (local_stamp, remote_stamp): (Stamp, Stamp),
 ) {
     let layout = &ground.rules.layout;
-    let whole = |image: &crate::shard::Image| {
-        serde_json::from_str(&layout.to_json(image)).ok()
-    };
+    let whole = |image: &crate::shard::Image| serde_json::from_str(&layout.to_json(image)).ok();
     let (local, remote) = (whole(&ground.out.image), whole(&ground.out.sides[side].image));
     let link = ground.out.sides[side].link;
     let base = Base::Unmet;

@@ -46,11 +46,19 @@ pub struct Ack {
 pub struct Edit {
     /// The field.
     pub field: usize,
-    /// The value.
-    pub value: Cell,
-    /// Whether it decides between the shard and the record of the link: then what the record says is known, and
-    /// outdone.
-    pub decides: bool,
+    /// What becomes of it.
+    pub change: EditKind,
+}
+
+/// What a person wants to become of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EditKind {
+    /// The shard is to say this.
+    Set(Cell),
+    /// The shard is to say this, and what the record of the link says is known, and outdone.
+    Decide(Cell),
+    /// Shard and record may go on saying different things.
+    Leave,
 }
 
 impl Planner<'_> {

@@ -3,9 +3,7 @@
 use super::agree::{Agreed, Agreement, Ground};
 use super::intent::Body;
 use super::planner::Planner;
-use super::rows::{
-    EntityId, IntentId, IntentKind, IntentRow, IntentState, LinkId, ShardRow,
-};
+use super::rows::{EntityId, IntentId, IntentKind, IntentRow, IntentState, LinkId, ShardRow};
 use super::rules::{TwoWay, TypeRules};
 use super::writes::{Counters, DeadLetter, Plan};
 use crate::config::model::Deletes;
@@ -166,7 +164,8 @@ impl Owing<'_, '_, '_> {
         if open.iter().any(|intent| intent.state != IntentState::Planned) {
             return;
         }
-        let Some(anchor) = agreement.sides.iter().find(|side| !side.deleted).or(agreement.sides.first())
+        let Some(anchor) =
+            agreement.sides.iter().find(|side| !side.deleted).or(agreement.sides.first())
         else {
             return;
         };
@@ -183,14 +182,11 @@ impl Owing<'_, '_, '_> {
             }
         };
         let names = self.rules.layout.names().iter().cloned().zip(agreement.image.iter().cloned());
-        let sent = names.enumerate().filter(|(field, (_, value))| {
-            value.is_some() && two_way.policy.flows[*field].gives
-        });
-        let marker = format!(
-            "{}-{}",
-            uuid::Uuid::from_u128(self.shard.uuid).simple(),
-            of_entity.len()
-        );
+        let sent = names
+            .enumerate()
+            .filter(|(field, (_, value))| value.is_some() && two_way.policy.flows[*field].gives);
+        let marker =
+            format!("{}-{}", uuid::Uuid::from_u128(self.shard.uuid).simple(), of_entity.len());
         let body = Body {
             again: comes_back,
             marker: CompactString::new(marker),
@@ -215,7 +211,8 @@ impl Owing<'_, '_, '_> {
     ) {
         if let (Some(open), Some((kind, body))) = (&open, &wanted) {
             let planned = Body::from_json(&open.body);
-            let same = Body { key: planned.key.clone(), marker: planned.marker.clone(), ..body.clone() };
+            let same =
+                Body { key: planned.key.clone(), marker: planned.marker.clone(), ..body.clone() };
             if open.kind == *kind && planned == same {
                 return;
             }
@@ -253,7 +250,13 @@ impl Owing<'_, '_, '_> {
     }
 
     /// A value cannot be written: the record goes on the list of dead letters.
-    fn refuse(&mut self, two_way: &TwoWay, entity: EntityId, external_id: &str, error: &FieldError) {
+    fn refuse(
+        &mut self,
+        two_way: &TwoWay,
+        entity: EntityId,
+        external_id: &str,
+        error: &FieldError,
+    ) {
         let rules = self.planner.entity(entity);
         self.plan.dead_letters.push(DeadLetter {
             task: two_way.task.clone(),

@@ -1,8 +1,8 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
 use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
-use crate::config::model::Target as TargetFlags;
 use crate::config::model::Deletes;
+use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Outbound, Target};
 use crate::matching::{BlockKey, Matcher, Prepared};
 use crate::reconcile::Policy;

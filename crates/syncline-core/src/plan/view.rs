@@ -1,7 +1,8 @@
 //! What a plan reads: asked for in rounds, each one trip to the store.
 
 use super::rows::{
-    BaseRow, Decision, EdgeTarget, EntityId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    BaseRow, Decision, EdgeTarget, EntityId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
+    ShardRow,
 };
 use compact_str::CompactString;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! What a plan writes: all of it or nothing.
 
 use super::rows::{
-    BaseRow, ConflictRow, Decision, EdgeTarget, EntityId, IntentId, IntentRow, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    BaseRow, ConflictRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId,
+    LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
 use crate::reconcile::Winner;
 use crate::record::Cursor;

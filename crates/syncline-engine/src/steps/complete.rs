@@ -177,7 +177,10 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ if results.written_unknown > 0 => Verdict::new(
             "partial",
-            format!("of {} nobody knows whether they were written", records(results.written_unknown)),
+            format!(
+                "of {} nobody knows whether they were written",
+                records(results.written_unknown)
+            ),
             "run again: what became of them is looked up first",
         ),
         _ if results.failed > 0 => Verdict::new(

@@ -1,8 +1,8 @@
 //! The first step: takes the task's lease, and finds out where to begin.
 
-use super::{Execution, sweep};
 use super::letters::Letters;
 use super::standing::Standing;
+use super::{Execution, sweep};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::{EngineError, Options};

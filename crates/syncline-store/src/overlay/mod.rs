@@ -8,8 +8,8 @@ mod runs;
 
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
-    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter, MergeRow,
-    ShardFilter, id_range,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter, id_range,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use futures_util::future::BoxFuture;
@@ -19,8 +19,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, KindId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow,
-    TypeId,
+    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, KindId, LinkId, LinkRow, MatchEdge,
+    RuleId, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;

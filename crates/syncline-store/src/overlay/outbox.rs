@@ -82,14 +82,14 @@ impl Outbox {
         found.bases = bases.into_values().collect();
         found.intents.retain(|intent| !self.intents.contains_key(&intent.id));
         let own_intents = self.intents.values().flatten();
-        let wanted = own_intents.filter(|row| {
-            need.agreed.contains(&row.link) && is_unsettled(row)
-        });
+        let wanted = own_intents.filter(|row| need.agreed.contains(&row.link) && is_unsettled(row));
         found.intents.extend(wanted.cloned());
         found.intents.sort_unstable_by_key(|intent| intent.id);
         let mut stamps: BTreeMap<ShardId, Arc<str>> = found.stamps.drain(..).collect();
         let shards = need.agreed.iter().filter_map(|link| own.links.get(link)).map(|l| l.shard);
-        for shard in shards.chain(self.stamps.keys().copied().filter(|s| stamps.contains_key(s)).collect::<Vec<_>>()) {
+        for shard in shards.chain(
+            self.stamps.keys().copied().filter(|s| stamps.contains_key(s)).collect::<Vec<_>>(),
+        ) {
             match self.stamps.get(&shard) {
                 Some(Some(json)) => {
                     stamps.insert(shard, json.clone());

@@ -26,8 +26,8 @@ mod trouble;
 
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
-    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter, MergeRow,
-    ShardFilter,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use db::Db;
@@ -38,7 +38,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
+    ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;

@@ -12,8 +12,7 @@ use syncline_core::plan::rows::{
 use syncline_core::plan::view::Found;
 use syncline_core::plan::writes::{ConflictClosed, Plan};
 
-const INTENT_COLUMNS: &str =
-    "i.id, i.execution, i.entity, i.link, i.shard, i.kind, i.state, i.body, i.attempts, i.sent, i.problem";
+const INTENT_COLUMNS: &str = "i.id, i.execution, i.entity, i.link, i.shard, i.kind, i.state, i.body, i.attempts, i.sent, i.problem";
 
 /// Writes a plan's part of it.
 pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
@@ -57,10 +56,7 @@ fn write_bases(conn: &Connection, rows: &[BaseRow]) -> Result<()> {
     Ok(())
 }
 
-fn write_intents<'a>(
-    conn: &Connection,
-    rows: impl Iterator<Item = &'a IntentRow>,
-) -> Result<()> {
+fn write_intents<'a>(conn: &Connection, rows: impl Iterator<Item = &'a IntentRow>) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO intent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let mut rows = rows.peekable();
     if rows.peek().is_none() {
@@ -92,8 +88,10 @@ fn insert_conflict(conn: &Connection, row: &ConflictRow) -> Result<()> {
         )?
         .execute(params![row.link.0, row.field])?;
     }
-    conn.prepare_cached("INSERT INTO conflict (link, field, status, story) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![row.link.0, row.field, row.status, json(row)?])?;
+    conn.prepare_cached(
+        "INSERT INTO conflict (link, field, status, story) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![row.link.0, row.field, row.status, json(row)?])?;
     Ok(())
 }
 
@@ -137,13 +135,12 @@ pub(super) fn read_agreed(conn: &Connection, links: &[LinkId], found: &mut Found
     found.intents =
         conn.prepare_cached(&sql)?.query_map([ids.clone()], intent)?.collect::<Result<_>>()?;
     found.intents.sort_unstable_by_key(|intent| intent.id);
-    let sql = "SELECT DISTINCT t.shard, t.fields FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value
+    let sql =
+        "SELECT DISTINCT t.shard, t.fields FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value
                CROSS JOIN stamp t ON t.shard = l.shard ORDER BY t.shard";
     found.stamps = conn
         .prepare_cached(sql)?
-        .query_map([ids], |row| {
-            Ok((ShardId(row.get(0)?), Arc::from(row.get_ref(1)?.as_str()?)))
-        })?
+        .query_map([ids], |row| Ok((ShardId(row.get(0)?), Arc::from(row.get_ref(1)?.as_str()?))))?
         .collect::<Result<_>>()?;
     found.next_intent = conn
         .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM intent")?
@@ -164,8 +161,11 @@ pub(super) fn intents(conn: &Connection, filter: &IntentFilter) -> Result<Vec<In
     let of_number = filter.execution.map(|id| id.0).or(filter.entity.map(|id| id.0));
     let states: Vec<String> =
         filter.states.iter().map(|&state| state_number(state).to_string()).collect();
-    let states =
-        if states.is_empty() { String::new() } else { format!("AND i.state IN ({})", states.join(",")) };
+    let states = if states.is_empty() {
+        String::new()
+    } else {
+        format!("AND i.state IN ({})", states.join(","))
+    };
     let sql = format!(
         "SELECT {INTENT_COLUMNS} FROM intent i WHERE {of} {states} AND i.id > ?2 ORDER BY i.id LIMIT ?3"
     );
@@ -194,7 +194,8 @@ pub(super) fn swept(conn: &Connection, entity: EntityId) -> Result<Option<String
 
 /// The shards that an execution changed.
 pub(super) fn changed_in(conn: &Connection, execution: ExecutionId) -> Result<Vec<ShardId>> {
-    let sql = "SELECT DISTINCT subject FROM change WHERE execution = ?1 AND kind = 0 ORDER BY subject";
+    let sql =
+        "SELECT DISTINCT subject FROM change WHERE execution = ?1 AND kind = 0 ORDER BY subject";
     conn.prepare_cached(sql)?.query_map([execution.0], |row| Ok(ShardId(row.get(0)?)))?.collect()
 }
 

@@ -239,9 +239,8 @@ impl Execution<'_> {
         }
         let ids = converter.external_ids(page);
         let known = ids.into_iter().zip(versions);
-        news.versions.extend(
-            known.filter_map(|(id, version)| Some(((self.entity, id?), version?))),
-        );
+        news.versions
+            .extend(known.filter_map(|(id, version)| Some(((self.entity, id?), version?))));
     }
 
     /// Of records that a listing left out, those that are not there when they are asked for by key.

@@ -86,10 +86,7 @@ pub(super) async fn commit(
     Err(StoreError::Stale.into())
 }
 
-async fn attempt(
-    execution: &mut Execution<'_>,
-    observed: &Observed,
-) -> Result<bool, EngineError> {
+async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<bool, EngineError> {
     let entity = execution.entity;
     let acks = observed.acks.iter().map(|(id, ack)| ((entity, id.clone()), ack.clone()));
     let mut news = News {

@@ -65,7 +65,8 @@ async fn forget_ghosts(execution: &mut Execution<'_>) -> Result<(), EngineError>
 /// How long a write may still take effect from now on.
 fn lands_in(execution: &Execution<'_>, channel: &Channel, intent: &IntentRow) -> Duration {
     let offers = &channel.offers;
-    let window = Duration::from_millis(offers.lands_within_ms.saturating_add(offers.found_within_ms));
+    let window =
+        Duration::from_millis(offers.lands_within_ms.saturating_add(offers.found_within_ms));
     let passed = execution.clock.now().saturating_sub(intent.sent.unwrap_or(0));
     window.saturating_sub(Duration::from_micros(u64::try_from(passed).unwrap_or(0)))
 }
@@ -215,8 +216,7 @@ async fn create(
     let sent = sent_cells(execution, &body);
     let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
     let body = Body { external_id: external_id.clone(), ..body };
-    let done =
-        IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
+    let done = IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
     observed.counters.written_created += 1;
     observed.acks.insert(external_id, ack);
     observed.intents.push(done);

@@ -1,8 +1,8 @@
 //! A batch of intents is sent, and the replies are taken up.
 
+use super::super::{Execution, PLANS_MAX};
 use super::observe::{Guess, Observed, commit, stated};
 use super::{Channel, Left};
-use super::super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,9 +10,7 @@ use std::sync::Arc;
 use syncline_adapters::write::{Change, Replies, Target, Write, Written};
 use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::Ack;
-use syncline_core::plan::rows::{
-    IntentId, IntentKind, IntentRow, IntentState, LinkRow, ShardRow,
-};
+use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow, ShardRow};
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
 use syncline_core::record::{Page, Record};
@@ -102,12 +100,7 @@ async fn read_before(
     Ok(befores)
 }
 
-fn before(
-    page: &Page,
-    index: usize,
-    kind: IntentKind,
-    body: &Body,
-) -> Vec<(CompactString, Value)> {
+fn before(page: &Page, index: usize, kind: IntentKind, body: &Body) -> Vec<(CompactString, Value)> {
     let record = &page.records[index];
     let names = page.shape.names().iter().zip(&record.cells);
     let is_written = |name: &CompactString| body.record.iter().any(|(known, _)| known == name);
@@ -124,12 +117,7 @@ fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
         .filter(|(index, _)| indexes.contains(index))
         .map(|(_, record)| record.clone())
         .collect();
-    Page {
-        shape: page.shape.clone(),
-        sources: page.sources.clone(),
-        records,
-        ..Page::default()
-    }
+    Page { shape: page.shape.clone(), sources: page.sources.clone(), records, ..Page::default() }
 }
 
 /// Records that a system showed, by external id: their place in the page, and what names what they say.
@@ -190,11 +178,7 @@ async fn mark_sent(
     Err(StoreError::Stale.into())
 }
 
-fn sending(
-    execution: &Execution<'_>,
-    intent: &IntentRow,
-    befores: &Before,
-) -> Option<Sending> {
+fn sending(execution: &Execution<'_>, intent: &IntentRow, befores: &Before) -> Option<Sending> {
     let body = Body::from_json(&intent.body);
     let key = execution.converter().ok()?.key_of(&body.external_id).unwrap_or_default();
     let before = befores.get(&intent.id).cloned();
@@ -360,7 +344,8 @@ impl Done {
         } += 1;
         // The external id of a record that was made is wanted by whoever looks into what was written.
         let body = Body { external_id: external_id.clone(), ..body };
-        let done = IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
+        let done =
+            IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
         observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, is_reply });
         observed.intents.push(done);
     }
@@ -442,9 +427,8 @@ async fn guess(execution: &Execution<'_>, done: &Done) -> Result<Guess, EngineEr
         link.image.clone().or_else(|| shard.map(|shard: &ShardRow| shard.data.clone()))
     });
     let layout = converter.layout();
-    let mut image = json
-        .and_then(|json| layout.read_json(&json).ok())
-        .unwrap_or_else(|| layout.empty_image());
+    let mut image =
+        json.and_then(|json| layout.read_json(&json).ok()).unwrap_or_else(|| layout.empty_image());
     let uuid = shard.map_or(0, |shard| shard.uuid);
     let whole = shard.and_then(|shard| layout.read_json(&shard.data).ok());
     let whole = whole.unwrap_or_else(|| layout.empty_image());
@@ -455,8 +439,7 @@ async fn guess(execution: &Execution<'_>, done: &Done) -> Result<Guess, EngineEr
             None => cell,
         };
     }
-    let edges =
-        if is_create { Vec::new() } else { stated(execution, done.intent.link).await? };
+    let edges = if is_create { Vec::new() } else { stated(execution, done.intent.link).await? };
     Ok(Guess { external_id: done.external_id.clone(), image, edges })
 }
 
