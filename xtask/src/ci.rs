@@ -52,7 +52,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 10] = [
+const STEPS: [fn(&Tools) -> Step; 12] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])

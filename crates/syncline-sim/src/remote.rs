@@ -197,6 +197,36 @@ impl Remote {
         }
     }
 
+    /// A person makes a record, with these fields.
+    pub fn make(&self, id: &str, fields: &[(&str, &str)]) {
+        let created = self.clock.now();
+        let modified = self.stamp_at(created);
+        let fields: BTreeMap<String, Value> = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), self.stored(name, &Value::text(text))))
+            .collect();
+        let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
+        let held = Held { fields, authors, version: 1, modified, created, marker: None };
+        self.state().records.insert(id.to_owned(), held);
+    }
+
+    /// A person sets a field of a record, now.
+    pub fn set(&self, id: &str, field: &str, text: &str) {
+        let stamp = self.stamp_at(self.clock.now());
+        let value = self.stored(field, &Value::text(text));
+        if let Some(held) = self.state().records.get_mut(id) {
+            held.fields.insert(field.to_owned(), value);
+            held.authors.insert(field.to_owned(), Author::User);
+            held.version += 1;
+            held.modified = stamp;
+        }
+    }
+
+    /// A person deletes a record.
+    pub fn remove(&self, id: &str) {
+        self.state().records.remove(id);
+    }
+
     /// A person does something.
     pub fn user_acts(&self) {
         let (what, which, field, value) = self.random(|random| {

@@ -28,7 +28,7 @@ pub struct Outcome {
 }
 
 /// How much happened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Executions.
     pub runs: u64,
@@ -143,6 +143,32 @@ fn config(remotes: &[Arc<Remote>], random: &mut Random) -> String {
     out
 }
 
+/// A configuration over remotes, on a store. The entity of each remote has its name as `path`.
+///
+/// # Errors
+///
+/// What is wrong with the configuration.
+pub async fn world(
+    text: String,
+    remotes: Vec<Arc<Remote>>,
+    store: Arc<dyn Store>,
+) -> Result<Arc<World>, String> {
+    let file = SourceFile { name: "sim.yaml".to_owned(), text };
+    let loaded = load(vec![file], &|_| Err("none".to_owned()), &["file"])
+        .map_err(|wrong| wrong.to_string())?;
+    let program = Program::compile(&loaded.config).map_err(|wrong| format!("{wrong:?}"))?;
+    let secrets = loaded.secrets.clone();
+    let world = World::open(loaded.config, program, Path::new("/"), store, secrets).await;
+    let mut world = world.map_err(|error| error.to_string())?;
+    world.open_adapter = Arc::new(move |connection: &Connection, _: &Path| {
+        let path = connection.entities["person"].settings.path.clone().unwrap_or_default();
+        let found = remotes.iter().find(|remote| path.starts_with(&remote.name));
+        let found: Option<Arc<dyn Adapter>> = found.map(|r| r.clone() as Arc<dyn Adapter>);
+        found.ok_or(AdapterError::UnknownAdapter(path))
+    });
+    Ok(Arc::new(world))
+}
+
 impl Sim {
     async fn new(seed: u64, bug: Bug) -> Result<Self, String> {
         let mut random = Random::new(seed);
@@ -167,24 +193,10 @@ impl Sim {
         for remote in &remotes {
             tell(|| format!("{}: {:?}", remote.name, remote.traits));
         }
-        let file = SourceFile { name: "sim.yaml".to_owned(), text };
-        let loaded = load(vec![file], &|_| Err("none".to_owned()), &["file"])
-            .map_err(|wrong| format!("{wrong:?}"))?;
-        let program = Program::compile(&loaded.config).map_err(|wrong| format!("{wrong:?}"))?;
         let store: Arc<dyn Store> = Arc::new(SimStore::new(crash.clone(), bug));
-        let mut world =
-            World::open(loaded.config, program, Path::new("/"), store, loaded.secrets.clone())
-                .await
-                .map_err(|error| error.to_string())?;
-        let known = remotes.clone();
-        world.open_adapter = Arc::new(move |connection: &Connection, _: &Path| {
-            let path = connection.entities["person"].settings.path.clone().unwrap_or_default();
-            let found = known.iter().find(|remote| path.starts_with(&remote.name));
-            let found: Option<Arc<dyn Adapter>> = found.map(|r| r.clone() as Arc<dyn Adapter>);
-            found.ok_or(AdapterError::UnknownAdapter(path))
-        });
+        let world = world(text, remotes.clone(), store).await?;
         let (tally, wrong) = (Tally::default(), Vec::new());
-        Ok(Self { remotes, world: Arc::new(world), clock, crash, random, tally, wrong })
+        Ok(Self { remotes, world, clock, crash, random, tally, wrong })
     }
 
     /// Runs and edits in turn, while everything goes wrong that can.

@@ -57,8 +57,16 @@ fn what_inverts_is_written_back_as_it_was_read() {
         ("a: { from: A, transform: [trim, lowercase] }", r#"{"a":"x"}"#, r#"{"A":"x"}"#),
         ("n: { from: cents, transform: [{ divide: 100 }] }", r#"{"n":1.25}"#, r#"{"cents":125}"#),
         ("n: { from: N, transform: [{ add: 3 }, { multiply: 2 }] }", r#"{"n":10}"#, r#"{"N":2}"#),
-        ("a: { from: A, transform: [{ map: { values: { m: male } } }] }", r#"{"a":"male"}"#, r#"{"A":"m"}"#),
-        ("d: { from: D, transform: [{ parse_date: '%d.%m.%Y' }] }", r#"{"d":"2025-12-09"}"#, r#"{"D":"09.12.2025"}"#),
+        (
+            "a: { from: A, transform: [{ map: { values: { m: male } } }] }",
+            r#"{"a":"male"}"#,
+            r#"{"A":"m"}"#,
+        ),
+        (
+            "d: { from: D, transform: [{ parse_date: '%d.%m.%Y' }] }",
+            r#"{"d":"2025-12-09"}"#,
+            r#"{"D":"09.12.2025"}"#,
+        ),
         ("n: { from: N, transform: [to_number] }", r#"{"n":5}"#, r#"{"N":"5"}"#),
         ("a: { value: fixed }", r#"{"a":"x"}"#, "{}"),
         ("a: A", r#"{"a":null}"#, r#"{"A":null}"#),
@@ -90,12 +98,27 @@ fn a_projection_is_what_reading_back_gives() {
 #[test]
 fn what_does_not_invert_is_refused_where_it_stands() {
     let cases = [
-        ("a: { from: Name, transform: [{ split: { take: first } }] }", "s.fields.a: `a` cannot be written back: `split` loses the other parts"),
-        ("a: { template: '{{ A }}!' }", "s.fields.a: `a` cannot be written back: it is made by a rule"),
-        ("a: Address.city", "s.fields.a: `a` cannot be written back: it comes from inside another field"),
+        (
+            "a: { from: Name, transform: [{ split: { take: first } }] }",
+            "s.fields.a: `a` cannot be written back: `split` loses the other parts",
+        ),
+        (
+            "a: { template: '{{ A }}!' }",
+            "s.fields.a: `a` cannot be written back: it is made by a rule",
+        ),
+        (
+            "a: Address.city",
+            "s.fields.a: `a` cannot be written back: it comes from inside another field",
+        ),
         ("a: { from: [A, B] }", "s.fields.a: `a` cannot be written back: it joins several fields"),
-        ("a: { from: A, transform: [{ map: { values: { x: y, z: y } } }] }", "s.fields.a: `a` cannot be written back: `map` gives two values one and the same"),
-        ("a: { from: A, transform: [{ truncate: 3 }] }", "s.fields.a: `a` cannot be written back: `truncate` loses the rest of the text"),
+        (
+            "a: { from: A, transform: [{ map: { values: { x: y, z: y } } }] }",
+            "s.fields.a: `a` cannot be written back: `map` gives two values one and the same",
+        ),
+        (
+            "a: { from: A, transform: [{ truncate: 3 }] }",
+            "s.fields.a: `a` cannot be written back: `truncate` loses the rest of the text",
+        ),
         ("a: A\n  b: A", "s.fields.b: `b` and `a` both come from `A`"),
     ];
     for (fields, problem) in cases {
