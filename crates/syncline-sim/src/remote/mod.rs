@@ -1,24 +1,19 @@
 //! A remote in memory that does what real ones do: it normalises, loses replies, lands writes late, forgets to list,
 //! and is edited by people at any time.
 
+mod serve;
+
 use crate::bug::Bug;
 use crate::random::Random;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
 use compact_str::CompactString;
-use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use syncline_adapters::write::{
-    Change, CreateGuard, Replies, UpdateGuard, Write, WriteCapabilities, Writer, Written,
-};
-use syncline_adapters::{
-    Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest,
-};
+use syncline_adapters::write::{Change, CreateGuard, UpdateGuard, Write, Written};
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
 use syncline_engine::Clock;
-use tokio::sync::mpsc;
 
 /// The fields of a record that people edit.
 pub const FIELDS: [&str; 3] = ["email", "name", "notes"];
@@ -279,9 +274,14 @@ impl Remote {
         }
     }
 
-    /// What happens around a call: people edit, late writes land.
+    /// What happens around a call.
     async fn called(&self) {
         self.crash.point().await;
+        self.pass();
+    }
+
+    /// A moment passes: people edit, late writes land.
+    fn pass(&self) {
         if self.is_live() && self.random(|random| random.happens(10)) {
             self.user_acts();
         }
@@ -440,6 +440,32 @@ impl Remote {
         }
     }
 
+    /// The pages of a listing, during which people go on; and whether it came to its end.
+    fn listing(&self, page_len: usize) -> (Vec<Page>, bool) {
+        self.pass();
+        if self.trouble() {
+            return (Vec::new(), false);
+        }
+        let now = self.clock.now();
+        let lag = i64::try_from(self.traits.found_within_ms).unwrap_or(0) * 1000;
+        let hides = self.is_live() && self.random(|random| random.happens(50));
+        let ids: Vec<String> = {
+            let state = self.state();
+            let shown = state.records.iter();
+            let shown = shown.filter(|(_, held)| !hides || held.created + lag <= now);
+            shown.map(|(id, _)| id.clone()).collect()
+        };
+        let mut pages = Vec::new();
+        for chunk in ids.chunks(page_len.max(1)) {
+            if self.trouble() {
+                return (pages, self.bug == Bug::BelievesListings);
+            }
+            pages.push(self.page(chunk.to_vec()));
+            self.pass();
+        }
+        (pages, true)
+    }
+
     fn answer(&self, write: &Write) -> Written {
         let (fault, delay) = self
             .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
@@ -498,168 +524,4 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
     (year, month, doy - (153 * mp + 2) / 5 + 1)
-}
-
-fn unavailable(what: &str) -> AdapterError {
-    AdapterError::Unavailable {
-        what: what.to_owned(),
-        problem: "simulated".to_owned(),
-        retry_after_ms: None,
-    }
-}
-
-impl Adapter for Remote {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { resumes: false, lists_all: true, reading_costs_calls: true }
-    }
-
-    fn check<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn discover<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
-        Box::pin(std::future::ready(Ok(DiscoveredEntity::default())))
-    }
-
-    fn read<'a>(
-        &'a self,
-        request: ReadRequest,
-        pages: mpsc::Sender<Page>,
-    ) -> BoxFuture<'a, Result<ReadEnd, AdapterError>> {
-        Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
-                return Err(unavailable(&self.name));
-            }
-            let now = self.clock.now();
-            let lag = i64::try_from(self.traits.found_within_ms).unwrap_or(0) * 1000;
-            let hides = self.is_live() && self.random(|random| random.happens(50));
-            let ids: Vec<String> = {
-                let state = self.state();
-                let shown = state.records.iter();
-                let shown = shown.filter(|(_, held)| !hides || held.created + lag <= now);
-                shown.map(|(id, _)| id.clone()).collect()
-            };
-            for chunk in ids.chunks(request.page_len.max(1)) {
-                if self.trouble() {
-                    if self.bug == Bug::BelievesListings {
-                        break;
-                    }
-                    return Err(unavailable(&self.name));
-                }
-                if pages.send(self.page(chunk.to_vec())).await.is_err() {
-                    return Ok(ReadEnd::default());
-                }
-                self.called().await;
-            }
-            Ok(ReadEnd {
-                complete: true,
-                cursor: Value::Null.to_json().into(),
-                ..ReadEnd::default()
-            })
-        })
-    }
-
-    fn writer(&self) -> Option<&dyn Writer> {
-        Some(self)
-    }
-}
-
-impl Writer for Remote {
-    fn capabilities<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<WriteCapabilities, AdapterError>> {
-        let traits = self.traits;
-        Box::pin(std::future::ready(Ok(WriteCapabilities {
-            create: traits.create,
-            update: traits.update,
-            deletes: true,
-            batch_max: traits.batch_max,
-            lands_within_ms: traits.lands_within_ms,
-            found_within_ms: traits.found_within_ms,
-            granularity_us: traits.granularity_us,
-        })))
-    }
-
-    fn write<'a>(&'a self, _: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
-        Box::pin(async move {
-            self.called().await;
-            let mut written: Vec<Written> = writes.iter().map(|w| self.answer(w)).collect();
-            for (write, reply) in writes.iter().zip(&written) {
-                tell(|| format!("{}: {write:?} -> {reply:?}", self.name));
-            }
-            let mut shown = Vec::new();
-            if self.traits.shows {
-                for (write, reply) in writes.iter().zip(&mut written) {
-                    if let (Written::Done { key, record }, false) =
-                        (reply, matches!(write.change, Change::Delete { .. }))
-                    {
-                        *record = Some(shown.len());
-                        shown.push(key.join("|"));
-                    }
-                }
-            }
-            let records = self.page(shown);
-            self.crash.point().await;
-            Replies { written, records }
-        })
-    }
-
-    fn get<'a>(
-        &'a self,
-        _: &'a str,
-        keys: Vec<Vec<CompactString>>,
-    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
-                return Err(unavailable(&self.name));
-            }
-            if self.bug == Bug::BelievesListings {
-                return Ok(self.page(keys.iter().map(|key| key.join("|")).filter(|_| false)));
-            }
-            Ok(self.page(keys.iter().map(|key| key.join("|"))))
-        })
-    }
-
-    fn find<'a>(
-        &'a self,
-        _: &'a str,
-        writes: Vec<Write>,
-    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
-                return Err(unavailable(&self.name));
-            }
-            if self.bug == Bug::RetriesBlindly {
-                return Ok(Page::default());
-            }
-            let now = self.clock.now();
-            let lag = i64::try_from(self.traits.found_within_ms).unwrap_or(0) * 1000;
-            let found: Vec<String> = {
-                let state = self.state();
-                let wanted = |id: &String, held: &Held| {
-                    writes.iter().any(|write| {
-                        let own = match &write.change {
-                            Change::Create { fields } => fields.iter().any(|(name, value)| {
-                                name == "id" && value.to_plain() == id.as_str()
-                            }),
-                            _ => false,
-                        };
-                        let is_visible = held.created + lag <= now;
-                        own || (is_visible && held.marker.as_deref() == Some(&*write.marker))
-                    })
-                };
-                state
-                    .records
-                    .iter()
-                    .filter(|(id, held)| wanted(id, held))
-                    .map(|(id, _)| id.clone())
-                    .collect()
-            };
-            Ok(self.page(found))
-        })
-    }
 }
