@@ -301,7 +301,7 @@ impl Writer {
             execution: planner.moment.execution,
             ..row.clone()
         });
-        plan.links_changed.extend(restamped);
+        plan.links_restamped.extend(restamped);
     }
 
     fn write_keys(&mut self, planner: &Planner<'_>) {
@@ -335,6 +335,7 @@ impl Writer {
         let plan: &mut Plan = &mut self.planned.plan;
         plan.links_new.sort_unstable_by_key(|row| row.id);
         plan.links_changed.sort_unstable_by_key(|row| row.id);
+        plan.links_restamped.sort_unstable_by_key(|row| row.id);
         plan.shards_new.sort_unstable_by_key(|row| row.id);
         plan.shards_changed.sort_by_key(|row| row.id);
         plan.intents_changed = std::mem::take(&mut planner.news.intents);

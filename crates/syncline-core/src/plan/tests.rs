@@ -78,7 +78,7 @@ impl Shelf {
         for link in plan.links_new {
             assert!(self.links.insert(link.id, link).is_none(), "a link's row number is taken");
         }
-        for link in plan.links_changed {
+        for link in plan.links_changed.into_iter().chain(plan.links_restamped) {
             self.links.insert(link.id, link).expect("a changed link was there");
         }
         for key in plan.keys_removed {

@@ -26,6 +26,8 @@ pub struct Plan {
     pub links_new: Vec<LinkRow>,
     /// Links that changed, whole as they are now.
     pub links_changed: Vec<LinkRow>,
+    /// Links of which only the stamps changed (modified, observed, execution, contributor), whole as they are now.
+    pub links_restamped: Vec<LinkRow>,
     /// Match keys that links gained, sorted.
     pub keys_added: Vec<(u64, LinkId)>,
     /// Match keys that links lost, sorted.
@@ -83,6 +85,7 @@ impl Plan {
             && self.shards_changed.is_empty()
             && self.links_new.is_empty()
             && self.links_changed.is_empty()
+            && self.links_restamped.is_empty()
             && self.keys_added.is_empty()
             && self.keys_removed.is_empty()
             && self.match_edges_set.is_empty()

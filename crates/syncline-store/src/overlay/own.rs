@@ -80,7 +80,8 @@ impl Own {
         for shard in plan.shards_new.into_iter().chain(plan.shards_changed) {
             self.shards.insert(shard.id, shard);
         }
-        for link in plan.links_new.into_iter().chain(plan.links_changed) {
+        let links = plan.links_new.into_iter().chain(plan.links_changed);
+        for link in links.chain(plan.links_restamped) {
             self.records.insert((link.entity, link.external_id.clone()), link.id);
             self.links.insert(link.id, link);
         }

@@ -64,11 +64,7 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     update_shards(conn, &plan.shards_changed, plan.execution)?;
     insert_links(conn, &plan.links_new)?;
     update_links(conn, &plan.links_changed)?;
-    remove_pairs(
-        conn,
-        "DELETE FROM match_key WHERE key = ?1 AND link = ?2",
-        signed(&plan.keys_removed),
-    )?;
+    update_stamps(conn, &plan.links_restamped)?;
     key_log::append(conn, &plan.keys_removed, &plan.keys_added)?;
     write_match_edges(conn, plan)?;
     write_edges(conn, plan)?;
@@ -95,20 +91,17 @@ fn insert_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -
     })
 }
 
+/// What an index holds is written only where it changed: SQLite would take it out of the index and put it back.
 fn update_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {
-    let sql = "UPDATE shard SET type = ?2, version = ?3, changed = ?4, deleted_at = ?5,
-               merged_into = ?6, data = ?7 WHERE id = ?1";
+    let sql = "UPDATE shard SET version = ?2, changed = ?3, data = ?4 WHERE id = ?1";
     let mut update = conn.prepare_cached(sql)?;
+    let sql = "UPDATE shard SET type = ?2, deleted_at = ?3, merged_into = ?4 WHERE id = ?1
+               AND (type, deleted_at, merged_into) IS NOT (?2, ?3, ?4)";
+    let mut update_indexed = conn.prepare_cached(sql)?;
     for row in rows {
-        update.execute(params![
-            row.id.0,
-            row.shard_type.0,
-            row.version,
-            execution.0,
-            row.deleted_at,
-            row.merged_into.map(|id| id.0),
-            row.data,
-        ])?;
+        update.execute(params![row.id.0, row.version, execution.0, row.data])?;
+        let merged_into = row.merged_into.map(|id| id.0);
+        update_indexed.execute(params![row.id.0, row.shard_type.0, row.deleted_at, merged_into])?;
     }
     Ok(())
 }
@@ -129,30 +122,60 @@ fn insert_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
 }
 
 fn update_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
-    let sql = "UPDATE link SET shard = ?2, hash = ?3, modified = ?4, observed = ?5, execution = ?6,
-               contributor = ?7, deleted = ?8, image = ?9 WHERE id = ?1";
+    let sql = "UPDATE link SET hash = ?2, modified = ?3, observed = ?4, execution = ?5,
+               contributor = ?6, image = ?7 WHERE id = ?1";
     let mut update = conn.prepare_cached(sql)?;
+    let sql = "UPDATE link SET shard = ?2, deleted = ?3 WHERE id = ?1
+               AND (shard, deleted) IS NOT (?2, ?3)";
+    let mut update_indexed = conn.prepare_cached(sql)?;
+    let mut remove_stamp = conn.prepare_cached("DELETE FROM stamp WHERE link = ?1")?;
     for row in rows {
         update.execute(params![
             row.id.0,
-            row.shard.0,
             &row.hash.to_be_bytes()[..],
             row.modified,
             row.observed,
             row.execution.0,
             row.contributor.as_deref(),
-            row.deleted,
             row.image,
         ])?;
+        update_indexed.execute(params![row.id.0, row.shard.0, row.deleted])?;
+        remove_stamp.execute([row.id.0])?;
     }
     Ok(())
 }
 
-/// Keys as they are kept, in the order of their index: signed.
-fn signed(keys: &[(u64, LinkId)]) -> Vec<(i64, i64)> {
-    let mut keys: Vec<_> = keys.iter().map(|&(key, link)| (key.cast_signed(), link.0)).collect();
-    keys.sort_unstable();
-    keys
+fn update_stamps(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
+    let columns = "modified = ?2, observed = ?3, execution = ?4";
+    let sql = format!("UPDATE stamp SET {columns}, contributor = ?5 WHERE link = ?1");
+    let mut update = conn.prepare_cached(&sql)?;
+    let mut insert =
+        conn.prepare_cached("INSERT OR FAIL INTO stamp VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let sql = "UPDATE link SET contributor = ?2 WHERE id = ?1 AND contributor IS NULL";
+    let mut share = conn.prepare_cached(sql)?;
+    let sql = format!("UPDATE link SET {columns}, contributor = NULL WHERE id = ?1");
+    let mut update_own = conn.prepare_cached(&sql)?;
+    let mut remove = conn.prepare_cached("DELETE FROM stamp WHERE link = ?1")?;
+    for row in rows {
+        let (id, execution) = (row.id.0, row.execution.0);
+        let Some(contributor) = row.contributor.as_deref() else {
+            update_own.execute(params![id, row.modified, row.observed, execution])?;
+            remove.execute([id])?;
+            continue;
+        };
+        let values = params![id, row.modified, row.observed, execution, contributor];
+        if update.execute(values)? == 0 {
+            insert.execute(values)?;
+            share.execute(params![id, contributor])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes keys, in the order of the table.
+pub(super) fn remove_keys(conn: &Connection, keys: &[(u64, LinkId)]) -> Result<()> {
+    let pairs = keys.iter().map(|&(key, link)| (key.cast_signed(), link.0));
+    remove_pairs(conn, "DELETE FROM match_key WHERE key = ?1 AND link = ?2", pairs)
 }
 
 /// Inserts keys, in the order of the table.

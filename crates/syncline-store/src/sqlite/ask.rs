@@ -2,7 +2,7 @@
 
 use super::db::Db;
 use super::read::array;
-use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use super::rows::{self, LINK_COLUMNS, LINK_STAMP, SHARD_COLUMNS};
 use crate::query::{DeadLetterFilter, DeadLetterRow, History, ShardFilter, id_range};
 use crate::{Catalog, Ids, StoreError};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
@@ -160,7 +160,8 @@ pub(super) fn links(
     let narrow =
         if entity.is_some() { "AND +l.entity = ?3 AND NOT l.deleted" } else { "AND ?3 IS NULL" };
     let sql = format!(
-        "SELECT {LINK_COLUMNS} FROM link l WHERE l.id > ?1 {narrow} ORDER BY l.id LIMIT ?2"
+        "SELECT {LINK_COLUMNS} FROM link l {LINK_STAMP}
+         WHERE l.id > ?1 {narrow} ORDER BY l.id LIMIT ?2"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let values = params![after.0, at_most(limit), entity.map(|entity| entity.0)];
@@ -200,7 +201,8 @@ pub(super) fn shards_by_id(conn: &Connection, prefix: &str) -> Result<Vec<ShardR
 pub(super) fn links_of(conn: &Connection, shards: &[ShardId]) -> Result<Vec<LinkRow>> {
     // Written so that without the index on `shard` the links are read once, not once for each shard.
     let sql = format!(
-        "SELECT {LINK_COLUMNS} FROM link l WHERE l.shard IN (SELECT value FROM rarray(?1))
+        "SELECT {LINK_COLUMNS} FROM link l {LINK_STAMP}
+         WHERE l.shard IN (SELECT value FROM rarray(?1))
          ORDER BY l.id"
     );
     let ids = array(shards.iter().map(|shard| shard.0));

@@ -16,6 +16,9 @@ use syncline_core::plan::writes::Checkpoint;
 /// every millisecond) gets its turn: to cancel, to begin another task.
 const YIELD: Duration = Duration::from_millis(3);
 
+/// Of the longest log of match keys, the part that may be left when no execution runs: a mebibyte by default.
+const KEYS_LEFT: usize = 8;
+
 /// The database as its thread sees it.
 pub(super) struct Db {
     pub(super) conn: Connection,
@@ -244,20 +247,26 @@ impl Db {
         Ok(())
     }
 
-    /// Moves the log of match keys into their table if it has grown long.
+    /// Moves the log of match keys into their table if it has grown longer than an execution may let it grow.
     pub(super) fn move_keys_if_many(&mut self) -> Result<(), StoreError> {
-        let keys_max = self.options.key_log_max;
         match &self.memory {
-            Some(memory) if memory.log().len() > keys_max => self.move_keys(),
+            Some(memory) if memory.log().len() > self.options.key_log_max => self.move_keys(),
             _ => Ok(()),
         }
     }
 
-    /// Moves the log of match keys into their table, as part of the group.
-    pub(super) fn move_keys(&mut self) -> Result<(), StoreError> {
-        if self.memory.as_ref().is_some_and(|memory| memory.log().len() == 0) {
-            return Ok(());
+    /// Moves the log of match keys into their table if it is too long to be read at every look at the keys, as is
+    /// done when no execution runs.
+    pub(super) fn leave_few_keys(&mut self) -> Result<(), StoreError> {
+        let few = self.options.key_log_max / KEYS_LEFT;
+        match &self.memory {
+            Some(memory) if memory.log().len() <= few => Ok(()),
+            _ => self.move_keys(),
         }
+    }
+
+    /// Moves the log of match keys into their table, as part of the group.
+    fn move_keys(&mut self) -> Result<(), StoreError> {
         self.open_group()?;
         let moved = match &self.memory {
             Some(memory) => key_log::move_into_table(&self.conn, memory.log()),

@@ -1,11 +1,12 @@
 //! Match keys on their way into `match_key`.
 //!
 //! Keys are hashes: each lands on another page of that table. A first load would write the whole table anew
-//! with every group of commits. So a plan's keys are appended to a log, in one row, and are found in memory;
-//! many are moved into the table at once, in its order: when the log is long, and when the last execution
-//! ends. (The idea is that of a log-structured merge tree: O'Neil et al. 1996.)
+//! with every group of commits. So a plan's keys, those that links lost too, are appended to a log, in one row,
+//! and are found in memory; many are moved into the table at once, in its order: when the log is long, and when
+//! the last execution ends and the log is not short. (The idea is that of a log-structured merge tree: O'Neil
+//! et al. 1996.)
 
-use super::apply::insert_keys;
+use super::apply::{insert_keys, remove_keys};
 use rusqlite::{Connection, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_core::plan::rows::LinkId;
@@ -20,29 +21,49 @@ pub(super) struct KeyLog {
     one: FxHashMap<u64, LinkId>,
     /// The links of a key that several have.
     many: FxHashMap<u64, Vec<LinkId>>,
+    /// What a link lost, and the table may hold.
+    lost: FxHashSet<(u64, LinkId)>,
     len: usize,
 }
 
 impl KeyLog {
     /// Reads what the log of a database holds.
     pub(super) fn read(conn: &Connection) -> Result<Self> {
+        Self::read_some(conn, |_, _| true)
+    }
+
+    /// Reads what the log says of `keys`.
+    pub(super) fn of_keys(conn: &Connection, keys: &[u64]) -> Result<Self> {
+        let wanted: FxHashSet<u64> = keys.iter().copied().collect();
+        Self::read_some(conn, |key, _| wanted.contains(&key))
+    }
+
+    /// Reads what the log says of `links`.
+    pub(super) fn of_links(conn: &Connection, links: &[LinkId]) -> Result<Self> {
+        let wanted: FxHashSet<LinkId> = links.iter().copied().collect();
+        Self::read_some(conn, |_, link| wanted.contains(&link))
+    }
+
+    fn read_some(conn: &Connection, is_wanted: impl Fn(u64, LinkId) -> bool) -> Result<Self> {
         let mut log = Self::default();
-        each_pair(
-            conn,
-            |key, link, is_added| {
-                if is_added { log.add(key, link) } else { log.remove(key, link) }
-            },
-        )?;
+        each_pair(conn, |key, link, is_added| match is_wanted(key, link) {
+            true if is_added => log.add(key, link),
+            true => log.remove(key, link),
+            false => {}
+        })?;
         Ok(log)
     }
 
-    /// How many pairs it holds.
+    /// How many pairs it holds, those that were lost too.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.len + self.lost.len()
     }
 
     /// Notes that a link has a key.
     pub(super) fn add(&mut self, key: u64, link: LinkId) {
+        if !self.lost.is_empty() {
+            self.lost.remove(&(key, link));
+        }
         if let Some(links) = self.many.get_mut(&key) {
             if !links.contains(&link) {
                 links.push(link);
@@ -63,6 +84,7 @@ impl KeyLog {
 
     /// Notes that a link lost a key.
     pub(super) fn remove(&mut self, key: u64, link: LinkId) {
+        self.lost.insert((key, link));
         if self.one.get(&key) == Some(&link) {
             self.one.remove(&key);
             self.len -= 1;
@@ -84,7 +106,13 @@ impl KeyLog {
         self.one.keys().chain(self.many.keys()).copied()
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (u64, LinkId)> {
+    /// Whether a pair that the table holds does not stand any more.
+    pub(super) fn has_lost(&self, key: u64, link: LinkId) -> bool {
+        self.lost.contains(&(key, link))
+    }
+
+    /// The pairs that were added, in no order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (u64, LinkId)> {
         let many = self.many.iter().flat_map(|(key, links)| links.iter().map(|link| (*key, *link)));
         self.one.iter().map(|(key, link)| (*key, *link)).chain(many)
     }
@@ -109,41 +137,14 @@ pub(super) fn append(
     Ok(())
 }
 
-/// Adds to `out` the pairs of the log whose key is among `keys`, sorted.
-pub(super) fn look_up(conn: &Connection, keys: &[u64], out: &mut Vec<(u64, LinkId)>) -> Result<()> {
-    let wanted: FxHashSet<u64> = keys.iter().copied().collect();
-    let mut log = KeyLog::default();
-    each_pair(conn, |key, link, is_added| {
-        if wanted.contains(&key) {
-            if is_added { log.add(key, link) } else { log.remove(key, link) }
-        }
-    })?;
-    out.extend(log.pairs());
-    Ok(())
-}
-
-/// Adds to `out` the keys of the log that one of `links` has.
-pub(super) fn keys_of(
-    conn: &Connection,
-    links: &[LinkId],
-    out: &mut Vec<(LinkId, u64)>,
-) -> Result<()> {
-    let wanted: FxHashSet<LinkId> = links.iter().copied().collect();
-    let mut log = KeyLog::default();
-    each_pair(conn, |key, link, is_added| {
-        if wanted.contains(&link) {
-            if is_added { log.add(key, link) } else { log.remove(key, link) }
-        }
-    })?;
-    out.extend(log.pairs().map(|(key, link)| (link, key)));
-    Ok(())
-}
-
 /// Moves the log into the table.
 pub(super) fn move_into_table(conn: &Connection, log: &KeyLog) -> Result<()> {
-    let mut pairs: Vec<(u64, LinkId)> = log.pairs().collect();
-    pairs.sort_unstable_by_key(|&(key, link)| (key.cast_signed(), link));
-    insert_keys(conn, &pairs)?;
+    let sorted = |mut pairs: Vec<(u64, LinkId)>| {
+        pairs.sort_unstable_by_key(|&(key, link)| (key.cast_signed(), link));
+        pairs
+    };
+    remove_keys(conn, &sorted(log.lost.iter().copied().collect()))?;
+    insert_keys(conn, &sorted(log.pairs().collect()))?;
     conn.prepare_cached("DELETE FROM key_log")?.execute([])?;
     Ok(())
 }
@@ -191,13 +192,17 @@ mod tests {
                     append(&conn, &[pair], &[]).unwrap();
                 }
             }
-            let mut found = Vec::new();
-            look_up(&conn, &[0, 1, 2, 3], &mut found).unwrap();
-            for log in [log, KeyLog::read(&conn).unwrap()] {
-                prop_assert_eq!(log.len(), wanted.len());
+            let (keys, links) = ([0, 1, 2, 3], [1, 2, 3].map(LinkId));
+            let read = [
+                KeyLog::read(&conn).unwrap(),
+                KeyLog::of_keys(&conn, &keys).unwrap(),
+                KeyLog::of_links(&conn, &links).unwrap(),
+            ];
+            for log in read.into_iter().chain([log]) {
+                prop_assert_eq!(log.len() - log.lost.len(), wanted.len());
                 prop_assert_eq!(&log.pairs().collect::<BTreeSet<_>>(), &wanted);
+                prop_assert!(wanted.iter().all(|&(key, link)| !log.has_lost(key, link)));
             }
-            prop_assert_eq!(&found.into_iter().collect::<BTreeSet<_>>(), &wanted);
         }
     }
 }

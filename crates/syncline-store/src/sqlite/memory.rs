@@ -63,7 +63,8 @@ impl Memory {
                 mark(bits, edge.b);
             });
         }
-        for link in plan.links_new.iter().chain(&plan.links_changed) {
+        let links = plan.links_new.iter().chain(&plan.links_changed);
+        for link in links.chain(&plan.links_restamped) {
             let is_known = self.shared(link.entity, &link.external_id).is_some();
             if is_known || link.contributor.is_some() {
                 self.share(link);

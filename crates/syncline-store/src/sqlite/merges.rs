@@ -1,6 +1,6 @@
 //! Merges, and what people decided: written and read.
 
-use super::key_log;
+use super::key_log::KeyLog;
 use super::read::array;
 use super::rows;
 use crate::query::MergeRow;
@@ -179,7 +179,9 @@ pub(super) fn keys_of(conn: &Connection, links: &[LinkId]) -> Result<Vec<(LinkId
     let rows = statement
         .query_map([ids], |row| Ok((LinkId(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?;
     let mut keys = rows.collect::<Result<Vec<_>>>()?;
-    key_log::keys_of(conn, links, &mut keys)?;
+    let log = KeyLog::of_links(conn, links)?;
+    keys.retain(|&(link, key)| !log.has_lost(key, link));
+    keys.extend(log.pairs().map(|(key, link)| (link, key)));
     keys.sort_unstable();
     keys.dedup();
     Ok(keys)

@@ -20,10 +20,10 @@ pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
     for (shard, fields) in &plan.stamps {
         match fields {
             Some(fields) => conn
-                .prepare_cached("INSERT OR REPLACE INTO stamp VALUES (?1, ?2)")?
+                .prepare_cached("INSERT OR REPLACE INTO shard_stamp VALUES (?1, ?2)")?
                 .execute(params![shard.0, &**fields])?,
             None => {
-                conn.prepare_cached("DELETE FROM stamp WHERE shard = ?1")?.execute([shard.0])?
+                conn.prepare_cached("DELETE FROM shard_stamp WHERE shard = ?1")?.execute([shard.0])?
             }
         };
     }
@@ -137,7 +137,7 @@ pub(super) fn read_agreed(conn: &Connection, links: &[LinkId], found: &mut Found
     found.intents.sort_unstable_by_key(|intent| intent.id);
     let sql =
         "SELECT DISTINCT t.shard, t.fields FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value
-               CROSS JOIN stamp t ON t.shard = l.shard ORDER BY t.shard";
+               CROSS JOIN shard_stamp t ON t.shard = l.shard ORDER BY t.shard";
     found.stamps = conn
         .prepare_cached(sql)?
         .query_map([ids], |row| Ok((ShardId(row.get(0)?), Arc::from(row.get_ref(1)?.as_str()?))))?

@@ -1,11 +1,11 @@
 //! What a plan reads.
 
 use super::db::Db;
-use super::key_log;
+use super::key_log::KeyLog;
 use super::memory::Memory;
 use super::merges;
 use super::outbox;
-use super::rows::{self, LINK_COLUMNS, SHARD_COLUMNS};
+use super::rows::{self, LINK_COLUMNS, LINK_STAMP, SHARD_COLUMNS};
 use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
@@ -166,7 +166,7 @@ pub(super) fn links_of_records(
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l
-         ON l.entity = ?2 AND l.external_id = r.value"
+         ON l.entity = ?2 AND l.external_id = r.value {LINK_STAMP}"
     ))?;
     by_entity(records, |entity, ids| {
         let mut rows = statement.query(params![ids, entity.0])?;
@@ -183,8 +183,9 @@ pub(super) fn links(conn: &Connection, ids: impl Iterator<Item = LinkId>) -> Res
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let sql =
-        format!("SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value");
+    let sql = format!(
+        "SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l ON l.id = r.value {LINK_STAMP}"
+    );
     conn.prepare_cached(&sql)?.query_map([ids], rows::link)?.collect()
 }
 
@@ -231,10 +232,12 @@ pub(super) fn members(
     keys: &[u64],
     members_max: usize,
 ) -> Result<Vec<(u64, LinkId)>> {
-    let mut out = members_in_table(conn, keys, members_max)?;
-    if !keys.is_empty() {
-        key_log::look_up(conn, keys, &mut out)?;
+    if keys.is_empty() {
+        return Ok(Vec::new());
     }
+    let log = KeyLog::of_keys(conn, keys)?;
+    let mut out = members_in_table(conn, keys, members_max, &log)?;
+    out.extend(log.pairs());
     Ok(first_of_each(out, members_max))
 }
 
@@ -247,7 +250,7 @@ fn members_by_memory(
 ) -> Result<Vec<(u64, LinkId)>> {
     let is_in_table = |&&key: &&u64| memory.may_have_key(key);
     let in_table: Vec<u64> = keys.iter().filter(is_in_table).copied().collect();
-    let mut out = members_in_table(conn, &in_table, members_max)?;
+    let mut out = members_in_table(conn, &in_table, members_max, memory.log())?;
     for &key in keys {
         out.extend(memory.log().links(key).map(|link| (key, link)));
     }
@@ -272,6 +275,7 @@ fn members_in_table(
     conn: &Connection,
     keys: &[u64],
     members_max: usize,
+    log: &KeyLog,
 ) -> Result<Vec<(u64, LinkId)>> {
     let mut out = Vec::new();
     if keys.is_empty() || members_max == 0 {
@@ -281,7 +285,7 @@ fn members_in_table(
     let mut keys = array(keys.iter().map(|&key| key.cast_signed()));
     let sql = "SELECT m.key, m.link FROM rarray(?1) r CROSS JOIN match_key m ON m.key = r.value";
     let mut statement = conn.prepare_cached(sql)?;
-    while let Some(full) = fill_members(&mut statement, &keys, members_max, &mut out)? {
+    while let Some(full) = fill_members(&mut statement, &keys, members_max, log, &mut out)? {
         // A key with very many members: they are not all read, the search goes on behind it.
         let rest = keys.iter().skip_while(|&key| *key != Value::Integer(full)).skip(1);
         keys = Rc::new(rest.cloned().collect());
@@ -289,17 +293,22 @@ fn members_in_table(
     Ok(out)
 }
 
-/// Adds the members of `keys` to `out`, up to the first key that has more than `members_max`: that key.
+/// Adds the members of `keys` to `out`, without those that `log` has lost, up to the first key that has more than
+/// `members_max`: that key.
 fn fill_members(
     statement: &mut CachedStatement<'_>,
     keys: &Rc<Vec<Value>>,
     members_max: usize,
+    log: &KeyLog,
     out: &mut Vec<(u64, LinkId)>,
 ) -> Result<Option<i64>> {
     let mut rows = statement.query([Rc::clone(keys)])?;
     let (mut last, mut count) = (None, 0);
     while let Some(row) = rows.next()? {
-        let key: i64 = row.get(0)?;
+        let (key, link): (i64, LinkId) = (row.get(0)?, LinkId(row.get(1)?));
+        if log.has_lost(key.cast_unsigned(), link) {
+            continue;
+        }
         if last != Some(key) {
             (last, count) = (Some(key), 0);
         }
@@ -307,7 +316,7 @@ fn fill_members(
             return Ok(Some(key));
         }
         count += 1;
-        out.push((key.cast_unsigned(), LinkId(row.get(1)?)));
+        out.push((key.cast_unsigned(), link));
     }
     Ok(None)
 }

@@ -8,9 +8,14 @@ use syncline_core::plan::rows::{
     EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
 };
 
-/// The columns of `link l`, as [`link`] reads them.
+/// The columns of `link l` with its stamp `t`, as [`link`] reads them.
 pub(super) const LINK_COLUMNS: &str = "l.id, l.entity, l.external_id, l.shard, l.image, l.hash, \
-    l.modified, l.observed, l.execution, l.contributor, l.deleted";
+    iif(t.link IS NULL, l.modified, t.modified), coalesce(t.observed, l.observed), \
+    coalesce(t.execution, l.execution), coalesce(t.contributor, l.contributor), l.deleted";
+
+/// Joins the stamps to `link l`. Only shared records have one: the others are not looked up.
+pub(super) const LINK_STAMP: &str =
+    "LEFT JOIN stamp t ON t.link = iif(l.contributor IS NULL, NULL, l.id)";
 
 /// The columns of `shard s`, as [`shard`] reads them.
 pub(super) const SHARD_COLUMNS: &str =

@@ -70,7 +70,7 @@ impl Db {
         // If this fails, the execution is broken, and ends as such.
         let is_last = self.running.len() == 1;
         let moved = if is_last && self.running.contains_key(&finish.execution) {
-            self.move_keys()
+            self.leave_few_keys()
         } else {
             Ok(())
         };

@@ -229,6 +229,50 @@ async fn a_pair_waits_while_its_evidence_and_its_records_last() {
     }
 }
 
+/// A shared record is stamped over and over, becomes its own, is changed, and is shared again.
+#[tokio::test]
+async fn stamps_are_those_of_the_last_plan() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        commit(store, begun.execution, two_people()).await;
+        let steps = [
+            (Some("d"), Some(7), false),
+            (Some("e"), None, false),
+            (Some("e"), Some(8), true),
+            (Some("f"), Some(9), false),
+            (None, Some(10), false),
+            (None, None, false),
+            (Some("g"), Some(11), false),
+            (Some("h"), Some(12), false),
+            (None, Some(13), true),
+            (Some("i"), Some(14), false),
+        ];
+        for (at, (contributor, modified, is_whole)) in (10..).zip(steps) {
+            let row = |id, entity, shard| {
+                let mut row = link(id, entity, "a", shard);
+                (row.contributor, row.modified) = (contributor.map(Into::into), modified);
+                (row.observed, row.execution) = (at, begun.execution);
+                row
+            };
+            let rows = vec![row(1, CRM, 1), row(3, COMPANY, 2)];
+            let mut plan = Plan::default();
+            let list = if is_whole { &mut plan.links_changed } else { &mut plan.links_restamped };
+            *list = rows.clone();
+            commit(store, begun.execution, plan).await;
+            let ids = vec![LinkId(1), LinkId(3)];
+            let by_id = read(store, Need { links: ids, ..Need::default() }).await.links;
+            assert_eq!(by_id, rows, "{} at {at}: by row number", opened.name);
+            let records = vec![(CRM, "a".into()), (COMPANY, "a".into())];
+            let by_record = read(store, Need { records, ..Need::default() }).await.links;
+            assert_eq!(by_record, rows, "{} at {at}: by record", opened.name);
+            let of_shards = store.links_of(vec![ShardId(1), ShardId(2)]).await.unwrap();
+            let others = of_shards.into_iter().filter(|row| row.id != LinkId(2));
+            assert_eq!(others.collect::<Vec<_>>(), rows, "{} at {at}: by shard", opened.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn decisions_stand_until_they_are_taken_back() {
     for opened in all() {
