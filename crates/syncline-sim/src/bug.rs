@@ -14,10 +14,6 @@ pub enum Bug {
     WritesUnconditionally,
     /// One base instead of a pair: what the remote made of a value is taken for what was sent.
     OneBase,
-    /// A write that was given up is not looked out for.
-    ForgetsGhosts,
-    /// When values came to be is not kept.
-    ForgetsStamps,
     /// What a listing leaves out counts as deleted, and a listing that breaks off counts as whole.
     BelievesListings,
 }
@@ -29,8 +25,6 @@ impl Bug {
         Self::RetriesBlindly,
         Self::WritesUnconditionally,
         Self::OneBase,
-        Self::ForgetsGhosts,
-        Self::ForgetsStamps,
         Self::BelievesListings,
     ];
 }

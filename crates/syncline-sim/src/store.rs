@@ -44,14 +44,6 @@ impl SimStore {
                     row.fields = None;
                 }
             }
-            Bug::ForgetsGhosts => {
-                for intent in &mut plan.intents_changed {
-                    if intent.state == IntentState::Ghost {
-                        intent.state = IntentState::Rejected;
-                    }
-                }
-            }
-            Bug::ForgetsStamps => plan.stamps.clear(),
             _ => {}
         }
     }

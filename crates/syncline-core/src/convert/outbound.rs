@@ -177,6 +177,35 @@ impl Outbound {
         }
     }
 
+    /// Where the shard's field would not be kept as a record says it: what was read and is written back is other than
+    /// `record` has it, or is read as something else than before. `None` where all is well, or the field is not
+    /// written.
+    pub fn breach(
+        &self,
+        converter: &Converter,
+        image: &[Cell],
+        field: usize,
+        record: &[(&str, &Value)],
+    ) -> Option<String> {
+        let value = image[field].as_ref().filter(|_| self.writable[field])?;
+        let back = self.project(converter, image, 0, field, &image[field]);
+        if back.as_ref() != Some(value) {
+            let back = back.map_or_else(|| "nothing".to_owned(), |back| back.to_json());
+            return Some(format!("{} would be read back as {back}", value.to_json()));
+        }
+        let written = match self.update(image, 0, &[field]) {
+            Ok(written) => written,
+            Err(error) => return Some(error.problem),
+        };
+        let differs = |(name, value): &(CompactString, Value)| {
+            let (_, held) = record.iter().find(|(known, _)| known == name)?;
+            let is_same = *held == value || held.to_plain() == value.to_plain();
+            let (held, value) = (held.to_json(), value.to_json());
+            (!is_same).then(|| format!("`{name}`: {held} would be written back as {value}"))
+        };
+        written.iter().find_map(differs)
+    }
+
     fn record(&self, image: &[Cell], id: u128) -> Record {
         let id = Value::text(uuid::Uuid::from_u128(id).to_string());
         let cells = image.iter().cloned().chain(std::iter::once(Some(id))).collect();

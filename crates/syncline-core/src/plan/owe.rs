@@ -245,8 +245,8 @@ impl Owing<'_, '_, '_> {
     fn open(&self, link: LinkId, is_wanted: impl Fn(&IntentRow) -> bool) -> Option<IntentRow> {
         let settled = |id: IntentId| self.planner.news.intents.iter().find(|row| row.id == id);
         let intents = self.planner.view.intents_of.get(&link).into_iter().flatten();
-        let now = intents.map(|intent| settled(intent.id).unwrap_or(intent));
-        now.filter(|intent| intent.state.is_open() && is_wanted(intent)).next_back().cloned()
+        let mut now = intents.map(|intent| settled(intent.id).unwrap_or(intent));
+        now.rfind(|intent| intent.state.is_open() && is_wanted(intent)).cloned()
     }
 
     /// A value cannot be written: the record goes on the list of dead letters.

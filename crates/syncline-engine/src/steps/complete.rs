@@ -146,14 +146,6 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             format!("{missing} of {live} records are missing at the source; none was deleted here"),
             "look at the source; if it is right, run again with `--allow-deletes`",
         ),
-        _ if execution.fused.is_some() => {
-            let (planned, live) = execution.fused.unwrap_or_default();
-            Verdict::new(
-                "partial",
-                format!("{planned} of {live} records would be deleted at the connection; none was"),
-                "look at what was deleted; if it is right, run again with `--allow-deletes`",
-            )
-        }
         _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
             "failed",
             "no record could be read",
@@ -170,27 +162,41 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
                 .unwrap_or_else(|| "the source was not read to its end".to_owned()),
             "run again when the source is whole",
         ),
-        _ if results.written_rejected > 0 => Verdict::new(
-            "partial",
-            format!("{} could not be written", records(results.written_rejected)),
-            "`syncline dead-letters list` shows which, and why",
-        ),
-        _ if results.written_unknown > 0 => Verdict::new(
-            "partial",
-            format!(
-                "of {} nobody knows whether they were written",
-                records(results.written_unknown)
-            ),
-            "run again: what became of them is looked up first",
-        ),
         _ if results.failed > 0 => Verdict::new(
             "partial",
             format!("{} could not be read", records(results.failed)),
             "`syncline dead-letters list` shows which, and why",
         ),
-        _ => Verdict { status: "success", ..Verdict::default() },
+        _ => {
+            let whole = Verdict { status: "success", ..Verdict::default() };
+            unwritten(execution).unwrap_or(whole)
+        }
     };
     Ok(Verdict { cursor, whole, ..verdict })
+}
+
+/// What is said where something that the connection is owed was not written.
+fn unwritten(execution: &Execution<'_>) -> Option<Verdict> {
+    let results = &execution.counters;
+    let (error, hint) = if let Some((planned, live)) = execution.fused {
+        (
+            format!("{planned} of {live} records would be deleted at the connection; none was"),
+            "look at what was deleted; if it is right, run again with `--allow-deletes`",
+        )
+    } else if results.written_rejected > 0 {
+        (
+            format!("{} could not be written", records(results.written_rejected)),
+            "`syncline dead-letters list` shows which, and why",
+        )
+    } else if results.written_unknown > 0 {
+        (
+            format!("of {} nobody knows whether it was written", records(results.written_unknown)),
+            "run again: what became of it is looked up first",
+        )
+    } else {
+        return None;
+    };
+    Some(Verdict::new("partial", error, hint))
 }
 
 /// So many records, for people.

@@ -10,7 +10,8 @@ use crate::world::World;
 use std::sync::Arc;
 use syncline_core::config::model::ReadMode;
 use syncline_core::plan::planner::Moment;
-use syncline_store::execution::Begin;
+use syncline_core::plan::rows::EntityId;
+use syncline_store::execution::{Begin, Begun};
 use uuid::Uuid;
 
 pub(super) async fn begin<'a>(
@@ -40,10 +41,7 @@ pub(super) async fn begin<'a>(
             fingerprint: format!("{}-{kind}", world.fingerprint),
         })
         .await?;
-    let live_before = match begun.resumed {
-        Some(_) => None,
-        None => Some(world.store.live_links(entity).await?),
-    };
+    let live_before = live_before(world, entity, &begun).await?;
     let letters = Letters::open(world, task_name).await?;
     let resumed = begun.resumed.clone().unwrap_or_default();
     let execution = Execution {
@@ -89,6 +87,18 @@ pub(super) async fn begin<'a>(
         resumed: execution.begun.resumed.is_some(),
     });
     Ok(execution)
+}
+
+/// The live links of the task's entity; `None` for an execution that goes on, whose beginning is past.
+async fn live_before(
+    world: &World,
+    entity: EntityId,
+    begun: &Begun,
+) -> Result<Option<u64>, EngineError> {
+    match begun.resumed {
+        Some(_) => Ok(None),
+        None => Ok(Some(world.store.live_links(entity).await?)),
+    }
 }
 
 impl Execution<'_> {

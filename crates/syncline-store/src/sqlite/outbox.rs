@@ -22,9 +22,9 @@ pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
             Some(fields) => conn
                 .prepare_cached("INSERT OR REPLACE INTO shard_stamp VALUES (?1, ?2)")?
                 .execute(params![shard.0, &**fields])?,
-            None => {
-                conn.prepare_cached("DELETE FROM shard_stamp WHERE shard = ?1")?.execute([shard.0])?
-            }
+            None => conn
+                .prepare_cached("DELETE FROM shard_stamp WHERE shard = ?1")?
+                .execute([shard.0])?,
         };
     }
     for id in &plan.intents_dropped {

@@ -147,3 +147,19 @@ fn a_declared_way_back_takes_the_place_of_what_does_not_invert() {
     let unknown = problems("fields: { a: A }\noutbound: { B: { template: '{{ c }}' } }");
     assert_eq!(unknown, ["s.outbound.B: there is no field of `t` `c`"]);
 }
+
+#[test]
+fn a_breach_of_the_laws_is_told_with_the_values() {
+    let lens = lens(
+        "fields:\n  a: { from: A, transform: [trim] }\n  b: B\noutbound: { B: { template: '{{ b }}!' } }",
+        &[],
+    );
+    let outbound = lens.outbound.as_ref().unwrap();
+    let image = lens.layout.read_json(r#"{"a":"x","b":"y"}"#).unwrap();
+    let (padded, plain) = (Value::text(" x "), Value::text("x"));
+    let breach =
+        |field, record: &[(&str, &Value)]| outbound.breach(&lens.converter, &image, field, record);
+    assert_eq!(breach(0, &[("A", &plain)]), None);
+    assert_eq!(breach(0, &[("A", &padded)]).unwrap(), r#"`A`: " x " would be written back as "x""#);
+    assert_eq!(breach(1, &[]).unwrap(), r#""y" would be read back as "y!""#);
+}

@@ -404,7 +404,7 @@ fn reject(execution: &Execution<'_>, sending: &Sending, problem: &str, observed:
     observed.counters.written_rejected += 1;
     observed.intents.push(state(intent, IntentState::Rejected, Some(problem.clone())));
     let external_id = (!body.external_id.is_empty()).then(|| body.external_id.to_string());
-    let record = body.record.iter().cloned().collect();
+    let record = body.record.to_vec();
     observed.letters.push(DeadLetter {
         task: execution.name.clone(),
         source: format!("{}/{}", execution.task.connection, execution.task.entity),
