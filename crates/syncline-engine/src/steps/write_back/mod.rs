@@ -192,6 +192,8 @@ async fn intents(
 async fn count_unknown(execution: &mut Execution<'_>) -> Result<(), EngineError> {
     let open = vec![IntentState::Sent, IntentState::Parked];
     let unknown = intents(execution, open, IntentId(0)).await?.len() as u64;
+    // How things stand, not how often: an execution that goes on may have counted before.
+    execution.counters.written_unknown = 0;
     if unknown > 0 {
         let counters = Counters { written_unknown: unknown, ..Counters::default() };
         execution.commit_beside(&counters, Plan::default()).await?;
