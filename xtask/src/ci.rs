@@ -12,6 +12,9 @@ use std::thread;
 /// How many kills the crash check of a normal run makes; `cargo xtask crash` makes more.
 const CRASH_ROUNDS: &str = "40";
 
+/// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
+const SIM_SEEDS: &str = "20000";
+
 /// How many checks or tests passed, and how many did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -50,7 +53,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 10] = [
+const STEPS: [fn(&Tools) -> Step; 12] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])
@@ -96,6 +99,8 @@ const STEPS: [fn(&Tools) -> Step; 10] = [
         Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
+    |_| own("simulation", &["sim", "--seeds", SIM_SEEDS]),
+    |_| own("bugs", &["sim", "--bugs", "--seeds", "2000"]),
 ];
 
 fn tests(tools: &Tools) -> Step {

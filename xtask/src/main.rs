@@ -8,6 +8,7 @@ mod contacts;
 mod crash;
 mod crm;
 mod rng;
+mod sim;
 mod tidy;
 mod words;
 mod workspace;
@@ -63,6 +64,12 @@ enum Task {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
+    /// Simulate two-way sync with remotes that fail, by seed.
+    Sim {
+        /// What the simulation takes: `--seeds 20000`, `--first 17 --trace`, `--bugs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Write the files of the example: three exports of one small company's customers.
     GenCrm {
         /// The folder to write into; by default the example's own.
@@ -114,6 +121,7 @@ fn run(task: Task) -> Outcome {
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }
+        Task::Sim { arguments } => sim::run(&arguments),
         Task::GenCrm { folder, truth } => {
             let usual = || workspace::root().join("examples/crm/data");
             let summary = crm::write(&folder.unwrap_or_else(usual), truth.as_deref())?;

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod matching;
 pub mod plan;
 pub mod problem;
+pub mod reconcile;
 pub mod record;
 pub mod shard;
 pub mod value;

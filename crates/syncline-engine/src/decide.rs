@@ -75,29 +75,48 @@ pub async fn decide(
     wish: &Wish,
     decider: &Decider,
 ) -> Result<Decided, EngineError> {
-    let now = clock.now();
     // A wish that cannot be is refused before anything is written.
-    rulings(world, wish, decider, now).await?;
-    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(TASK.as_bytes(), decider.seed);
+    rulings(world, wish, decider, clock.now()).await?;
+    let moment = begin(world, clock, TASK, decider).await?;
+    let outcome = commit(world, moment, wish, decider).await;
+    end(world, clock, moment, outcome).await
+}
+
+/// Begins an execution that carries out what a person decided: one commit, so there is nothing to take up.
+pub(crate) async fn begin(
+    world: &World,
+    clock: &dyn Clock,
+    task: &str,
+    decider: &Decider,
+) -> Result<Moment, EngineError> {
+    let now = clock.now();
+    let bits = xxhash_rust::xxh3::xxh3_128_with_seed(task.as_bytes(), decider.seed);
     let begin = Begin {
-        task: TASK.to_owned(),
+        task: task.to_owned(),
         trigger: "manual".to_owned(),
         worker: decider.worker.clone(),
         now,
         uuid: execution_uuid(now, bits),
-        // A decision is one commit: there is nothing to take up.
         fingerprint: format!("decision-{now}-{:x}", decider.seed),
     };
     let begun = world.store.begin(begin).await?;
-    let moment = Moment {
+    Ok(Moment {
         execution: begun.execution,
         started: begun.started,
         seed: decider.seed ^ begun.execution.0.cast_unsigned(),
         is_replay: false,
-    };
-    let outcome = commit(world, moment, wish, decider).await;
+    })
+}
+
+/// Ends it, with what came of it.
+pub(crate) async fn end<T>(
+    world: &World,
+    clock: &dyn Clock,
+    moment: Moment,
+    outcome: Result<(T, Counters), EngineError>,
+) -> Result<T, EngineError> {
     let (counters, error) = match &outcome {
-        Ok(planned) => (planned.1, None),
+        Ok((_, counters)) => (*counters, None),
         Err(error) => (Counters::default(), Some(error.to_string())),
     };
     let status = if error.is_none() { "success" } else { "failed" }.to_owned();
@@ -108,10 +127,10 @@ pub async fn decide(
         at: clock.now(),
         ..Checkpoint::default()
     };
-    let (execution, now) = (begun.execution, clock.now());
+    let (execution, now) = (moment.execution, clock.now());
     let finish = Finish { execution, status, checkpoint, error, cursor: None, now };
     world.store.finish(finish).await?;
-    outcome.map(|(decided, _)| decided)
+    outcome.map(|(came, _)| came)
 }
 
 async fn commit(
@@ -195,7 +214,7 @@ async fn rulings(
     Ok(rulings)
 }
 
-fn undecidable<T>(why: String) -> Result<T, EngineError> {
+pub(crate) fn undecidable<T>(why: String) -> Result<T, EngineError> {
     Err(EngineError::Undecidable(why))
 }
 

@@ -28,6 +28,8 @@ pub struct Options {
     pub allow_deletes: bool,
     /// Records that are run instead of what the adapter would read: replayed dead letters.
     pub pages: Option<Vec<Page>>,
+    /// Whether nothing is sent to any system, as in a preview: what is owed is decided all the same.
+    pub hold: bool,
     /// Stops the execution at the next batch border.
     pub cancel: CancellationToken,
     /// Told of everything that happens. Called from the execution: it must not block.

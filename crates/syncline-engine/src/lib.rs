@@ -6,10 +6,12 @@
 
 pub mod clock;
 pub mod decide;
+pub mod edit;
 pub mod event;
 pub mod execution;
 pub mod retry;
 mod steps;
+pub mod undo;
 pub mod world;
 
 pub use clock::{Clock, SystemClock};

@@ -148,6 +148,15 @@ impl World {
         fingerprint(&(schema, entity, fields))
     }
 
+    /// Names how shards become records of a task's entity, and which do.
+    pub(crate) fn outbound_fingerprint(&self, task: &str) -> String {
+        let config = &self.config;
+        let Some(task) = config.sync_tasks.get(task) else { return String::new() };
+        let schema = config.conversion_schemas.get(&task.conversion_schema);
+        let schema = schema.map(|schema| (&schema.shard_type, &schema.fields, &schema.outbound));
+        fingerprint(&(task.direction, &task.fields, &task.outbound, schema))
+    }
+
     /// The shard types that a task's records become, by their index in the rules.
     pub(crate) fn types_of_task(&self, task: &str) -> Vec<usize> {
         let schema = self.config.sync_tasks.get(task).map(|task| &task.conversion_schema);

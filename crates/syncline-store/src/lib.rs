@@ -9,10 +9,13 @@ pub mod sqlite;
 
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
-use query::{Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter};
+use query::{
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter,
+};
 use syncline_core::plan::rows::{
-    Decision, EntityId, EntityName, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId,
-    RuleName, ShardId, ShardRow, TypeId,
+    ConflictRow, Decision, EntityId, EntityName, ExecutionId, IntentRow, KindId, LinkId, LinkRow,
+    MatchEdge, RuleId, RuleName, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -184,6 +187,22 @@ pub trait Store: Send + Sync {
         &self,
         filter: DeadLetterFilter,
     ) -> BoxFuture<'_, Result<Vec<DeadLetterRow>, StoreError>>;
+
+    /// Intents, by row number.
+    fn intents(&self, filter: IntentFilter) -> BoxFuture<'_, Result<Vec<IntentRow>, StoreError>>;
+
+    /// Conflicts, newest first.
+    fn conflicts(
+        &self,
+        filter: ConflictFilter,
+    ) -> BoxFuture<'_, Result<Vec<ConflictRow>, StoreError>>;
+
+    /// What was last committed of how far an entity is in being given the shards that were there before.
+    fn swept(&self, entity: EntityId) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
+
+    /// The shards that an execution changed, by row number; those that it made are not among them.
+    fn changed_in(&self, execution: ExecutionId)
+    -> BoxFuture<'_, Result<Vec<ShardId>, StoreError>>;
 
     /// Takes dead letters off the list, as replayed in an execution.
     fn replayed(

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
-    EntityId, ExecutionId, KindId, LinkId, MatchEdge, ShardId, TypeId,
+    ConflictRow, EntityId, ExecutionId, IntentId, IntentRow, IntentState, KindId, LinkId,
+    MatchEdge, ShardId, TypeId,
 };
 use syncline_core::plan::writes::DeadLetter;
 
@@ -96,6 +97,49 @@ pub struct DeadLetterFilter {
     pub with_replayed: bool,
     /// At most so many.
     pub limit: usize,
+}
+
+/// Which intents are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntentFilter {
+    /// Those that go to this entity.
+    pub entity: Option<EntityId>,
+    /// Those that this execution decided.
+    pub execution: Option<ExecutionId>,
+    /// In one of these states; none: in any.
+    pub states: Vec<IntentState>,
+    /// Row number after this one.
+    pub after: IntentId,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl IntentFilter {
+    /// Whether the filter lets `row` through.
+    pub(crate) fn admits(&self, row: &IntentRow) -> bool {
+        self.entity.is_none_or(|entity| entity == row.entity)
+            && self.execution.is_none_or(|execution| execution == row.execution)
+            && (self.states.is_empty() || self.states.contains(&row.state))
+            && row.id > self.after
+    }
+}
+
+/// Which conflicts are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConflictFilter {
+    /// This one.
+    pub id: Option<i64>,
+    /// Those that were decided, too.
+    pub with_closed: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl ConflictFilter {
+    /// Whether the filter lets `row` through.
+    pub(crate) fn admits(&self, row: &ConflictRow) -> bool {
+        self.id.is_none_or(|id| id == row.id) && (self.with_closed || row.status == "open")
+    }
 }
 
 /// A dead letter on the list.

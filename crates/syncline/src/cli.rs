@@ -77,12 +77,14 @@ pub enum Command {
     Why(commands::why::Args),
     /// Trains the models that find duplicates, tries them on known ones, explains what they make of two records
     Match(commands::matching::Args),
-    /// Lists fields on which records of one shard disagree, and pairs that wait for a person
+    /// Lists fields that shard and record both changed, or on which records disagree, and decides on them
     Conflicts(commands::conflicts::Args),
     /// Lists pairs of records that wait for a person, shows them, and decides on them
     Review(commands::review::Args),
     /// Two records or shards are the same: they become one shard, now and for good
     Merge(commands::review::PairArgs),
+    /// Takes back what an execution changed
+    Undo(commands::undo::Args),
     /// Takes a shard apart as if it had never been merged, and keeps its parts apart
     Unmerge(commands::review::UnmergeArgs),
     /// Writes shards, links or edges to a file
@@ -172,6 +174,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Conflicts(args) => commands::conflicts::run(args, app).await,
         Command::Review(args) => commands::review::run(args, app).await,
         Command::Merge(args) => commands::review::merge(args, app).await,
+        Command::Undo(args) => commands::undo::run(args, app).await,
         Command::Unmerge(args) => commands::review::unmerge(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Connector(args) => commands::connector::run(args, app).await,

@@ -6,7 +6,9 @@ use crate::workspace::{Located, OpenOptions, Workspace};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use syncline_core::plan::rows::{ShardId, ShardRow};
+use syncline_core::plan::intent::Body;
+use syncline_core::plan::rows::{IntentKind, IntentRow, IntentState, ShardId, ShardRow};
+use syncline_core::value::Value;
 use syncline_engine::{Report, World};
 use syncline_store::overlay::{OverlayStore, Written};
 use syncline_store::query::DeadLetterRow;
@@ -43,6 +45,21 @@ pub struct ChangeSet {
     pub shards: Vec<ShardChange>,
     /// Each record that would be refused.
     pub dead_letters: Vec<DeadLetterRow>,
+    /// Each write that would be sent to a connection.
+    pub writes: Vec<WriteChange>,
+}
+
+/// A write that would be sent to a connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct WriteChange {
+    /// Where to: connection and entity.
+    pub to: String,
+    /// What it does.
+    pub kind: IntentKind,
+    /// The record; empty for one that would be made.
+    pub external_id: String,
+    /// The fields of the record, as they would be.
+    pub fields: BTreeMap<String, Value>,
 }
 
 /// What would become of a shard.
@@ -146,6 +163,22 @@ pub(crate) async fn changes(sync: &Syncline, overlay: &OverlayStore) -> Result<C
         });
     }
     set.dead_letters = written.dead_letters;
+    let write = |intent: &IntentRow| {
+        let body = Body::from_json(&intent.body);
+        let to = sync.world().entities.get(&intent.entity);
+        WriteChange {
+            to: to.map(|to| format!("{}/{}", to.connection, to.entity)).unwrap_or_default(),
+            kind: intent.kind,
+            external_id: body.external_id.to_string(),
+            fields: body
+                .record
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), value))
+                .collect(),
+        }
+    };
+    let planned = written.intents.iter().filter(|i| i.state == IntentState::Planned);
+    set.writes = planned.map(write).collect();
     Ok(set)
 }
 

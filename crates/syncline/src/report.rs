@@ -124,6 +124,24 @@ fn parts(sum: &Counters) -> Vec<String> {
             ]),
         ),
         (
+            "written",
+            list(&[
+                (sum.written_created, "created"),
+                (sum.written_updated, "updated"),
+                (sum.written_deleted, "deleted"),
+                (sum.written_stale, "decided anew, since the record had changed"),
+                (sum.written_rejected, "refused"),
+                (sum.written_unknown, "of which nobody knows whether they arrived"),
+            ]),
+        ),
+        (
+            "conflicts",
+            list(&[
+                (sum.conflicts - sum.conflicts_open.min(sum.conflicts), "decided"),
+                (sum.conflicts_open, "for a person (`syncline conflicts`)"),
+            ]),
+        ),
+        (
             "matched anew",
             list(&[(sum.rematched, "records, since match rules, ranks or a model's size changed")]),
         ),

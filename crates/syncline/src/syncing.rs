@@ -7,12 +7,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::Secrets;
+use syncline_core::plan::rows::IntentState;
 use syncline_core::record::Page;
 use syncline_engine::execution::Options as EngineOptions;
 use syncline_engine::{Report, SystemClock, Trigger, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 use syncline_store::overlay::OverlayStore;
+use syncline_store::query::IntentFilter;
 use syncline_store::sqlite::{Options as StoreOptions, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,8 @@ pub struct Syncline {
     located: Located,
     options: OpenOptions,
     store_path: PathBuf,
+    /// Whether anything is sent to any system.
+    sends: bool,
 }
 
 pub use syncline_engine::event::Listener;
@@ -81,7 +85,7 @@ impl Syncline {
     pub async fn bind(workspace: Workspace) -> Result<Self, Error> {
         let options = StoreOptions { tenant: tenant(&workspace), ..StoreOptions::default() };
         let store = SqliteStore::open(&workspace.store_path, options)?;
-        Self::bind_to(workspace, Arc::new(store)).await
+        Self::bind_to(workspace, Arc::new(store), true).await
     }
 
     /// Binds a configuration to a store in memory over its own one, which is read as it is now and never
@@ -104,18 +108,22 @@ impl Syncline {
             OverlayStore::empty()
         };
         let overlay = Arc::new(overlay);
-        let sync = Self::bind_to(workspace, overlay.clone()).await?;
+        let sync = Self::bind_to(workspace, overlay.clone(), false).await?;
         Ok((sync, overlay))
     }
 
-    async fn bind_to(workspace: Workspace, store: Arc<dyn Store>) -> Result<Self, Error> {
+    async fn bind_to(
+        workspace: Workspace,
+        store: Arc<dyn Store>,
+        sends: bool,
+    ) -> Result<Self, Error> {
         let Workspace { located, options, store_path, loaded, program } = workspace;
         let world =
             World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
                 .await?;
         let world = Arc::new(world).sized().await?;
         let secrets = loaded.secrets;
-        Ok(Self { world, secrets, located, options, store_path })
+        Ok(Self { world, secrets, located, options, store_path, sends })
     }
 
     /// Runs one task, or all tasks in the order of their names. Records that are refused, and reads that fail,
@@ -131,10 +139,35 @@ impl Syncline {
             None => self.tasks(),
         };
         let mut reports = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            reports.push(self.run_task(&task, options.clone()).await?);
+        for task in &tasks {
+            reports.push(self.run_task(task, options.clone()).await?);
+        }
+        for task in &tasks {
+            if self.owes(task).await? {
+                let options = RunOptions { pages: Some(Vec::new()), ..options.clone() };
+                reports.push(self.run_task(task, options).await?);
+            }
         }
         Ok(reports)
+    }
+
+    /// Whether the connection of a task is owed writes. A task that runs later decides them too; running it with no
+    /// records ([`RunOptions::pages`]) sends them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such task, or the store cannot be read.
+    pub async fn owes(&self, task: &str) -> Result<bool, Error> {
+        let (_, entity) = self.world.task(task)?;
+        let rules = self.world.rules.entities.get(&entity);
+        let two_way = rules.and_then(|rules| rules.two_way.as_ref());
+        if !self.sends || two_way.is_none_or(|two_way| two_way.outbound.is_none()) {
+            return Ok(false);
+        }
+        let states = vec![IntentState::Planned];
+        let filter =
+            IntentFilter { entity: Some(entity), states, limit: 1, ..IntentFilter::default() };
+        Ok(!self.store().intents(filter).await?.is_empty())
     }
 
     /// Runs one task.
@@ -151,6 +184,7 @@ impl Syncline {
             full: options.full,
             allow_deletes: options.allow_deletes,
             pages: options.pages,
+            hold: !self.sends,
             cancel: options.cancel,
             on_event: options.on_event,
             seed: random_bits(),

@@ -52,7 +52,7 @@ impl Spec {
             key: entity.key.as_slice().to_vec(),
             modified: entity.modified.clone(),
             columns: own.columns.clone(),
-            version: own.version.clone(),
+            version: entity.version.clone(),
             marker: own.marker.clone(),
         };
         if spec.key.is_empty() {

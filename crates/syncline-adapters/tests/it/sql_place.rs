@@ -121,6 +121,13 @@ impl Place {
         self.open(self.settings(), name, key, own).unwrap()
     }
 
+    /// A table with a column that changes with each change of its row.
+    pub(crate) fn versioned_table(&self, name: &str, key: &[&str], version: &str) -> Table {
+        let entity = entity(name, key, TableSettings::default());
+        let entity = Entity { version: Some(version.to_owned()), ..entity };
+        self.open_entity(self.settings(), entity).unwrap()
+    }
+
     pub(crate) fn open(
         &self,
         settings: Settings,
@@ -128,11 +135,10 @@ impl Place {
         key: &[&str],
         own: TableSettings,
     ) -> Result<Table, AdapterError> {
-        let entity = Entity {
-            key: OneOrMany::Many(key.iter().map(|name| (*name).to_owned()).collect()),
-            settings: EntitySettings::Table(TableSettings { table: Some(name.to_owned()), ..own }),
-            ..Entity::default()
-        };
+        self.open_entity(settings, entity(name, key, own))
+    }
+
+    fn open_entity(&self, settings: Settings, entity: Entity) -> Result<Table, AdapterError> {
         let connection = Connection {
             adapter: self.adapter.to_owned(),
             settings,
@@ -141,6 +147,14 @@ impl Place {
         };
         let base: &Path = self.folder.path();
         Ok(Table { adapter: registry::open(&connection, base)? })
+    }
+}
+
+fn entity(name: &str, key: &[&str], own: TableSettings) -> Entity {
+    Entity {
+        key: OneOrMany::Many(key.iter().map(|name| (*name).to_owned()).collect()),
+        settings: EntitySettings::Table(TableSettings { table: Some(name.to_owned()), ..own }),
+        ..Entity::default()
     }
 }
 

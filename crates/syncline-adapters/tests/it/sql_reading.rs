@@ -215,12 +215,12 @@ fn what_is_missing_is_told_with_what_was_meant(place: &Place) {
         error.to_string()
     };
     let none = TableSettings::default;
-    let version = TableSettings { version: Some("emial".to_owned()), ..none() };
+    let marker = TableSettings { marker: Some("emial".to_owned()), ..none() };
     let schema = TableSettings { schema: Some("nowhere".to_owned()), ..none() };
     for (found, expected) in [
         (told("custmers", "id", none()), "no table `custmers`; did you mean `customers`?"),
         (told("customers", "ids", none()), "no column `ids`; did you mean `id`?"),
-        (told("customers", "id", version), "no column `emial`; did you mean `email`?"),
+        (told("customers", "id", marker), "no column `emial`; did you mean `email`?"),
         (told("customers", "id", schema), "nowhere"),
     ] {
         assert!(found.contains(expected), "{found}");

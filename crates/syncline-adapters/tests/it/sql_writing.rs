@@ -82,8 +82,7 @@ fn a_row_that_is_not_as_it_was_is_left_alone(place: &Place) {
 
 fn a_version_decides_where_there_is_one(place: &Place) {
     place.make("CREATE TABLE versions (id int PRIMARY KEY, name TEXT, v int); INSERT INTO versions VALUES (1, 'a', 7);");
-    let version = TableSettings { version: Some("v".to_owned()), ..TableSettings::default() };
-    let table = place.table_with("versions", &["id"], version);
+    let table = place.versioned_table("versions", &["id"], "v");
     let versioned = |version: &str, before: &str| {
         let mut write = update("1", before, r#"{"name": "b", "v": 8}"#);
         if let Change::Update { target, .. } = &mut write.change {

@@ -11,8 +11,10 @@ mod condition;
 mod dates;
 mod expression;
 mod formula;
+mod invert;
 mod mapping;
 mod number;
+mod outbound;
 mod plan;
 mod predicate;
 mod row;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use dates::stamp;
 pub use formula::Formula;
+pub use outbound::{Outbound, OutboundSpec};
 pub use schema::{DerivedSpec, RelationshipSpec, Target};
 
 use crate::config::model::{ConversionSchema, Entity, Normaliser};
@@ -34,7 +37,7 @@ use crate::matching::normalise::normalise;
 use crate::problem::{ConfigPath, Problem};
 use crate::record::{Page, Record, Shape};
 use crate::shard::{Image, Layout};
-use crate::value::Value;
+use crate::value::{Cell, Value};
 use compact_str::CompactString;
 use condition::Check;
 use dates::{Moment, parse_format};
@@ -186,6 +189,31 @@ impl Converter {
         page.records.iter().map(|record| self.record(&row(record))).collect()
     }
 
+    /// The version of each record of a page, where its system says one; none at all where the entity names no field
+    /// for it.
+    pub fn versions(&self, page: &Page) -> Vec<Option<CompactString>> {
+        let Some(path) = &self.entity.version else { return Vec::new() };
+        let slots = self.roots.bind(&page.shape);
+        let row = |record| Row { record, slots: &slots, shape: &page.shape };
+        page.records.iter().map(|record| row(record).get(path).and_then(plain_key)).collect()
+    }
+
+    /// The external id of each record of a page; `None` where it has none.
+    pub fn external_ids(&self, page: &Page) -> Vec<Option<CompactString>> {
+        let slots = self.roots.bind(&page.shape);
+        let row = |record| Row { record, slots: &slots, shape: &page.shape };
+        page.records.iter().map(|record| self.entity.external_id(&row(record)).ok()).collect()
+    }
+
+    /// The values of the key fields that `external_id` is made of; `None` where it does not have as many.
+    pub fn key_of(&self, external_id: &str) -> Option<Vec<CompactString>> {
+        if self.entity.key.len() == 1 {
+            return Some(vec![CompactString::new(external_id)]);
+        }
+        let parts: Vec<CompactString> = external_id.split('|').map(CompactString::new).collect();
+        (parts.len() == self.entity.key.len()).then_some(parts)
+    }
+
     /// The fields of primary images.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
@@ -225,6 +253,20 @@ impl Converter {
         let held = found.map(Cow::Borrowed);
         image[plan.index] = plan.finish(held, &row, missing, || found.cloned())?;
         Ok(())
+    }
+
+    /// What the shard's field of index `field` would be for a record of which `fields` are known; `None` where no
+    /// mapping makes it of a record alone, or the value is refused.
+    pub fn read_back(&self, fields: &[(CompactString, Value)], field: usize) -> Option<Cell> {
+        let plan = self.fields.iter().find(|plan| plan.index == field)?;
+        if matches!(plan.source, Source::Lookup { .. }) {
+            return None;
+        }
+        let shape = Shape::new(fields.iter().map(|(name, _)| name.as_str()));
+        let cells = fields.iter().map(|(_, value)| Some(value.clone())).collect();
+        let record = Record { cells, ..Record::default() };
+        let slots = self.roots.bind(&shape);
+        plan.run(&Row { record: &record, slots: &slots, shape: &shape }).ok()
     }
 
     fn record(&self, row: &Row<'_>) -> Converted {

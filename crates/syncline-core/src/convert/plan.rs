@@ -57,13 +57,35 @@ impl FieldCompiler<'_, '_> {
             }
             let field_type = layout.zip(index).map_or(FieldType::Json, |(l, i)| l.field_type(i));
             let place = Place { name, index: index.unwrap_or(0), field_type };
-            plans.extend(match mapping {
-                FieldMapping::Short(field) => self.short(field, place, &at),
-                FieldMapping::Full(mapping) => self.full(mapping, place, &at),
-            });
+            plans.extend(self.mapping(mapping, place, &at));
         }
         plans.sort_by_key(|plan| plan.index);
         plans
+    }
+
+    /// Compiles the mapping of the field `name` of `layout`.
+    pub(super) fn field(
+        &mut self,
+        name: &str,
+        mapping: &FieldMapping,
+        layout: &Layout,
+        at: &ConfigPath,
+    ) -> Option<FieldPlan> {
+        let index = layout.position(name)?;
+        let place = Place { name, index, field_type: layout.field_type(index) };
+        self.mapping(mapping, place, at)
+    }
+
+    fn mapping(
+        &mut self,
+        mapping: &FieldMapping,
+        place: Place<'_>,
+        at: &ConfigPath,
+    ) -> Option<FieldPlan> {
+        match mapping {
+            FieldMapping::Short(field) => self.short(field, place, at),
+            FieldMapping::Full(mapping) => self.full(mapping, place, at),
+        }
     }
 
     fn short(&mut self, field: &str, place: Place<'_>, at: &ConfigPath) -> Option<FieldPlan> {

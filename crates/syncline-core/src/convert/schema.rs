@@ -78,6 +78,7 @@ pub(super) struct DerivedPlan {
 pub(super) struct EntityPlan {
     pub(super) key: Vec<(String, FieldPath)>,
     pub(super) modified: Option<FieldPath>,
+    pub(super) version: Option<FieldPath>,
     /// The formats that `modified` may be in; none where it is in ISO form.
     pub(super) modified_formats: Vec<String>,
     pub(super) deleted: Option<Check>,
@@ -155,8 +156,9 @@ fn entity_plan(entity: &Entity, names: &Names<'_>, scope: &mut Scope<'_>) -> Ent
         scope.problem(&at.key("key"), "an entity needs at least one key field");
     }
     let paths = scope.fields(texts, &at.key("key")).unwrap_or_default();
-    let modified = entity.modified.as_deref();
+    let (modified, version) = (entity.modified.as_deref(), entity.version.as_deref());
     EntityPlan {
+        version: version.and_then(|field| scope.field(field, &at.key("version"))),
         key: texts.iter().cloned().zip(paths).collect(),
         modified: modified.and_then(|field| scope.field(field, &at.key("modified"))),
         modified_formats: modified_formats(entity, scope, &at.key("modified_format")),

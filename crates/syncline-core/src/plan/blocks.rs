@@ -331,7 +331,7 @@ impl Planner<'_> {
             let stored = self.view.edges.get(&link).into_iter().flatten();
             queue.extend(stored.filter(|edge| joins(edge)).flat_map(|edge| [edge.a, edge.b]));
             queue.extend(self.decided(link, Verdict::Same));
-            if !self.reformed.is_empty()
+            if (!self.reformed.is_empty() || self.is_sticky(link))
                 && let Some(shard) = self.old_shard(link)
             {
                 // No edge need connect them any more: all that was one thing is looked at together.

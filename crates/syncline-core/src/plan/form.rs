@@ -29,8 +29,53 @@ impl Planner<'_> {
             formed.origins.resize(formed.clusters.len(), index);
         }
         let histories = of_split_shards(self, &formed.clusters);
+        let agreed = written_links(self, &formed.clusters);
         self.formed = formed;
-        Ok(Need { histories, ..Need::default() })
+        Ok(Need { histories, agreed, ..Need::default() })
+    }
+}
+
+/// The stored links of clusters whose shards are written to some system.
+fn written_links(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Vec<LinkId> {
+    if planner.rules.types.iter().all(|rules| rules.written_to.is_empty()) {
+        return Vec::new();
+    }
+    let is_written = |cluster: &&Vec<LinkId>| {
+        let (entity, _) = planner.record(cluster[0]);
+        !planner.type_of(entity).written_to.is_empty()
+    };
+    clusters.iter().filter(is_written).flatten().copied().collect()
+}
+
+/// Records of one shard stay together where the shard is written to some system, whatever the match rules say of
+/// them by now: an edit of the very field that they are matched by comes to one of them first. Only a person takes
+/// them apart.
+impl Planner<'_> {
+    /// Whether a link stays with its shard's others.
+    pub(super) fn is_sticky(&self, link: LinkId) -> bool {
+        let (entity, _) = self.record(link);
+        !self.type_of(entity).written_to.is_empty()
+    }
+
+    /// The other links of a link's shard that it stays with.
+    fn stuck_to(&self, link: LinkId) -> impl Iterator<Item = LinkId> + '_ {
+        let shard = self.old_shard(link).filter(|_| self.is_sticky(link));
+        let siblings = shard.and_then(|shard| self.view.siblings.get(&shard));
+        siblings.into_iter().flatten().copied().filter(move |&other| other != link)
+    }
+
+    /// The pairs among `links` that stay together.
+    fn stuck_among(&self, links: &[LinkId]) -> Vec<(i64, i64)> {
+        let mut of_shard: FxHashMap<ShardId, Vec<LinkId>> = FxHashMap::default();
+        let mut pairs = Vec::new();
+        for &link in links.iter().filter(|&&link| self.is_sticky(link)) {
+            let Some(shard) = self.old_shard(link) else { continue };
+            let before = of_shard.entry(shard).or_default();
+            // Each with each: a pair that was taken apart does not part the others.
+            pairs.extend(before.iter().map(|other| (other.0, link.0)));
+            before.push(link);
+        }
+        pairs
     }
 }
 
@@ -85,7 +130,7 @@ fn components(planner: &Planner<'_>) -> Vec<Component> {
                     queue.push(next);
                 }
             }
-            for next in planner.decided(link, Verdict::Same) {
+            for next in planner.decided(link, Verdict::Same).chain(planner.stuck_to(link)) {
                 if seen.insert(next) {
                     component.links.push(next);
                     queue.push(next);
@@ -163,7 +208,8 @@ fn clusters_of(
     let (entity, _) = planner.record(component.links[0]);
     let matcher = &planner.type_of(entity).matcher;
     let (cluster_max, by_model) = (matcher.cluster_max(), matcher.model().is_some());
-    let same = planner.decided_among(&component.links, Verdict::Same);
+    let mut same = planner.decided_among(&component.links, Verdict::Same);
+    same.extend(planner.stuck_among(&component.links));
     let apart = planner.decided_among(&component.links, Verdict::Apart);
     let clusters = match scores {
         Some((threshold, scores)) => {

@@ -1,10 +1,16 @@
 //! The one place where conversion, matching and survivorship meet: a batch and a view become a plan.
 
 mod abandon;
+mod agree;
+mod bases;
 mod blocks;
 pub mod constrain;
+mod deletions;
 mod form;
+pub mod intent;
 mod lookups;
+pub mod news;
+mod owe;
 pub mod planner;
 pub mod program;
 pub mod recall;
@@ -14,6 +20,7 @@ pub mod rules;
 mod settle_clusters;
 mod touch;
 pub mod view;
+mod ways;
 pub mod writes;
 
 #[cfg(test)]

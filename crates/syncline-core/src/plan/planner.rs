@@ -5,9 +5,11 @@
 
 use super::constrain::Rulings;
 use super::form::Formed;
+use super::news::News;
 use super::recall::Recall;
 use super::rows::{
-    Decision, EdgeTarget, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
+    BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge,
+    ShardId, ShardRow,
 };
 use super::rules::{EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
@@ -119,6 +121,8 @@ pub struct Planner<'a> {
     pub(super) formed: Formed,
     /// What is remembered of stored records.
     pub(super) recall: Recall,
+    /// What is told beside records.
+    pub(super) news: News,
     stage: Stage,
 }
 
@@ -175,6 +179,12 @@ pub(super) struct View {
     pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
     /// Links that looked for values which records of the batch held and no longer hold.
     pub(super) dependents: Vec<LinkId>,
+    /// What links and shards agreed on, where that was asked for and does not follow from the images.
+    pub(super) bases: FxHashMap<LinkId, BaseRow>,
+    /// The intents of a link that are not over, oldest first.
+    pub(super) intents_of: FxHashMap<LinkId, Vec<IntentRow>>,
+    pub(super) stamps: FxHashMap<ShardId, Arc<str>>,
+    pub(super) next_intent: i64,
     pub(super) next_link: i64,
     pub(super) next_shard: i64,
     epoch: Option<u64>,
@@ -226,6 +236,7 @@ impl<'a> Planner<'a> {
             forsaken: Vec::new(),
             formed: Formed::default(),
             recall: Recall::default(),
+            news: News::default(),
             items,
         }
     }
@@ -336,6 +347,12 @@ impl<'a> Planner<'a> {
             view.histories.entry(link).or_default().push(shard);
         }
         view.stated.extend(found.stated);
+        view.bases.extend(found.bases.into_iter().map(|row| (row.link, row)));
+        view.stamps.extend(found.stamps);
+        view.next_intent = view.next_intent.max(found.next_intent);
+        for intent in found.intents {
+            view.intents_of.entry(intent.link).or_default().push(intent);
+        }
         for (index, link) in &found.dependents {
             if let Some(target) = need.dependents.get(*index) {
                 view.makers.entry(target.clone()).or_default().push(*link);

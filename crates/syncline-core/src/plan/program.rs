@@ -1,7 +1,8 @@
 //! A configuration, compiled: every mapping, rule and reference resolved before the first record is read.
 
 use super::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
-use super::rules::{Conversion, EntityRules, LookupRule, Rules, TypeRules};
+use super::rules::{Conversion, EntityRules, LookupRule, Rules, TwoWay, TypeRules};
+use super::ways;
 use crate::config::model::{
     Config, ConversionSchema, Entity, OneOrMany, SyncTask, Target as TargetFlags,
 };
@@ -29,6 +30,7 @@ struct TaskProgram {
     target: TargetFlags,
     is_timed: bool,
     converter: Converter,
+    two_way: Option<TwoWay>,
 }
 
 /// The names that a program uses, each once, to be given row numbers by a store.
@@ -183,6 +185,7 @@ impl Program {
                 found_by: Vec::new(),
                 found_under: Vec::new(),
                 looked_up: false,
+                written_to: Vec::new(),
             })
             .collect();
         let mut entities = FxHashMap::default();
@@ -197,6 +200,7 @@ impl Program {
                 target: task.target,
                 is_timed: task.is_timed,
                 conversion,
+                two_way: None,
             };
             for spec in task.converter.derived() {
                 let name = derived_entity(&task.entity, &spec.name, &spec.shard_type);
@@ -206,7 +210,11 @@ impl Program {
             let id = binding.entities[&task.entity];
             let own = rules(&task.entity, None);
             let conversion = Some(binding.conversion(task.converter, &task.entity));
-            entities.entry(id).or_insert(EntityRules { conversion, ..own });
+            if task.two_way.as_ref().is_some_and(|two_way| two_way.outbound.is_some()) {
+                types[own.shard_type].written_to.push(id);
+            }
+            let two_way = task.two_way;
+            entities.entry(id).or_insert(EntityRules { conversion, two_way, ..own });
         }
         for (name, id) in known {
             let Some(&shard_type) = binding.types.get(&name.shard_type) else { continue };
@@ -219,6 +227,7 @@ impl Program {
                 target: TargetFlags::default(),
                 is_timed: false,
                 conversion: None,
+                two_way: None,
             });
         }
         Rules { types, entities: Arc::new(entities) }
@@ -291,6 +300,11 @@ fn compile_task(
     let names = Names { tenant, connection: &task.connection, entity: &task.entity, task: name };
     let path = ConfigPath::root().key("conversion_schemas").key(&task.conversion_schema);
     let converter = Converter::compile(schema, entity, layouts, &names, &path)?;
+    let two_way = ways::compile(config, (name, task), schema, converter.layout(), &names)?;
+    let target = TargetFlags {
+        create_if_missing: schema.target.create_if_missing && task.direction.takes(),
+        ..schema.target
+    };
     Ok(TaskProgram {
         name: name.to_owned(),
         entity: EntityName {
@@ -299,9 +313,10 @@ fn compile_task(
             shard_type: schema.shard_type.clone(),
         },
         schema: task.conversion_schema.clone(),
-        target: schema.target,
+        target,
         is_timed: entity.modified.is_some(),
         converter,
+        two_way,
     })
 }
 
@@ -320,6 +335,14 @@ fn compile_unused(
 
 /// Two tasks may not make the same shards of the same records in different ways.
 fn clash(tasks: &[TaskProgram], new: &TaskProgram) -> Option<Problem> {
+    let writes = |task: &TaskProgram| task.two_way.as_ref().is_some_and(|w| w.outbound.is_some());
+    let same = tasks.iter().find(|t| t.entity == new.entity);
+    if let Some(other) = same.filter(|other| writes(other) || writes(new)) {
+        let path = ConfigPath::root().key("sync_tasks").key(&new.name).key("entity");
+        let message = format!("task `{}` syncs the same records", other.name);
+        let help = "records that are written to are synced by one task alone";
+        return Some(Problem::new(path, message).with_help(help));
+    }
     let other = tasks.iter().find(|t| t.entity == new.entity && t.schema != new.schema)?;
     let path = ConfigPath::root().key("sync_tasks").key(&new.name).key("conversion_schema");
     let message = format!(

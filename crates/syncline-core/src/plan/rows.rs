@@ -1,6 +1,8 @@
 //! What the store keeps, as rows that plans read and write.
 
 use crate::matching::Zone;
+use crate::reconcile::{Stamp, Winner};
+use crate::value::Cell;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,6 +50,10 @@ id! {
 id! {
     /// One execution of a task.
     ExecutionId
+}
+id! {
+    /// An intent's row number.
+    IntentId
 }
 
 /// A link: what one record of one system says of one shard.
@@ -139,6 +145,126 @@ pub enum Verdict {
     Apart,
     /// They are, so they share a shard (must-link), unless that would bring two together that are apart.
     Same,
+}
+
+/// What a link and its shard last agreed on, as far as it does not follow from the link's image; and the version
+/// that the record had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaseRow {
+    /// The link.
+    pub link: LinkId,
+    /// The record's version, as its system said.
+    pub version: Option<CompactString>,
+    /// The fields of which shard and record do not hold the image's value for agreed, as JSON text; `None` where
+    /// there are none.
+    pub fields: Option<Arc<str>>,
+}
+
+/// A write that an outside system is owed, or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntentRow {
+    /// Its row number.
+    pub id: IntentId,
+    /// The execution that decided it.
+    pub execution: ExecutionId,
+    /// Where it goes.
+    pub entity: EntityId,
+    /// The link that is written; for a creation, a link of the shard that is created from.
+    pub link: LinkId,
+    /// The shard.
+    pub shard: ShardId,
+    /// What it does.
+    pub kind: IntentKind,
+    /// How far it is.
+    pub state: IntentState,
+    /// What is written, as JSON text: see [`super::intent::Body`]. It does not change once it was sent.
+    pub body: Arc<str>,
+    /// How often it was sent.
+    pub attempts: i64,
+    /// When it was last sent, in microseconds since 1970.
+    pub sent: Option<i64>,
+    /// Why it is not done, for people.
+    pub problem: Option<String>,
+}
+
+/// What an intent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentKind {
+    /// Makes a record.
+    Create,
+    /// Changes fields of a record.
+    Update,
+    /// Deletes a record.
+    Delete,
+}
+
+/// How far an intent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentState {
+    /// Decided, and not sent.
+    Planned,
+    /// Sent, and nobody knows whether it arrived.
+    Sent,
+    /// Given up, but it may still arrive.
+    Ghost,
+    /// A creation that may have arrived, at a system that cannot tell: a person looks.
+    Parked,
+    /// The system will not have it.
+    Rejected,
+    /// Done.
+    Done,
+}
+
+impl IntentState {
+    /// Whether it keeps another write of the same record waiting.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Sent | Self::Parked)
+    }
+}
+
+/// Two changes of one field between which something was decided, or is to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConflictRow {
+    /// Its row number.
+    pub id: i64,
+    /// The execution that met it.
+    pub execution: ExecutionId,
+    /// The link whose record changed.
+    pub link: LinkId,
+    /// The field; empty for an update against a deletion.
+    pub field: String,
+    /// `update_update`, `record_deleted`, `shard_deleted`, `initial`.
+    pub kind: String,
+    /// What both had agreed on, where that is known.
+    pub base: Cell,
+    /// What the shard said.
+    pub local: Cell,
+    /// What the record said.
+    pub remote: Cell,
+    /// When the shard's value came to be.
+    pub local_stamp: Stamp,
+    /// When the record's value came to be.
+    pub remote_stamp: Stamp,
+    /// The rule that decided.
+    pub rule: String,
+    /// Who won.
+    pub winner: Winner,
+    /// What stands.
+    pub value: Cell,
+    /// Whether the times overlapped.
+    pub by_tie: bool,
+    /// Why a person is asked although the rule does not say so.
+    pub problem: Option<String>,
+    /// `open`, `resolved`, `ignored`.
+    pub status: String,
+    /// Who decided: `syncline` or a person.
+    pub by: Option<String>,
+    /// When it was met, in microseconds since 1970.
+    pub met_at: i64,
+    /// When it was decided, in microseconds since 1970.
+    pub decided_at: Option<i64>,
 }
 
 /// A match rule as the store knows it: it keeps its number when rules are added, or change places.

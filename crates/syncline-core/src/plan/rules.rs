@@ -1,9 +1,11 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
 use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
+use crate::config::model::Deletes;
 use crate::config::model::Target as TargetFlags;
-use crate::convert::{Converter, Mapped, Target};
+use crate::convert::{Converter, Mapped, Outbound, Target};
 use crate::matching::{BlockKey, Matcher, Prepared};
+use crate::reconcile::Policy;
 use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use compact_str::CompactString;
@@ -36,6 +38,9 @@ pub struct TypeRules {
     pub found_under: Vec<EntityId>,
     /// Whether lookups take values from it.
     pub looked_up: bool,
+    /// The entities that its shards are written to. Where there are none, a shard is a function of its images
+    /// alone; else it is reconciled with each of them, change by change.
+    pub written_to: Vec<EntityId>,
 }
 
 /// An entity, compiled.
@@ -56,6 +61,23 @@ pub struct EntityRules {
     pub is_timed: bool,
     /// What its records go through; `None` for derived entities.
     pub conversion: Option<Conversion>,
+    /// How its records and their shards are reconciled, where any system is written the shards of this type.
+    pub two_way: Option<TwoWay>,
+}
+
+/// How records of an entity and their shards are reconciled, compiled.
+#[derive(Debug)]
+pub struct TwoWay {
+    /// The task that syncs them.
+    pub task: String,
+    /// What decides between changes.
+    pub policy: Policy,
+    /// How shards become records; `None` for an entity that is only read.
+    pub outbound: Option<Outbound>,
+    /// Whether a shard that has no record there gets one.
+    pub creates: bool,
+    /// What a deletion at one side means for the other.
+    pub deletes: Deletes,
 }
 
 /// A conversion schema, compiled and bound to the row numbers of what it names.

@@ -1,12 +1,16 @@
 //! Components of match edges become clusters, clusters become shards, and all that becomes a plan.
 
+use super::agree::{Formers, agree, formers};
 use super::form::{Component, Formed, assign};
+use super::owe;
 use super::planner::{Fate, Outcome, Planned, Planner, Touched};
 use super::rows::{LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
 use super::writes::{Change, Counters, Merge, Plan, Subject};
 use crate::matching::Source;
 use crate::shard::Image;
+use crate::value::Cell;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,10 +20,11 @@ pub(super) fn write(planner: &mut Planner<'_>) -> Planned {
     let Formed { components, clusters, origins } = std::mem::take(&mut planner.formed);
     // A shard's records may have come apart into several components, so all clusters are served at once.
     let assigned = assign(planner, &clusters);
+    let formers = formers(planner, &clusters);
     let written: Vec<Option<ShardId>> = clusters
         .iter()
         .zip(assigned)
-        .map(|(cluster, shard)| writer.write_cluster(planner, cluster, shard))
+        .map(|(cluster, shard)| writer.write_cluster(planner, cluster, shard, &formers))
         .collect();
     writer.write_merges(planner, &clusters, &written, |index| &components[origins[index]]);
     writer.write_edges(planner);
@@ -53,12 +58,12 @@ struct Writer {
 }
 
 /// A record of a cluster, with what it says.
-struct Member {
-    id: LinkId,
-    image: Arc<Image>,
+pub(super) struct Member {
+    pub(super) id: LinkId,
+    pub(super) image: Arc<Image>,
     json: Arc<str>,
-    stamp: i64,
-    stands: bool,
+    pub(super) stamp: i64,
+    pub(super) stands: bool,
 }
 
 impl Writer {
@@ -68,6 +73,7 @@ impl Writer {
         planner: &mut Planner<'_>,
         links: &[LinkId],
         old: Option<ShardId>,
+        formers: &Formers,
     ) -> Option<ShardId> {
         let may_create = links.iter().any(|&link| {
             let (entity, _) = planner.record(link);
@@ -78,11 +84,31 @@ impl Writer {
             return None;
         }
         let members: Vec<Member> = links.iter().map(|&link| member(planner, link)).collect();
-        let data = golden(planner, &members);
+        let (entity, _) = planner.record(links[0]);
+        let rules = planner.type_of(entity);
+        let mut agreement = None;
+        let data = if rules.written_to.is_empty() {
+            golden(planner, &members)
+        } else {
+            let uuid = match old {
+                Some(old) => planner.view.shards[&old].uuid,
+                None => new_uuid(planner, ShardId(planner.view.next_shard)),
+            };
+            let of = old.and_then(|old| formers.get(&old)).map_or(&[][..], Vec::as_slice);
+            let agreed = agree(planner, old, uuid, &members, of);
+            let data = rules.layout.to_json(&agreed.image);
+            let is_gone = agreed.is_gone;
+            agreement = Some(agreed);
+            (!is_gone).then(|| data.into())
+        };
         let shard = self.write_shard(planner, &members, old, data);
         self.unsettle(planner, links, old, &shard);
         for (position, member) in members.iter().enumerate() {
             self.write_link(planner, member, &shard, old.is_none() && position == 0);
+        }
+        if let Some(agreement) = agreement {
+            let Planned { plan, counters, .. } = &mut self.planned;
+            owe::write(planner, agreement, &shard, plan, counters);
         }
         Some(shard.id)
     }
@@ -124,7 +150,7 @@ impl Writer {
             let (entity, _) = planner.record(members[0].id);
             let shard = ShardRow {
                 id,
-                uuid: uuid_v7(planner.moment.started, planner.moment.seed, id),
+                uuid: new_uuid(planner, id),
                 shard_type: planner.type_of(entity).id,
                 data: data.unwrap_or_else(|| members[0].json.clone()),
                 version: 1,
@@ -312,6 +338,7 @@ impl Writer {
         plan.links_restamped.sort_unstable_by_key(|row| row.id);
         plan.shards_new.sort_unstable_by_key(|row| row.id);
         plan.shards_changed.sort_by_key(|row| row.id);
+        plan.intents_changed = std::mem::take(&mut planner.news.intents);
         let fates = std::mem::take(&mut planner.fates);
         for (fate, counts) in fates.into_iter().zip(&planner.counts) {
             let (outcome, link) = match fate {
@@ -394,7 +421,7 @@ fn count(counters: &mut Counters, outcome: &Outcome, counts: bool) {
     }
 }
 
-fn member(planner: &mut Planner<'_>, link: LinkId) -> Member {
+pub(super) fn member(planner: &mut Planner<'_>, link: LinkId) -> Member {
     let rules = planner.entity(planner.record(link).0);
     let target = rules.target;
     if let Some(touched) = planner.touched(link) {
@@ -421,25 +448,58 @@ fn golden(planner: &Planner<'_>, members: &[Member]) -> Option<Arc<str>> {
         [] => None,
         [only] => Some(only.json.clone()),
         several => {
-            let sources: Vec<Source<'_>> = several
-                .iter()
-                .map(|member| {
-                    let (entity, external_id) = planner.record(member.id);
-                    let rules = planner.entity(entity);
-                    Source {
-                        image: &member.image,
-                        stamp: member.stamp,
-                        priority: rules.priority,
-                        name: (&rules.connection, &rules.entity, external_id),
-                    }
-                })
-                .collect();
             let (entity, _) = planner.record(several[0].id);
             let rules = planner.type_of(entity);
-            let (image, _) = rules.matcher.survive(&sources, rules.layout.names().len());
-            Some(rules.layout.to_json(&image).into())
+            Some(rules.layout.to_json(&surviving(planner, several)).into())
         }
     }
+}
+
+/// What the records of a cluster say together, of those that stand; `None` when none does.
+pub(super) fn survivors(planner: &Planner<'_>, members: &[&Member]) -> Option<Image> {
+    let standing: Vec<&Member> = members.iter().copied().filter(|m| m.stands).collect();
+    match standing.as_slice() {
+        [] => None,
+        [only] => Some(claims(planner, only).into_owned()),
+        several => Some(surviving(planner, several)),
+    }
+}
+
+/// What a record says, less the fields that are never taken from its system.
+fn claims<'a>(planner: &Planner<'_>, member: &'a Member) -> Cow<'a, [Cell]> {
+    let (entity, _) = planner.record(member.id);
+    let policy = planner.entity(entity).two_way.as_ref().map(|two_way| &two_way.policy);
+    let Some(policy) = policy.filter(|policy| policy.flows.iter().any(|flow| !flow.takes)) else {
+        return Cow::Borrowed(&member.image);
+    };
+    let cells = member.image.iter().zip(&policy.flows);
+    Cow::Owned(cells.map(|(cell, flow)| cell.clone().filter(|_| flow.takes)).collect())
+}
+
+fn surviving(planner: &Planner<'_>, several: &[&Member]) -> Image {
+    let claims: Vec<Cow<'_, [Cell]>> =
+        several.iter().map(|member| claims(planner, member)).collect();
+    let sources: Vec<Source<'_>> = several
+        .iter()
+        .zip(&claims)
+        .map(|(member, image)| {
+            let (entity, external_id) = planner.record(member.id);
+            let rules = planner.entity(entity);
+            Source {
+                image,
+                stamp: member.stamp,
+                priority: rules.priority,
+                name: (&rules.connection, &rules.entity, external_id),
+            }
+        })
+        .collect();
+    let (entity, _) = planner.record(several[0].id);
+    let rules = planner.type_of(entity);
+    rules.matcher.survive(&sources, rules.layout.names().len()).0
+}
+
+fn new_uuid(planner: &Planner<'_>, id: ShardId) -> u128 {
+    uuid_v7(planner.moment.started, planner.moment.seed, id)
 }
 
 /// A UUIDv7 for a shard: the execution's start, the row number as a counter of 26 bits, and 48 bits that the

@@ -209,6 +209,7 @@ fn rules_of(contact: ShardType) -> Rules {
             found_by: Vec::new(),
             found_under: Vec::new(),
             looked_up: false,
+            written_to: Vec::new(),
         }
     });
     let entity = |connection: &str, shard_type| EntityRules {
@@ -220,6 +221,7 @@ fn rules_of(contact: ShardType) -> Rules {
         target: Target::default(),
         is_timed: true,
         conversion: None,
+        two_way: None,
     };
     let entities =
         [(CRM, entity("crm", 0)), (BILLING, entity("billing", 0)), (COMPANY, entity("crm", 1))];

@@ -1,7 +1,7 @@
 //! Items are held against what is known of their records: which links change?
 
 use super::planner::{Fate, Moment, Outcome, Planner, Touched};
-use super::rows::{EdgeTarget, EntityId, LinkId, LinkRow};
+use super::rows::{Decision, EdgeTarget, EntityId, LinkId, LinkRow, Verdict};
 use super::rules::{Content, Digest, Item};
 use crate::shard::Image;
 use compact_str::CompactString;
@@ -60,6 +60,7 @@ impl Planner<'_> {
         let Some(id) = known else {
             let id = LinkId(self.view.next_link);
             self.view.next_link += 1;
+            self.join(&record, id);
             self.view.by_record.insert(record, id);
             return self.add_touched(
                 id,
@@ -71,9 +72,11 @@ impl Planner<'_> {
                 said,
             );
         };
+        self.join(&record, id);
         let now = self.state(id);
         self.met.insert(id);
-        let later = now.accepts(item.modified, item.contributor.as_ref(), self.moment);
+        let later = self.news.is_fresh
+            || now.accepts(item.modified, item.contributor.as_ref(), self.moment);
         if now.hash == hash && !now.deleted {
             let is_news = now.contributor != item.contributor || item.modified > now.modified;
             if later && is_news && (item.contributor.is_some() || target.update_if_exists) {
@@ -111,11 +114,28 @@ impl Planner<'_> {
         )
     }
 
+    /// Where a record is what came of a creation of ours, it belongs to the shard that it was made from, whatever the
+    /// match rules say. Either way its cluster is looked at: what was written is agreed on.
+    fn join(&mut self, record: &(EntityId, CompactString), id: LinkId) {
+        let Some(ack) = self.news.acks.get(record) else { return };
+        let joins = ack.joins.filter(|joins| *joins != id);
+        self.reformed.push(id);
+        if let Some(other) = joins {
+            let (a, b) = (id.min(other), id.max(other));
+            let (by, why) = ("syncline".to_owned(), "made from its shard".to_owned());
+            let at = self.moment.started;
+            let decision = Decision { a, b, verdict: Verdict::Same, by, at, why };
+            self.view.add_decision(decision.clone());
+            self.rulings.decided.push(decision);
+        }
+    }
+
     fn touch_deleted(&mut self, known: Option<LinkId>, modified: Option<i64>) -> Fate {
         let Some(id) = known else { return Fate::Known(Outcome::Unchanged, None) };
         let now = self.state(id);
         self.met.insert(id);
-        if now.deleted || !now.accepts(modified, None, self.moment) {
+        let later = self.news.is_fresh || now.accepts(modified, None, self.moment);
+        if now.deleted || !later {
             return Fate::Known(Outcome::Unchanged, Some(id));
         }
         let modified = modified.or(now.modified);

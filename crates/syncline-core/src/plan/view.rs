@@ -1,7 +1,11 @@
 //! What a plan reads: asked for in rounds, each one trip to the store.
 
-use super::rows::{Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow};
+use super::rows::{
+    BaseRow, Decision, EdgeTarget, EntityId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
+    ShardRow,
+};
 use compact_str::CompactString;
+use std::sync::Arc;
 
 /// What a plan needs to know next.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +28,9 @@ pub struct Need {
     pub keys_of: Vec<LinkId>,
     /// The edges that these links state.
     pub edges_of: Vec<LinkId>,
+    /// What these links and their shards last agreed on, what their systems are owed, and when their shards' values
+    /// came to be.
+    pub agreed: Vec<LinkId>,
 }
 
 impl Need {
@@ -37,6 +44,7 @@ impl Need {
             && self.histories.is_empty()
             && self.keys_of.is_empty()
             && self.edges_of.is_empty()
+            && self.agreed.is_empty()
     }
 }
 
@@ -64,6 +72,14 @@ pub struct Found {
     pub keys: Vec<(LinkId, u64)>,
     /// Link and edge, for each edge that each of `edges_of` states: sorted.
     pub stated: Vec<(LinkId, EdgeTarget)>,
+    /// Of `agreed`, those of which something does not follow from the image: by link.
+    pub bases: Vec<BaseRow>,
+    /// The intents of each of `agreed` that are not done or rejected: by row number.
+    pub intents: Vec<IntentRow>,
+    /// For shards of `agreed`, when values came to be that some record has not got yet: JSON text.
+    pub stamps: Vec<(ShardId, Arc<str>)>,
+    /// The next free row number of an intent; 0 where `agreed` was empty.
+    pub next_intent: i64,
     /// The next free row number of a link.
     pub next_link: i64,
     /// The next free row number of a shard.

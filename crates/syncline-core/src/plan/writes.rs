@@ -1,9 +1,12 @@
 //! What a plan writes: all of it or nothing.
 
 use super::rows::{
-    Decision, EdgeTarget, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    BaseRow, ConflictRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId,
+    LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
+use crate::reconcile::Winner;
 use crate::record::Cursor;
+use crate::value::Cell;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +52,23 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Records that failed, with their payload.
     pub dead_letters: Vec<DeadLetter>,
+    /// What links and shards agree on; one of which everything follows from the image is gone.
+    pub bases: Vec<BaseRow>,
+    /// When values of shards came to be, as JSON text; `None` where nobody needs to know any more.
+    pub stamps: Vec<(ShardId, Option<Arc<str>>)>,
+    /// Intents that are new; all row numbers are free ones.
+    pub intents_new: Vec<IntentRow>,
+    /// Intents that changed, whole as they are now.
+    pub intents_changed: Vec<IntentRow>,
+    /// Intents that were never sent, and are not wanted any more.
+    pub intents_dropped: Vec<IntentId>,
+    /// Conflicts that were met; an open one takes the place of the open one of the same link and field. Their row
+    /// numbers are the store's to give.
+    pub conflicts: Vec<ConflictRow>,
+    /// Fields that are no longer in conflict, with who decided it and how: the open conflicts about them are closed.
+    pub conflicts_closed: Vec<ConflictClosed>,
+    /// How far entities are in being given the shards that were there before: plain text of whoever does it.
+    pub swept: Vec<(EntityId, String)>,
     /// Links whose data others look up, and which changed: the others are looked at in a later batch.
     pub unsettled: Vec<LinkId>,
     /// Links that were looked at for that reason, and are done.
@@ -79,6 +99,56 @@ impl Plan {
             && self.dead_letters.is_empty()
             && self.unsettled.is_empty()
             && self.settled.is_empty()
+            && self.changes_no_outbox()
+    }
+
+    fn changes_no_outbox(&self) -> bool {
+        self.bases.is_empty()
+            && self.stamps.is_empty()
+            && self.intents_new.is_empty()
+            && self.intents_changed.is_empty()
+            && self.intents_dropped.is_empty()
+            && self.conflicts.is_empty()
+            && self.conflicts_closed.is_empty()
+            && self.swept.is_empty()
+    }
+
+    /// Whether the plan must be durable before anything is sent that it decided.
+    pub fn must_last(&self) -> bool {
+        !self.intents_changed.is_empty()
+    }
+}
+
+/// A field that is no longer in conflict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConflictClosed {
+    /// The link.
+    pub link: LinkId,
+    /// The field; empty for an update against a deletion.
+    pub field: String,
+    /// `resolved` or `ignored`.
+    pub status: String,
+    /// Who won.
+    pub winner: Winner,
+    /// What stands.
+    pub value: Cell,
+    /// Who decided: `syncline` where the sides came to agree by themselves.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub at: i64,
+}
+
+impl ConflictClosed {
+    /// The open conflict `row`, closed.
+    pub fn close(&self, row: ConflictRow) -> ConflictRow {
+        ConflictRow {
+            status: self.status.clone(),
+            winner: self.winner,
+            value: self.value.clone(),
+            by: Some(self.by.clone()),
+            decided_at: Some(self.at),
+            ..row
+        }
     }
 }
 
@@ -208,6 +278,28 @@ pub struct Counters {
     pub rematched: u64,
     /// Links that were made.
     pub links_created: u64,
+    /// Fields that shard and record had both changed.
+    pub conflicts: u64,
+    /// Of these: a person is asked.
+    pub conflicts_open: u64,
+    /// Intents that were decided.
+    pub intents_planned: u64,
+    /// Records that were created at the connection.
+    pub written_created: u64,
+    /// Records that were changed at the connection.
+    pub written_updated: u64,
+    /// Records that were deleted at the connection.
+    pub written_deleted: u64,
+    /// Writes that found their record changed, and were decided anew.
+    pub written_stale: u64,
+    /// Writes that the connection refused.
+    pub written_rejected: u64,
+    /// Writes of which nobody knows whether they arrived.
+    pub written_unknown: u64,
+    /// Links that came with what writing showed: records that we made, or found made. Not fetched, so not in the sum.
+    pub links_found: u64,
+    /// Links that went with what writing showed; not in the sum.
+    pub links_lost: u64,
 }
 
 impl Counters {

@@ -167,9 +167,36 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             format!("{} could not be read", records(results.failed)),
             "`syncline dead-letters list` shows which, and why",
         ),
-        _ => Verdict { status: "success", ..Verdict::default() },
+        _ => {
+            let whole = Verdict { status: "success", ..Verdict::default() };
+            unwritten(execution).unwrap_or(whole)
+        }
     };
     Ok(Verdict { cursor, whole, ..verdict })
+}
+
+/// What is said where something that the connection is owed was not written.
+fn unwritten(execution: &Execution<'_>) -> Option<Verdict> {
+    let results = &execution.counters;
+    let (error, hint) = if let Some((planned, live)) = execution.fused {
+        (
+            format!("{planned} of {live} records would be deleted at the connection; none was"),
+            "look at what was deleted; if it is right, run again with `--allow-deletes`",
+        )
+    } else if results.written_rejected > 0 {
+        (
+            format!("{} could not be written", records(results.written_rejected)),
+            "`syncline dead-letters list` shows which, and why",
+        )
+    } else if results.written_unknown > 0 {
+        (
+            format!("of {} nobody knows whether it was written", records(results.written_unknown)),
+            "run again: what became of it is looked up first",
+        )
+    } else {
+        return None;
+    };
+    Some(Verdict::new("partial", error, hint))
 }
 
 /// So many records, for people.
@@ -188,8 +215,8 @@ async fn imbalance(execution: &Execution<'_>) -> Result<Option<String>, EngineEr
     }
     let Some(before) = execution.live_before else { return Ok(None) };
     let after = execution.world.store.live_links(execution.entity).await?;
-    let came = results.created + results.merged + results.revived;
-    let went = results.tombstoned + results.deleted;
+    let came = results.created + results.merged + results.revived + results.links_found;
+    let went = results.tombstoned + results.deleted + results.links_lost;
     Ok((before + came != after + went).then(|| {
         format!(
             "the ledger says {before} links + {came} - {went}, the store holds {after}: \

@@ -50,6 +50,8 @@ pub(super) async fn missing(
         return Ok(Missing::Gaps(reason));
     }
     let (gone, live) = unseen(execution).await?;
+    // Where a system can be asked, what a listing left out is asked for: it may be behind.
+    let gone = execution.truly_gone(gone).await?;
     let missing = gone.len() as u64;
     let empty = execution.counters.fetched == 0 && live > 0;
     let blown = empty || blows(execution.task.fuse, missing, live);
@@ -68,7 +70,7 @@ pub(super) async fn missing(
 }
 
 /// Whether so many deletions stop and ask.
-fn blows(fuse: Fuse, missing: u64, live: u64) -> bool {
+pub(super) fn blows(fuse: Fuse, missing: u64, live: u64) -> bool {
     missing > fuse.count && missing as f64 > fuse.share * live as f64
 }
 

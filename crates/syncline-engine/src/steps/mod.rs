@@ -9,8 +9,10 @@ mod plan;
 mod rematch;
 mod settle;
 mod standing;
+mod sweep;
 mod transform;
 mod trigger;
+mod write_back;
 
 pub(crate) use plan::plan_with;
 pub(crate) use settle::decided as settle_decided;
@@ -23,6 +25,7 @@ use crate::world::World;
 use std::sync::Arc;
 use syncline_adapters::{AdapterError, ReadEnd};
 use syncline_core::config::model::SyncTask;
+use syncline_core::plan::news::News;
 use syncline_core::plan::planner::Moment;
 use syncline_core::plan::recall::Recall;
 use syncline_core::plan::rows::{EntityId, LinkId};
@@ -68,6 +71,10 @@ pub(crate) struct Execution<'a> {
     cancelled: bool,
     /// What of stored records is compared, remembered from batch to batch.
     recall: Recall,
+    /// What plans are told beside records; of use only where shards are written to some system.
+    news: News,
+    /// Deletions at the connection that are too many at once, and of how many records.
+    fused: Option<(u64, u64)>,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.
@@ -125,12 +132,15 @@ impl Execution<'_> {
         }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
+        write_back::resolve(self).await?;
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;
         if end.complete && !self.replay && (self.full || end.restarted) {
             self.close_lines().await?;
         }
+        sweep::run(self, &end).await?;
+        write_back::run(self).await?;
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }

@@ -60,8 +60,9 @@ impl Execution<'_> {
         let Said { items, origins, passed_over, counters, dead_letters, external_ids } = said;
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
         let recall = std::mem::take(&mut self.recall);
+        let news = self.told(&work.page);
         let planner = Planner::new(&self.world.rules, self.moment, items);
-        let planner = planner.having_seen(&self.met).recalling(recall);
+        let planner = planner.having_seen(&self.met).recalling(recall).told(news);
         batch.planned = plan_with(self.world, planner).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)

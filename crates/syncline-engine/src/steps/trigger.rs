@@ -1,8 +1,8 @@
 //! The first step: takes the task's lease, and finds out where to begin.
 
-use super::Execution;
 use super::letters::Letters;
 use super::standing::Standing;
+use super::{Execution, sweep};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::{EngineError, Options};
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use syncline_core::config::model::ReadMode;
 use syncline_core::plan::planner::Moment;
 use syncline_core::plan::recall::Recall;
-use syncline_store::execution::Begin;
+use syncline_core::plan::rows::EntityId;
+use syncline_store::execution::{Begin, Begun};
 use uuid::Uuid;
 
 pub(super) async fn begin<'a>(
@@ -41,10 +42,7 @@ pub(super) async fn begin<'a>(
             fingerprint: format!("{}-{kind}", world.fingerprint),
         })
         .await?;
-    let live_before = match begun.resumed {
-        Some(_) => None,
-        None => Some(world.store.live_links(entity).await?),
-    };
+    let live_before = live_before(world, entity, &begun).await?;
     let letters = Letters::open(world, task_name).await?;
     let resumed = begun.resumed.clone().unwrap_or_default();
     let execution = Execution {
@@ -79,20 +77,38 @@ pub(super) async fn begin<'a>(
         wrote: false,
         cancelled: false,
         recall: Recall::default(),
+        news: sweep::news(world).await?,
+        fused: None,
         options,
         begun,
     };
-    execution.emit(&Event::Triggered {
-        task_id: execution.name.clone(),
-        tenant_id: world.tenant.clone(),
-        execution_id: execution.uuid(),
-        triggered_by: execution.options.trigger.as_str().to_owned(),
-        resumed: execution.begun.resumed.is_some(),
-    });
+    execution.announce();
     Ok(execution)
 }
 
+/// The live links of the task's entity; `None` for an execution that goes on, whose beginning is past.
+async fn live_before(
+    world: &World,
+    entity: EntityId,
+    begun: &Begun,
+) -> Result<Option<u64>, EngineError> {
+    match begun.resumed {
+        Some(_) => Ok(None),
+        None => Ok(Some(world.store.live_links(entity).await?)),
+    }
+}
+
 impl Execution<'_> {
+    fn announce(&self) {
+        self.emit(&Event::Triggered {
+            task_id: self.name.clone(),
+            tenant_id: self.world.tenant.clone(),
+            execution_id: self.uuid(),
+            triggered_by: self.options.trigger.as_str().to_owned(),
+            resumed: self.begun.resumed.is_some(),
+        });
+    }
+
     /// The execution's id outside.
     pub(super) fn uuid(&self) -> String {
         Uuid::from_u128(self.begun.uuid).to_string()

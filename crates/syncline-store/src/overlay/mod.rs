@@ -1,13 +1,15 @@
 //! A store in memory, over another store that it reads and never writes: what a preview works on.
 
 mod edges;
+mod outbox;
 mod own;
 mod read;
 mod runs;
 
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
-    Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter, id_range,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter, id_range,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use compact_str::CompactString;
@@ -18,8 +20,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
-    Decision, EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow,
-    TypeId,
+    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, KindId, LinkId, LinkRow, MatchEdge,
+    RuleId, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -50,6 +52,8 @@ pub struct Written {
     pub merges: Vec<MergeRow>,
     /// Oldest first.
     pub dead_letters: Vec<DeadLetterRow>,
+    /// Writes that systems are owed, by row number.
+    pub intents: Vec<IntentRow>,
 }
 
 impl OverlayStore {
@@ -69,11 +73,12 @@ impl OverlayStore {
     ///
     /// When the base cannot be read.
     pub async fn written(&self) -> Outcome<Written> {
-        let (shards, links, merges, dead_letters) = {
+        let (shards, links, merges, dead_letters, intents) = {
             let own = self.own();
+            let intents = own.outbox.intents.values().flatten().cloned().collect();
             let shards: Vec<ShardRow> = own.shards.values().cloned().collect();
             let links: Vec<LinkRow> = own.links.values().cloned().collect();
-            (shards, links, own.merges.clone(), own.dead_letters.clone())
+            (shards, links, own.merges.clone(), own.dead_letters.clone(), intents)
         };
         let (mut old_shards, mut old_links) = (BTreeMap::new(), BTreeMap::new());
         if let Some(base) = &self.base {
@@ -86,7 +91,7 @@ impl OverlayStore {
         }
         let shards = shards.into_iter().map(|row| (old_shards.remove(&row.id), row)).collect();
         let links = links.into_iter().map(|row| (old_links.remove(&row.id), row)).collect();
-        Ok(Written { shards, links, merges, dead_letters })
+        Ok(Written { shards, links, merges, dead_letters, intents })
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
@@ -208,6 +213,7 @@ impl Store for OverlayStore {
                 let last = base.dead_letters(dead_letters).await?.last().map_or(0, |row| row.id);
                 self.own().dead_letter_last = last;
             }
+            self.adopt_conflicts(&plan).await?;
             self.apply(plan, epoch)
         })
     }
@@ -469,6 +475,29 @@ impl Store for OverlayStore {
             out.retain(|row| filter.admits(row));
             out.truncate(filter.limit);
             Ok(out)
+        })
+    }
+
+    fn intents(&self, filter: IntentFilter) -> Answer<'_, Vec<IntentRow>> {
+        Box::pin(self.all_intents(filter))
+    }
+
+    fn conflicts(&self, filter: ConflictFilter) -> Answer<'_, Vec<ConflictRow>> {
+        Box::pin(self.all_conflicts(filter))
+    }
+
+    fn swept(&self, entity: EntityId) -> Answer<'_, Option<String>> {
+        Box::pin(self.swept_of(entity))
+    }
+
+    fn changed_in(&self, execution: ExecutionId) -> Answer<'_, Vec<ShardId>> {
+        Box::pin(async move {
+            let own = self.own().changed_in(execution);
+            match &self.base {
+                // An execution was begun either here or there.
+                Some(base) if own.is_empty() => base.changed_in(execution).await,
+                _ => Ok(own),
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! What an overlay holds itself: the rows that its commits wrote, over those of its base.
 
+use super::outbox::Outbox;
 use crate::execution::{ExecutionRow, TaskStats, Worker};
 use crate::query::{DeadLetterRow, History, MergeRow};
 use compact_str::CompactString;
@@ -43,6 +44,7 @@ pub(super) struct Own {
     pub(super) unsettled: Vec<LinkId>,
     pub(super) executions: BTreeMap<ExecutionId, Execution>,
     pub(super) tasks: BTreeMap<String, Task>,
+    pub(super) outbox: Outbox,
     /// Counts the commits.
     pub(super) epoch: u64,
     /// The row numbers that the base has used up.
@@ -71,7 +73,8 @@ pub(super) struct Task {
 
 impl Own {
     /// Applies a plan.
-    pub(super) fn apply(&mut self, plan: Plan) {
+    pub(super) fn apply(&mut self, mut plan: Plan) {
+        self.outbox.apply(&mut plan);
         let execution = plan.execution;
         self.epoch += 1;
         for shard in plan.shards_new.into_iter().chain(plan.shards_changed) {
@@ -121,6 +124,13 @@ impl Own {
             self.dead_letters.push(DeadLetterRow { id, execution, letter, replayed: None });
         }
         self.settle(&plan.settled, plan.unsettled);
+    }
+
+    /// The shards that an execution changed, by row number.
+    pub(super) fn changed_in(&self, execution: ExecutionId) -> Vec<ShardId> {
+        let changed = self.history.iter().filter(|(_, history)| history.execution == execution);
+        let shards: BTreeSet<ShardId> = changed.map(|(shard, _)| *shard).collect();
+        shards.into_iter().collect()
     }
 
     fn apply_pairs(&mut self, removed: &[(LinkId, LinkId)], set: Vec<MatchEdge>) {

@@ -44,6 +44,7 @@ impl OverlayStore {
         found.keys = own.keys_of(&need.keys_of, &found.keys);
         found.siblings = own.siblings(&need.shards, &found.siblings);
         found.histories = own.histories(&need.histories, std::mem::take(&mut found.histories));
+        own.outbox.overlay(need, &own, found);
         found.dependents = own.dependents(&need.dependents, &found.dependents);
         let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
         let pointing = found.dependents.iter().map(|(_, link)| *link);

@@ -4,6 +4,7 @@ use super::db::{Db, Standing};
 use super::insert::{Columns, Insert};
 use super::key_log;
 use super::merges::{insert_merges, write_decisions, write_matched};
+use super::outbox;
 use super::rows;
 use crate::{Committed, StoreError};
 use rusqlite::{Connection, Result, Row, params};
@@ -18,6 +19,10 @@ impl Db {
     /// Puts `plan` into the group.
     pub(super) fn commit(&mut self, mut plan: Plan) -> std::result::Result<Committed, StoreError> {
         self.check_standing(plan.execution)?;
+        let must_last = plan.must_last();
+        if must_last {
+            self.begin_lasting()?;
+        }
         self.open_group()?;
         self.check_standing(plan.execution)?;
         if !plan.changes_nothing() {
@@ -37,6 +42,9 @@ impl Db {
         let changed = plan.shards_changed.len() + plan.links_changed.len();
         self.note_commit(plan.execution, plan.checkpoint.take(), changed);
         self.move_keys_if_many()?;
+        if must_last {
+            self.end_lasting()?;
+        }
         self.settle_if_old()?;
         let cancel_requested = self.running.get(&plan.execution).is_some_and(|r| r.cancel);
         Ok(Committed { cancel_requested, epoch: self.epoch })
@@ -66,7 +74,8 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     insert_changes(conn, &plan.changes, plan.execution)?;
     insert_dead_letters(conn, &plan.dead_letters, plan.execution)?;
     remove_settled(conn, &plan.settled)?;
-    insert_unsettled(conn, &plan.unsettled)
+    insert_unsettled(conn, &plan.unsettled)?;
+    outbox::write(conn, plan)
 }
 
 fn insert_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {

@@ -110,6 +110,26 @@ impl Db {
         Ok(())
     }
 
+    /// Begins a group whose commit outlasts a power failure: what it says was sent may be on its way to another
+    /// system. The commits of an inbound sync need not: what is lost is read again.
+    pub(super) fn begin_lasting(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
+        self.synchronous("FULL")
+    }
+
+    /// Commits that group.
+    pub(super) fn end_lasting(&mut self) -> Result<(), StoreError> {
+        let settled = self.settle();
+        self.synchronous("NORMAL")?;
+        settled
+    }
+
+    fn synchronous(&self, how: &str) -> Result<(), StoreError> {
+        self.conn
+            .pragma_update(None, "synchronous", how)
+            .map_err(|error| self.trouble("write", &error))
+    }
+
     fn begin_write(&mut self) -> Result<(), StoreError> {
         if self.options.read_only {
             let problem = "it was opened for reading only".to_owned();

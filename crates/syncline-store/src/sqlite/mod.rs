@@ -17,6 +17,7 @@ mod insert;
 mod key_log;
 mod memory;
 mod merges;
+mod outbox;
 mod read;
 mod rows;
 mod runs;
@@ -25,7 +26,8 @@ mod trouble;
 
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
-    Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, MergeRow, ShardFilter,
+    ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
+    MergeRow, ShardFilter,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use db::Db;
@@ -36,7 +38,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use syncline_core::plan::rows::{
-    Decision, EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
+    ConflictRow, Decision, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
+    ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
@@ -311,6 +314,22 @@ impl Store for SqliteStore {
 
     fn dead_letters(&self, filter: DeadLetterFilter) -> Answer<'_, Vec<DeadLetterRow>> {
         self.query(move |conn| ask::dead_letters(conn, &filter))
+    }
+
+    fn intents(&self, filter: IntentFilter) -> Answer<'_, Vec<IntentRow>> {
+        self.query(move |conn| outbox::intents(conn, &filter))
+    }
+
+    fn conflicts(&self, filter: ConflictFilter) -> Answer<'_, Vec<ConflictRow>> {
+        self.query(move |conn| outbox::conflicts(conn, &filter))
+    }
+
+    fn swept(&self, entity: EntityId) -> Answer<'_, Option<String>> {
+        self.query(move |conn| outbox::swept(conn, entity))
+    }
+
+    fn changed_in(&self, execution: ExecutionId) -> Answer<'_, Vec<ShardId>> {
+        self.query(move |conn| outbox::changed_in(conn, execution))
     }
 
     fn replayed(&self, ids: Vec<i64>, execution: ExecutionId) -> Answer<'_, ()> {

@@ -4,6 +4,7 @@ use super::db::Db;
 use super::key_log::KeyLog;
 use super::memory::Memory;
 use super::merges;
+use super::outbox;
 use super::rows::{self, LINK_COLUMNS, LINK_STAMP, SHARD_COLUMNS};
 use super::schema;
 use crate::StoreError;
@@ -75,6 +76,9 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
         let edged: Vec<LinkId> = need.links.iter().filter(is_edged).copied().collect();
         found.edges = match_edges(conn, &edged)?;
         found.decisions = merges::decisions_of(conn, &need.links)?;
+    }
+    if !need.agreed.is_empty() {
+        outbox::read_agreed(conn, &need.agreed, &mut found)?;
     }
     if !need.shards.is_empty() {
         found.siblings = merges::siblings(conn, &need.shards)?;

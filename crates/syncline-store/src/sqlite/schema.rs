@@ -12,8 +12,12 @@ const APPLICATION_ID: i64 = 0x5379_6e63;
 const PAGE_BYTES: i64 = 4096;
 
 /// Each takes a database from the version that is its index to the next.
-const MIGRATIONS: &[&str] =
-    &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+];
 
 /// The indexes that nothing needs while an empty database is filled: made when first needed, and at the
 /// latest when an execution ends, which is cheaper than keeping them up during a first load.

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod opening;
+mod outbox;
 mod plans;
 mod random;
 mod runs;

@@ -13,6 +13,7 @@ use syncline_adapters::{Adapter, registry};
 use syncline_core::config::model::{Connection, Entity, EntitySettings, Settings};
 use syncline_core::convert::Outcome;
 use syncline_core::record::Page;
+use syncline_core::value::Value;
 
 /// Finds everything that is wrong with a configuration at once; then reads a page of each entity, and converts its
 /// first records. Writes nothing.
@@ -55,6 +56,8 @@ struct TaskCheck {
     invalid: u64,
     /// How many values were refused, by field, and the first reason.
     fields: BTreeMap<String, Refused>,
+    /// How many values would not come back as they are once they were written, by field, and the first of them.
+    not_kept: BTreeMap<String, Refused>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -162,24 +165,44 @@ fn check_task(sync: &Syncline, task: &str, sample: &Page) -> TaskCheck {
     let rules =
         sync.world().task(task).ok().and_then(|(_, id)| sync.world().rules.entities.get(&id));
     let Some(conversion) = rules.and_then(|rules| rules.conversion.as_ref()) else { return check };
-    for converted in conversion.converter.convert(sample) {
+    let two_way = rules.and_then(|rules| rules.two_way.as_ref());
+    let outbound = two_way.and_then(|two_way| two_way.outbound.as_ref());
+    for (record, converted) in sample.records.iter().zip(conversion.converter.convert(sample)) {
         match converted.outcome {
-            Outcome::Mapped(_) => check.mapped += 1,
+            Outcome::Mapped(mapped) => {
+                check.mapped += 1;
+                let Some(outbound) = outbound else { continue };
+                let cells = sample.shape.names().iter().zip(&record.cells);
+                let cells: Vec<(&str, &Value)> = cells
+                    .filter_map(|(name, cell)| Some((name.as_str(), cell.as_ref()?)))
+                    .collect();
+                for (field, name) in conversion.converter.layout().names().iter().enumerate() {
+                    let converter = &conversion.converter;
+                    if let Some(problem) = outbound.breach(converter, &mapped.image, field, &cells)
+                    {
+                        note(&mut check.not_kept, name.to_string(), problem);
+                    }
+                }
+            }
             Outcome::Filtered => check.filtered += 1,
             Outcome::Deleted => check.deleted += 1,
             Outcome::Invalid(errors) => {
                 check.invalid += 1;
                 for error in errors {
-                    let refused = check.fields.entry(error.field).or_default();
-                    refused.count += 1;
-                    if refused.first_problem.is_empty() {
-                        refused.first_problem = error.problem;
-                    }
+                    note(&mut check.fields, error.field, error.problem);
                 }
             }
         }
     }
     check
+}
+
+fn note(of: &mut BTreeMap<String, Refused>, field: String, problem: String) {
+    let refused = of.entry(field).or_default();
+    refused.count += 1;
+    if refused.first_problem.is_empty() {
+        refused.first_problem = problem;
+    }
 }
 
 fn print_entity(app: &App, check: &EntityCheck) -> Result<(), Error> {
@@ -211,7 +234,7 @@ fn print_entity(app: &App, check: &EntityCheck) -> Result<(), Error> {
         let parts =
             if parts.is_empty() { "nothing to convert".to_owned() } else { parts.join(", ") };
         out.line(format!("    task {}: {parts}", task.task))?;
-        for (field, refused) in &task.fields {
+        for (field, refused) in task.fields.iter().chain(&task.not_kept) {
             let problem = out.scrub(&refused.first_problem);
             let text = format!("`{field}`: {} × {}", refused.count, shorten(&problem, 90));
             out.line(format!("      {}", out.paint(Tone::Warn, &text)))?;

@@ -17,4 +17,5 @@ pub mod run;
 pub mod schema;
 pub mod shards;
 pub mod status;
+pub mod undo;
 pub mod why;

@@ -7,6 +7,7 @@ use crate::output::{Tone, count, shorten};
 use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
 use crate::report;
 use crate::syncing::Syncline;
+use syncline_core::plan::rows::IntentKind;
 use syncline_engine::{Clock, SystemClock};
 
 /// Shows exactly what a run would change, field by field. Nothing is written; a store that is not there is not made.
@@ -82,7 +83,24 @@ pub(super) fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Res
             out.line(format!("    {problem}"))?;
         }
     }
-    print_rest(app, changes.dead_letters.len(), limit, "refused record")
+    print_rest(app, changes.dead_letters.len(), limit, "refused record")?;
+    print_writes(app, changes, limit)
+}
+
+fn print_writes(app: &App, changes: &ChangeSet, limit: usize) -> Result<(), Error> {
+    let out = &app.out;
+    for write in changes.writes.iter().take(limit) {
+        let (mark, what) = match write.kind {
+            IntentKind::Create => ("→ +", "a new record".to_owned()),
+            IntentKind::Update => ("→ ~", write.external_id.clone()),
+            IntentKind::Delete => ("→ -", write.external_id.clone()),
+        };
+        out.line(out.paint(Tone::Bold, &format!("{mark} {}: {what}", write.to)))?;
+        for (name, value) in &write.fields {
+            out.line(format!("    {name}: {}", shorten(&value.to_json(), 60)))?;
+        }
+    }
+    print_rest(app, changes.writes.len(), limit, "write")
 }
 
 fn print_rest(app: &App, all: usize, limit: usize, what: &str) -> Result<(), Error> {

@@ -8,11 +8,12 @@ use crate::explain;
 use crate::output::{Tone, counted, shorten, time};
 use crate::preview::changes;
 use crate::reviewing::{DecisionStory, RecordName, SideBySide};
-use crate::syncing::Syncline;
+use crate::syncing::{Syncline, random_bits};
 use std::fmt::Write;
 use syncline_core::plan::rows::Verdict;
 use syncline_core::value::Value;
-use syncline_engine::decide::Decided;
+use syncline_engine::decide::{Decided, Decider};
+use syncline_store::execution::Worker;
 
 /// What `syncline review` takes.
 #[derive(Debug, clap::Args)]
@@ -180,6 +181,12 @@ fn who(decider: &DeciderArgs) -> (String, String) {
     let user = || std::env::var("USER").or_else(|_| std::env::var("USERNAME"));
     let by = decider.by.clone().or_else(|| user().ok()).unwrap_or_else(|| "unknown".to_owned());
     (by, decider.why.clone())
+}
+
+/// Who decides, as the engine wants to know it.
+pub(super) fn decider(args: &DeciderArgs) -> Decider {
+    let (by, why) = who(args);
+    Decider { by, why, worker: Worker::current(), seed: random_bits() }
 }
 
 /// Decides on the store, or on a store in memory over it, and tells what came of it.

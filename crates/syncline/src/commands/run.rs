@@ -71,7 +71,15 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let sync = app.open(args.what.path.as_deref()).await?;
     let options = args.what.options(app);
     let tasks = chosen(&sync, &args.what.tasks)?;
-    let outcomes = run_tasks(app, &sync, tasks, &options, args.events).await?;
+    let mut outcomes = run_tasks(app, &sync, tasks.clone(), &options, args.events).await?;
+    // What a later task changed may be owed to the connection of an earlier one.
+    for task in tasks {
+        if !options.cancel.is_cancelled() && sync.owes(&task).await? {
+            let options = RunOptions { pages: Some(Vec::new()), ..options.clone() };
+            let result = run_one(app, &sync, &task, options, args.events).await;
+            outcomes.push(TaskOutcome { task, result });
+        }
+    }
     let duration_ms = report::since(begun);
     let exit = report::print(&app.out, &outcomes, sync.store().as_ref(), duration_ms).await?;
     for remark in models::outgrown(sync.world().sized().await?.as_ref()) {

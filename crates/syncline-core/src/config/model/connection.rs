@@ -73,6 +73,10 @@ pub struct Entity<S = EntitySettings> {
     /// The field that says when a record last changed. Used for newest-wins rules and incremental reads.
     #[serde(default)]
     pub modified: Option<String>,
+    /// The field that changes with every change of the record, such as an ETag or a row version: writes are then made
+    /// only where it is as it was.
+    #[serde(default)]
+    pub version: Option<String>,
     /// How `modified` is written where it is no ISO date: a strftime format such as `%d.%m.%Y`, or several,
     /// of which the first that fits is taken. Times are in UTC unless the format says otherwise.
     #[serde(default)]
@@ -88,8 +92,8 @@ pub struct Entity<S = EntitySettings> {
 impl<S> Entity<S> {
     /// The entity with its settings put into another form.
     pub fn map_settings<T>(self, form: impl FnOnce(S) -> T) -> Entity<T> {
-        let Self { key, modified, modified_format, deleted, settings } = self;
-        Entity { key, modified, modified_format, deleted, settings: form(settings) }
+        let Self { key, modified, version, modified_format, deleted, settings } = self;
+        Entity { key, modified, version, modified_format, deleted, settings: form(settings) }
     }
 }
 

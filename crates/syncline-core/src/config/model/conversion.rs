@@ -26,6 +26,10 @@ pub struct ConversionSchema {
     /// What may happen to shards.
     #[serde(default)]
     pub target: Target,
+    /// What is written back: the fields of the record, by name, and what each is made of. A mapping here is over the
+    /// shard's fields, and `shard_id`. Fields whose mapping inverts by itself need none.
+    #[serde(default)]
+    pub outbound: BTreeMap<String, FieldMapping>,
 }
 
 /// What may happen to shards.

@@ -79,9 +79,6 @@ pub struct TableSettings {
     pub schema: Option<String>,
     /// The columns that are read, besides those of the key. Default: all.
     pub columns: Option<Vec<String>>,
-    /// A column whose value changes with each change of its row, such as a row version. An update then only
-    /// succeeds on the version that was read; without it, updates compare the fields that they change.
-    pub version: Option<String>,
     /// A text column, best with a unique index, that takes the mark of records that Syncline creates, where
     /// the database makes the key.
     pub marker: Option<String>,

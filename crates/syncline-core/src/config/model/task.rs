@@ -1,7 +1,9 @@
 //! Sync tasks: what is synced with what, when and how.
 
+use super::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is synced with what, when and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +18,16 @@ pub struct SyncTask {
     /// Which way records go. Default `inbound`.
     #[serde(default)]
     pub direction: Direction,
+    /// For single fields of the shard type, another direction: `inbound` is never written at the connection,
+    /// `outbound` is never taken from it.
+    #[serde(default)]
+    pub fields: BTreeMap<String, Direction>,
+    /// What decides where both sides changed the same field.
+    #[serde(default)]
+    pub conflicts: Conflicts,
+    /// What is written to the connection.
+    #[serde(default)]
+    pub outbound: Outbound,
     /// What is read. Default `incremental`.
     #[serde(default)]
     pub mode: ReadMode,
@@ -46,6 +58,127 @@ pub enum Direction {
     #[default]
     #[serde(alias = "pull")]
     Inbound,
+    /// From the shards to the connection.
+    #[serde(alias = "push")]
+    Outbound,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl Direction {
+    /// Whether records change shards.
+    pub fn takes(self) -> bool {
+        self != Self::Outbound
+    }
+
+    /// Whether shards change records.
+    pub fn gives(self) -> bool {
+        self != Self::Inbound
+    }
+}
+
+/// What decides where a shard and a record both changed the same field since they last agreed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Conflicts {
+    /// What decides in general. Default `newest_wins`.
+    pub strategy: ConflictStrategy,
+    /// What decides for single fields, whatever the strategy.
+    pub fields: BTreeMap<String, FieldRuleSpec>,
+    /// For the strategy `custom`: an expression over `base`, `local`, `remote`, `local_at` and `remote_at`
+    /// (microseconds since 1970) that gives the value. Where it fails, a person is asked.
+    pub expression: Option<String>,
+    /// How far the connection's modified times may be off, in milliseconds: clock and granularity together. Changes
+    /// that lie closer count as of one time. Default 1000.
+    pub tolerance_ms: Option<u32>,
+}
+
+/// What decides between two changes of one field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictStrategy {
+    /// The later change stands; of changes at one time, that of the connection with the higher priority, then the
+    /// greater value.
+    #[default]
+    NewestWins,
+    /// The connection's value stands.
+    SourceWins,
+    /// The shard's value stands.
+    #[serde(alias = "target_wins")]
+    DestinationWins,
+    /// Lists are united; of other fields the newest value stands. `fields` says more.
+    Merge,
+    /// A person is asked; until then, the field is held, and the rest of the record goes on.
+    Manual,
+    /// `expression` decides.
+    Custom,
+}
+
+impl ConflictStrategy {
+    /// The strategy as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewestWins => "newest_wins",
+            Self::SourceWins => "source_wins",
+            Self::DestinationWins => "destination_wins",
+            Self::Merge => "merge",
+            Self::Manual => "manual",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// What decides between two changes of a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldRuleSpec {
+    /// The shard's value stands.
+    Local,
+    /// The connection's value stands.
+    Remote,
+    /// The later change stands.
+    Newest,
+    /// The items of both lists (of texts, the lines), less what either side removed.
+    #[serde(alias = "concat")]
+    Union,
+    /// A whole number that both sides add to: both changes are summed.
+    Counter,
+    /// Both changes of a text, where they are of different lines; else the later one.
+    Text,
+    /// A person is asked.
+    Manual,
+    /// An expression over `base`, `local`, `remote`, `local_at` and `remote_at`.
+    #[serde(alias = "custom")]
+    Expression(String),
+}
+
+/// What is written to the connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// Only shards that meet all of these conditions on their fields are written. Default: all.
+    pub filter: Vec<Condition>,
+    /// Whether a shard that has no record at the connection gets one. Default true.
+    pub create: bool,
+    /// What a deletion means for the other side. Default `unlink`.
+    pub deletes: Deletes,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self { filter: Vec::new(), create: true, deletes: Deletes::default() }
+    }
+}
+
+/// What a deletion at one side means for the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletes {
+    /// Nothing: shard and record go separate ways.
+    #[default]
+    Unlink,
+    /// A record that is deleted takes its shard with it, and a shard that is deleted takes the record with it.
+    Propagate,
 }
 
 /// What a run reads.

@@ -1,6 +1,9 @@
 //! `syncline conflicts`: what sources disagree on, and which pairs wait for a person.
 
+mod stored;
+
 use crate::app::App;
+use crate::commands::review::DeciderArgs;
 use crate::error::{Error, Exit};
 use crate::explain::{self, Claims, claims, rule};
 use crate::output::{Tone, counted, shorten};
@@ -11,6 +14,7 @@ use std::collections::BTreeMap;
 use syncline_core::plan::rows::{LinkRow, ShardId, ShardRow};
 use syncline_core::value::Value;
 use syncline_engine::World;
+use syncline_engine::edit::Answer;
 use syncline_store::query::ShardFilter;
 
 /// Shards that are looked at in one go.
@@ -20,12 +24,15 @@ const PAGE: usize = 2000;
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Two things are shown: fields whose records say different things (with the value that stands, and \
-the rule by which it does), and pairs of records that a rule found to be the same where the type says \
-`merge: manual`, so that a person decides.\n\n\
+    after_help = "Three things are shown: fields that a shard and one of its records both changed since they last \
+agreed, where a person is asked (with `--all`, those that a rule decided too); fields whose records say different \
+things (with the value that stands, and the rule by which it does); and pairs of records that a rule found to be the \
+same where the type says `merge: manual`, so that a person decides.\n\n\
 Examples:\n  syncline conflicts                    all types\n  \
 syncline conflicts contact --limit 5   the first 5 shards of a type\n  \
-syncline conflicts show 0199f3c2       one shard, field by field"
+syncline conflicts show 0199f3c2       one shard, field by field\n  \
+syncline conflicts show 17             one conflict\n  \
+syncline conflicts resolve 17 remote   the record's value stands, and goes to all others"
 )]
 pub struct Args {
     /// What is asked for.
@@ -41,10 +48,31 @@ pub struct Args {
 pub enum Command {
     /// Lists shards whose records disagree, and pairs that wait for a person
     List(ListArgs),
-    /// Shows what the records of one shard disagree on
+    /// Shows one conflict, or what the records of one shard disagree on
     Show {
-        /// The shard's id, or the beginning of it
+        /// The conflict's number; or the shard's id, or the beginning of it
+        #[arg(value_name = "NO|SHARD")]
         shard: String,
+    },
+    /// Decides an open conflict; what stands goes to every record with the next run
+    Resolve {
+        /// The conflict's number
+        #[arg(value_name = "NO")]
+        id: i64,
+        /// `local` (the shard's value stands), `remote` (the record's), or the value itself
+        answer: String,
+        /// Who decides.
+        #[command(flatten)]
+        decider: DeciderArgs,
+    },
+    /// Lets shard and record say different things, until one of them changes
+    Ignore {
+        /// The conflict's number
+        #[arg(value_name = "NO")]
+        id: i64,
+        /// Who decides.
+        #[command(flatten)]
+        decider: DeciderArgs,
     },
 }
 
@@ -54,14 +82,19 @@ pub struct ListArgs {
     /// Only shards of this type
     #[arg(value_name = "TYPE")]
     pub shard_type: Option<String>,
-    /// At most so many shards, and so many pairs
+    /// At most so many conflicts, so many shards, and so many pairs
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// Conflicts that were decided, too
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// What sources disagree on.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Conflicts {
+    /// Fields that shard and record both changed.
+    pub conflicts: Vec<stored::Stored>,
     /// Shards whose records disagree.
     pub shards: Vec<Conflict>,
     /// Whether there are more of them.
@@ -114,10 +147,25 @@ pub struct Other {
 ///
 /// When there is no such shard or type, or the store cannot be read.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
+    match &args.command {
+        Some(Command::Resolve { id, answer, decider }) => {
+            stored::decide(*id, stored::answer(answer), decider, app).await?;
+            return Ok(Exit::Success);
+        }
+        Some(Command::Ignore { id, decider }) => {
+            stored::decide(*id, Answer::Ignore, decider, app).await?;
+            return Ok(Exit::Success);
+        }
+        _ => {}
+    }
     let sync = app.open_to_read(None).await?;
     match args.command {
+        Some(Command::Show { shard }) if shard.len() < 8 && shard.parse::<i64>().is_ok() => {
+            stored::show(sync.world(), shard.parse().unwrap_or_default(), app).await?;
+        }
         Some(Command::Show { shard }) => show(sync.world(), &shard, app).await?,
         Some(Command::List(list)) => print(&find(sync.world(), &list).await?, app)?,
+        Some(Command::Resolve { .. } | Command::Ignore { .. }) => {}
         None => print(&find(sync.world(), &args.list).await?, app)?,
     }
     Ok(Exit::Success)
@@ -133,7 +181,8 @@ pub async fn find(world: &World, args: &ListArgs) -> Result<Conflicts, Error> {
         Some(name) => Some(super::shards::type_named(&world.shard_types, name)?),
         None => None,
     };
-    let mut conflicts = Conflicts::default();
+    let stored = stored::find(world, args.all, args.limit).await?;
+    let mut conflicts = Conflicts { conflicts: stored, ..Conflicts::default() };
     let mut after = ShardId(0);
     // One more than wanted tells whether there are more.
     while conflicts.shards.len() <= args.limit {
@@ -205,6 +254,10 @@ fn disputed(claims: &Claims) -> Vec<Disputed> {
 fn print(conflicts: &Conflicts, app: &App) -> Result<(), Error> {
     if app.out.json {
         return app.out.json(conflicts);
+    }
+    if !conflicts.conflicts.is_empty() {
+        stored::print(&conflicts.conflicts, app)?;
+        app.out.line("")?;
     }
     let mut rows = Vec::new();
     for conflict in &conflicts.shards {

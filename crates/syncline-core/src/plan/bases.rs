@@ -1,0 +1,135 @@
+//! Bases as they are stored: only what does not follow from the image.
+
+use crate::reconcile::{Base, Side, Stamp};
+use crate::shard::{Image, Layout};
+use crate::value::{Cell, Value};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is stored of a field: that something is absent is said by an empty list.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stored {
+    /// The shard's side, where it is not the image's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s: Option<Vec<Value>>,
+    /// The shard's side is dirty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dirty: bool,
+    /// The record's side, where it is not the image's value: the field is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<Vec<Value>>,
+}
+
+fn stored(cell: &Cell) -> Option<Vec<Value>> {
+    Some(cell.iter().cloned().collect())
+}
+
+/// The bases of a link whose image is `image`, by field.
+pub(super) fn read(json: Option<&str>, layout: &Layout, image: &Image) -> Vec<Base> {
+    let mut bases: Vec<Base> =
+        image.iter().map(|cell| Base::agreed(cell.clone(), cell.clone())).collect();
+    let Some(json) = json else { return bases };
+    let fields: BTreeMap<String, Stored> = serde_json::from_str(json).unwrap_or_default();
+    for (name, of) in fields {
+        let Some(index) = layout.position(&name) else { continue };
+        let cell = |list: Vec<Value>| list.into_iter().next();
+        let remote = of.r.map_or_else(|| image[index].clone(), cell);
+        let shard = match (of.dirty, of.s) {
+            (true, _) => Side::Dirty,
+            (false, Some(list)) => Side::Is(cell(list)),
+            (false, None) => Side::Is(remote.clone()),
+        };
+        bases[index] = Base::Met { shard, remote };
+    }
+    bases
+}
+
+/// What is stored of the bases of a link whose image is `image`; `None` where they follow from it.
+pub(super) fn write(bases: &[Base], layout: &Layout, image: &Image) -> Option<Arc<str>> {
+    let mut fields: BTreeMap<&str, Stored> = BTreeMap::new();
+    for ((name, base), cell) in layout.names().iter().zip(bases).zip(image) {
+        let Base::Met { shard, remote } = base else { continue };
+        let r = if remote == cell { None } else { stored(remote) };
+        let of = match shard {
+            Side::Dirty => Stored { dirty: true, r, ..Stored::default() },
+            Side::Is(value) if value == remote => Stored { r, ..Stored::default() },
+            Side::Is(value) => Stored { s: stored(value), r, ..Stored::default() },
+        };
+        if of.dirty || of.s.is_some() || of.r.is_some() {
+            fields.insert(name, of);
+        }
+    }
+    if fields.is_empty() {
+        return None;
+    }
+    serde_json::to_string(&fields).ok().map(Arc::from)
+}
+
+/// The stamps of a shard's values, by field; fields that are not there have none.
+pub(super) fn read_stamps(json: &str, layout: &Layout) -> FxHashMap<usize, Stamp> {
+    let fields: BTreeMap<String, Stamp> = serde_json::from_str(json).unwrap_or_default();
+    fields.into_iter().filter_map(|(name, stamp)| Some((layout.position(&name)?, stamp))).collect()
+}
+
+/// The stamps as JSON text; `None` where there are none.
+pub(super) fn write_stamps(stamps: &FxHashMap<usize, Stamp>, layout: &Layout) -> Option<Arc<str>> {
+    if stamps.is_empty() {
+        return None;
+    }
+    let fields: BTreeMap<&str, &Stamp> =
+        stamps.iter().map(|(index, stamp)| (layout.names()[*index].as_str(), stamp)).collect();
+    serde_json::to_string(&fields).ok().map(Arc::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::{FieldDef, FieldType, ShardType};
+    use proptest::prelude::*;
+
+    fn layout() -> Layout {
+        let mut shard_type = ShardType::default();
+        for name in ["a", "b", "c"] {
+            shard_type.fields.0.push((name.to_owned(), FieldDef::Short(FieldType::Json)));
+        }
+        Layout::new("t", &shard_type)
+    }
+
+    fn cell() -> impl Strategy<Value = Cell> {
+        prop::sample::select(vec![
+            None,
+            Some(Value::Null),
+            Some(Value::Int(1)),
+            Some(Value::text("x")),
+        ])
+    }
+
+    fn base() -> impl Strategy<Value = Base> {
+        (cell(), prop::option::of(cell())).prop_map(|(remote, shard)| match shard {
+            Some(shard) => Base::agreed(shard, remote),
+            None => Base::dirty(remote),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_what_is_read(
+            image in prop::collection::vec(cell(), 3), bases in prop::collection::vec(base(), 3),
+        ) {
+            let json = write(&bases, &layout(), &image);
+            prop_assert_eq!(read(json.as_deref(), &layout(), &image), bases);
+        }
+    }
+
+    #[test]
+    fn nothing_is_stored_of_what_follows_from_the_image() {
+        let image = vec![Some(Value::Int(1)), None, Some(Value::Null)];
+        let bases = read(None, &layout(), &image);
+        assert_eq!(write(&bases, &layout(), &image), None);
+        let held = vec![Base::agreed(None, None), bases[1].clone(), Base::dirty(image[2].clone())];
+        let json = write(&held, &layout(), &image).unwrap();
+        assert_eq!(&*json, r#"{"a":{"r":[]},"c":{"dirty":true}}"#);
+    }
+}

@@ -1,0 +1,72 @@
+//! What a plan is told beside records: versions, acknowledgements, a person's edits.
+
+use super::planner::Planner;
+use super::rows::{EntityId, IntentId, IntentRow, LinkId};
+use crate::value::Cell;
+use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// What a plan is told beside the records themselves.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// The moment at which the records were read, in microseconds since 1970.
+    pub now: i64,
+    /// The versions of records, where their systems say them.
+    pub versions: FxHashMap<(EntityId, CompactString), CompactString>,
+    /// The writes that records show to have been done.
+    pub acks: FxHashMap<(EntityId, CompactString), Ack>,
+    /// Links that are looked at although nothing is said of their records.
+    pub reconsider: Vec<LinkId>,
+    /// Whether what is said was read just now, so that it stands against all that was read before.
+    pub is_fresh: bool,
+    /// What a person wants shards to say.
+    pub edits: FxHashMap<LinkId, Vec<Edit>>,
+    /// The entities of which it is known what they hold, so that what is missing there can be made.
+    pub ready: FxHashSet<EntityId>,
+    /// What becomes of intents, whole rows.
+    pub intents: Vec<IntentRow>,
+}
+
+/// A write that was done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ack {
+    /// The intent; it is done with the plan.
+    pub intent: IntentId,
+    /// For a creation: a link of the shard that it was made from.
+    pub joins: Option<LinkId>,
+    /// The shard's values that were written, by field.
+    pub sent: Vec<(usize, Cell)>,
+    /// Whether the system showed the record in its reply to the write, so that whatever it says of these fields is
+    /// what it made of them. A record that was read later may have been edited meanwhile.
+    pub is_reply: bool,
+}
+
+/// What a person wants a shard to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// The field.
+    pub field: usize,
+    /// What becomes of it.
+    pub change: EditKind,
+}
+
+/// What a person wants to become of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EditKind {
+    /// The shard is to say this.
+    Set(Cell),
+    /// The shard is to say this, and what the record of the link says is known, and outdone.
+    Decide(Cell),
+    /// Shard and record may go on saying different things.
+    Leave,
+}
+
+impl Planner<'_> {
+    /// Adds what is told beside records. Needed for shard types that are written to some system; nothing is made of
+    /// it for others.
+    pub fn told(mut self, news: News) -> Self {
+        self.reformed.extend(news.edits.keys().chain(&news.reconsider));
+        self.news = news;
+        self
+    }
+}

@@ -1,0 +1,276 @@
+//! After reading: what the connection is owed is written, and what became of it is taken up.
+//!
+//! An intent is stored as sent before its first byte leaves, and durably; a reply is stored with what it means for
+//! shard and record. So a run that dies in between leaves a write of which nobody knows whether it arrived: the next
+//! run looks it up before it does anything else.
+
+mod observe;
+mod resolve;
+mod send;
+
+pub(super) use observe::beside;
+pub(super) use resolve::resolve;
+
+use super::{Execution, delete};
+use crate::event::Event;
+use crate::execution::EngineError;
+use crate::retry::retry_delay;
+use compact_str::CompactString;
+use rustc_hash::FxHashMap;
+use send::send;
+use std::sync::Arc;
+use syncline_adapters::write::{WriteCapabilities, Writer};
+use syncline_adapters::{Adapter, AdapterError};
+use syncline_core::convert::Converter;
+use syncline_core::plan::news::News;
+use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
+use syncline_core::plan::rules::TwoWay;
+use syncline_core::plan::writes::{Counters, Plan};
+use syncline_core::record::Page;
+use syncline_store::query::IntentFilter;
+
+/// How many intents are looked through at a time.
+const PAGE: usize = 2000;
+
+/// How often a run goes through what is owed: what is decided anew because a record had changed comes next time.
+const ROUNDS_MAX: usize = 20;
+
+/// The way to the system.
+pub(super) struct Channel {
+    adapter: Arc<dyn Adapter>,
+    offers: WriteCapabilities,
+}
+
+impl Channel {
+    fn writer(&self) -> Result<&dyn Writer, AdapterError> {
+        self.adapter.writer().ok_or_else(|| AdapterError::Settings(NO_WRITER.to_owned()))
+    }
+}
+
+const NO_WRITER: &str = "this kind of connection is only read; `direction: inbound` does that";
+
+/// What a pass over the intents left to do.
+#[derive(Default)]
+struct Left {
+    /// Were surely not executed, and may be sent again.
+    again: u64,
+    /// How long the system asked to wait, in milliseconds.
+    asked_ms: Option<u64>,
+    /// Why, of one of them.
+    problem: String,
+    /// Something was decided anew.
+    replanned: bool,
+    /// Nobody knows whether they arrived.
+    unknown: bool,
+}
+
+/// Writes what the connection is owed.
+pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+    if !execution.sends() || execution.cancelled {
+        return Ok(());
+    }
+    let deletes = planned_deletes(execution).await?;
+    let live = execution.world.store.live_links(execution.entity).await?;
+    let is_fused = delete::blows(execution.task.fuse, deletes, live);
+    if is_fused && !execution.options.allow_deletes {
+        execution.fused = Some((deletes, live));
+    }
+    let mut channel = None;
+    let mut tries: FxHashMap<IntentId, u32> = FxHashMap::default();
+    for _ in 0..ROUNDS_MAX {
+        let left = pass(execution, &mut channel, &mut tries).await?;
+        if left.unknown {
+            resolve(execution).await?;
+        }
+        if execution.cancelled || execution.options.cancel.is_cancelled() {
+            execution.cancelled = true;
+            break;
+        }
+        if left.again > 0 {
+            wait(execution, &tries, &left).await;
+        } else if !left.replanned && !left.unknown {
+            break;
+        }
+    }
+    count_unknown(execution).await
+}
+
+/// Goes through what is planned once, in the order in which it was decided.
+async fn pass(
+    execution: &mut Execution<'_>,
+    channel: &mut Option<Channel>,
+    tries: &mut FxHashMap<IntentId, u32>,
+) -> Result<Left, EngineError> {
+    let (mut left, mut after) = (Left::default(), IntentId(0));
+    let first_new = next_intent(execution).await?;
+    loop {
+        let planned = intents(execution, vec![IntentState::Planned], after).await?;
+        let Some(last) = planned.last().map(|intent| intent.id) else { break };
+        after = last;
+        let is_fused = execution.fused.is_some();
+        let may = |intent: &IntentRow| {
+            let tried = tries.get(&intent.id).copied().unwrap_or(0);
+            let is_held = is_fused && intent.kind == IntentKind::Delete;
+            intent.id < first_new && tried <= execution.task.retry.max_attempts && !is_held
+        };
+        let wanted: Vec<IntentRow> = planned.into_iter().filter(|i| may(i)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        for intent in &wanted {
+            *tries.entry(intent.id).or_default() += 1;
+        }
+        if channel.is_none() {
+            *channel = Some(execution.channel().await?);
+        }
+        let Some(channel) = channel.as_ref() else { break };
+        for batch in wanted.chunks(channel.offers.batch_max.max(1)) {
+            send(execution, channel, batch.to_vec(), &mut left).await?;
+            if execution.options.cancel.is_cancelled() || execution.cancelled {
+                execution.cancelled = true;
+                return Ok(left);
+            }
+        }
+    }
+    left.replanned |= next_intent(execution).await? > first_new;
+    Ok(left)
+}
+
+/// Waits before what was surely not executed is sent again.
+async fn wait(execution: &Execution<'_>, tries: &FxHashMap<IntentId, u32>, left: &Left) {
+    let attempt = tries.values().copied().max().unwrap_or(1);
+    let Some(delay) = retry_delay(&execution.task.retry, attempt, 0.0, left.asked_ms) else {
+        return;
+    };
+    execution.emit(&Event::RetryAttempt {
+        task_id: execution.name.clone(),
+        attempt,
+        records_retried: left.again,
+        records_succeeded: 0,
+        records_failed: 0,
+        error: execution.world.scrub(&left.problem),
+        delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+    });
+    execution.clock.sleep(delay).await;
+}
+
+async fn planned_deletes(execution: &Execution<'_>) -> Result<u64, EngineError> {
+    let (mut deletes, mut after) = (0, IntentId(0));
+    loop {
+        let page = intents(execution, vec![IntentState::Planned], after).await?;
+        let Some(last) = page.last() else { return Ok(deletes) };
+        after = last.id;
+        deletes += page.iter().filter(|intent| intent.kind == IntentKind::Delete).count() as u64;
+    }
+}
+
+/// A number that is greater than those of all open intents of the entity.
+async fn next_intent(execution: &Execution<'_>) -> Result<IntentId, EngineError> {
+    let need = syncline_core::plan::view::Need {
+        agreed: vec![syncline_core::plan::rows::LinkId(0)],
+        ..Default::default()
+    };
+    Ok(IntentId(execution.world.store.read(need).await?.next_intent))
+}
+
+async fn intents(
+    execution: &Execution<'_>,
+    states: Vec<IntentState>,
+    after: IntentId,
+) -> Result<Vec<IntentRow>, EngineError> {
+    let filter = IntentFilter {
+        entity: Some(execution.entity),
+        states,
+        after,
+        limit: PAGE,
+        ..IntentFilter::default()
+    };
+    Ok(execution.world.store.intents(filter).await?)
+}
+
+/// Enters in the ledger what nobody knows the end of.
+async fn count_unknown(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+    let open = vec![IntentState::Sent, IntentState::Parked];
+    let unknown = intents(execution, open, IntentId(0)).await?.len() as u64;
+    // How things stand, not how often: an execution that goes on may have counted before.
+    execution.counters.written_unknown = 0;
+    if unknown > 0 {
+        let counters = Counters { written_unknown: unknown, ..Counters::default() };
+        execution.commit_beside(&counters, Plan::default()).await?;
+    }
+    Ok(())
+}
+
+impl Execution<'_> {
+    fn two_way(&self) -> Option<&TwoWay> {
+        let rules = self.world.rules.entities.get(&self.entity)?;
+        rules.two_way.as_ref().filter(|two_way| two_way.outbound.is_some())
+    }
+
+    /// Whether the task writes to its connection.
+    pub(super) fn writes(&self) -> bool {
+        self.two_way().is_some()
+    }
+
+    /// Whether it does so in this run.
+    pub(super) fn sends(&self) -> bool {
+        self.writes() && !self.options.hold
+    }
+
+    fn converter(&self) -> Result<&Converter, EngineError> {
+        let rules = self.world.rules.entities.get(&self.entity);
+        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
+        Ok(&conversion.ok_or(EngineError::Broken("writing"))?.converter)
+    }
+
+    /// What a plan is told beside the records of a page.
+    pub(super) fn told(&self, page: &Page) -> News {
+        if self.world.rules.types.iter().all(|rules| rules.written_to.is_empty()) {
+            return News::default();
+        }
+        let mut news = News { now: self.clock.now(), ..self.news.clone() };
+        self.add_versions(page, &mut news);
+        news
+    }
+
+    fn add_versions(&self, page: &Page, news: &mut News) {
+        let Ok(converter) = self.converter() else { return };
+        let versions = converter.versions(page);
+        if versions.is_empty() {
+            return;
+        }
+        let ids = converter.external_ids(page);
+        let known = ids.into_iter().zip(versions);
+        news.versions
+            .extend(known.filter_map(|(id, version)| Some(((self.entity, id?), version?))));
+    }
+
+    /// Of records that a listing left out, those that are not there when they are asked for by key.
+    pub(super) async fn truly_gone(
+        &self,
+        missing: Vec<LinkRow>,
+    ) -> Result<Vec<LinkRow>, EngineError> {
+        if missing.is_empty() || !self.writes() {
+            return Ok(missing);
+        }
+        let (channel, converter) = (self.channel().await?, self.converter()?);
+        let mut gone = Vec::with_capacity(missing.len());
+        for chunk in missing.chunks(channel.offers.batch_max.max(1)) {
+            let keys = chunk.iter().filter_map(|link| converter.key_of(&link.external_id));
+            let page = channel.writer()?.get(&self.task.entity, keys.collect()).await?;
+            let there: Vec<Option<CompactString>> = converter.external_ids(&page);
+            let is_there = |link: &LinkRow| there.contains(&Some(link.external_id.clone()));
+            gone.extend(chunk.iter().filter(|link| !is_there(link)).cloned());
+        }
+        Ok(gone)
+    }
+
+    async fn channel(&self) -> Result<Channel, EngineError> {
+        let connection = &self.world.config.connections[&self.task.connection];
+        let adapter = (self.world.open_adapter)(connection, &self.world.base)?;
+        let writer = adapter.writer();
+        let writer = writer.ok_or_else(|| AdapterError::Settings(NO_WRITER.to_owned()))?;
+        let offers = writer.capabilities(&self.task.entity).await?;
+        Ok(Channel { adapter, offers })
+    }
+}

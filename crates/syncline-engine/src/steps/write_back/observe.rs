@@ -1,0 +1,151 @@
+//! What writing showed of records is taken up as a page would be, and what was written is agreed on.
+
+use super::super::plan::{deletion, plan_with};
+use super::super::{Execution, PLANS_MAX};
+use crate::execution::EngineError;
+use compact_str::CompactString;
+use rustc_hash::FxHashMap;
+use syncline_core::plan::news::{Ack, News};
+use syncline_core::plan::planner::Planner;
+use syncline_core::plan::rows::{EdgeTarget, EntityId, IntentRow, LinkId};
+use syncline_core::plan::rules::{Content, Item};
+use syncline_core::plan::view::Need;
+use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
+use syncline_core::record::Page;
+use syncline_core::shard::Image;
+use syncline_store::StoreError;
+
+/// What writing showed.
+#[derive(Default)]
+pub(super) struct Observed {
+    /// Records, as they are now.
+    pub(super) pages: Vec<Page>,
+    /// Records that are not there.
+    pub(super) gone: Vec<CompactString>,
+    /// Records that were written and not shown: what they must hold by now.
+    pub(super) guesses: Vec<Guess>,
+    /// What was done, by external id.
+    pub(super) acks: FxHashMap<CompactString, Ack>,
+    /// Links whose records are owed something, decided anew.
+    pub(super) reconsider: Vec<LinkId>,
+    /// What became of intents.
+    pub(super) intents: Vec<IntentRow>,
+    pub(super) letters: Vec<DeadLetter>,
+    pub(super) counters: Counters,
+}
+
+/// What a record must hold by now.
+#[derive(Clone)]
+pub(super) struct Guess {
+    pub(super) external_id: CompactString,
+    pub(super) image: Image,
+    pub(super) edges: Vec<EdgeTarget>,
+}
+
+impl Observed {
+    fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+            && self.gone.is_empty()
+            && self.guesses.is_empty()
+            && self.intents.is_empty()
+            && self.letters.is_empty()
+    }
+}
+
+/// The counters of a plan that no fetched record stands behind.
+pub(in super::super) fn beside(counters: &Counters) -> Counters {
+    Counters {
+        shards_created: counters.shards_created,
+        shards_updated: counters.shards_updated,
+        shards_merged: counters.shards_merged,
+        shards_deleted: counters.shards_deleted,
+        links_created: counters.links_created,
+        links_found: counters.created + counters.merged,
+        links_lost: counters.tombstoned,
+        revived: counters.revived,
+        conflicts: counters.conflicts,
+        conflicts_open: counters.conflicts_open,
+        intents_planned: counters.intents_planned,
+        ..Counters::default()
+    }
+}
+
+/// Commits what was observed.
+pub(super) async fn commit(
+    execution: &mut Execution<'_>,
+    observed: Observed,
+) -> Result<(), EngineError> {
+    if observed.is_empty() {
+        return Ok(());
+    }
+    for _ in 0..PLANS_MAX {
+        if attempt(execution, &observed).await? {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Stale.into())
+}
+
+async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<bool, EngineError> {
+    let entity = execution.entity;
+    let acks = observed.acks.iter().map(|(id, ack)| ((entity, id.clone()), ack.clone()));
+    let mut news = News {
+        now: execution.clock.now(),
+        is_fresh: true,
+        acks: acks.collect(),
+        reconsider: observed.reconsider.clone(),
+        intents: observed.intents.clone(),
+        ..execution.news.clone()
+    };
+    let mut items = Vec::new();
+    for page in &observed.pages {
+        items.extend(execution.transformer(false).transform(page).items);
+        execution.add_versions(page, &mut news);
+    }
+    let gone = observed.gone.iter().cloned();
+    items.extend(gone.map(|external_id| deletion(entity, external_id, None, true)));
+    items.extend(observed.guesses.iter().map(|guess| item(entity, guess)));
+    let planner = Planner::new(&execution.world.rules, execution.moment, items).told(news);
+    let planned = plan_with(execution.world, planner).await?;
+    let mut counters = beside(&planned.counters);
+    counters.add(&observed.counters);
+    let mut plan: Plan = planned.plan;
+    plan.dead_letters.extend(observed.letters.iter().cloned());
+    execution.wrote = true;
+    let seen = execution.seen.clone();
+    if execution.full {
+        // Should this run be taken up again, they are not missing.
+        planned.links.iter().flatten().for_each(|link| execution.see(*link));
+    }
+    let is_done = execution.commit_beside(&counters, plan).await?;
+    if !is_done {
+        execution.seen = seen;
+    }
+    Ok(is_done)
+}
+
+fn item(entity: EntityId, guess: &Guess) -> Item {
+    Item {
+        entity,
+        external_id: guess.external_id.clone(),
+        modified: None,
+        contributor: None,
+        counts: true,
+        content: Content::Image {
+            image: guess.image.clone(),
+            lookups: Vec::new(),
+            edges: guess.edges.clone(),
+        },
+        digest: None,
+    }
+}
+
+/// The edges that a link states.
+pub(super) async fn stated(
+    execution: &Execution<'_>,
+    link: LinkId,
+) -> Result<Vec<EdgeTarget>, EngineError> {
+    let need = Need { edges_of: vec![link], ..Need::default() };
+    let found = execution.world.store.read(need).await?;
+    Ok(found.stated.into_iter().map(|(_, edge)| edge).collect())
+}

@@ -1,0 +1,456 @@
+//! A batch of intents is sent, and the replies are taken up.
+
+use super::super::{Execution, PLANS_MAX};
+use super::observe::{Guess, Observed, commit, stated};
+use super::{Channel, Left};
+use crate::execution::EngineError;
+use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+use syncline_adapters::write::{Change, Replies, Target, Write, Written};
+use syncline_core::plan::intent::Body;
+use syncline_core::plan::news::Ack;
+use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow, ShardRow};
+use syncline_core::plan::view::{Found, Need};
+use syncline_core::plan::writes::{DeadLetter, Plan};
+use syncline_core::record::{Page, Record};
+use syncline_core::value::{Cell, Value};
+use syncline_store::StoreError;
+
+/// An intent on its way.
+struct Sending {
+    intent: IntentRow,
+    body: Body,
+    write: Write,
+}
+
+/// Sends a batch of intents, and takes up what becomes of them.
+pub(super) async fn send(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    intents: Vec<IntentRow>,
+    left: &mut Left,
+) -> Result<(), EngineError> {
+    let befores = match read_before(execution, channel, &intents).await {
+        Ok(befores) => befores,
+        Err(EngineError::Adapter(error)) if error.is_transient() => {
+            left.again += intents.len() as u64;
+            left.problem = error.to_string();
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let sending = mark_sent(execution, intents, &befores).await?;
+    if sending.is_empty() {
+        return Ok(());
+    }
+    let writes: Vec<Write> = sending.iter().map(|sending| sending.write.clone()).collect();
+    let replies = channel.writer()?.write(&execution.task.entity, writes).await;
+    settle(execution, channel, sending, replies, left).await
+}
+
+/// The raw fields of records, before they are written.
+type Before = FxHashMap<IntentId, Vec<(CompactString, Value)>>;
+
+/// Reads the records of intents whose systems say no version. Those that have changed are taken up, and what they
+/// are owed is decided anew: their intents are gone then.
+async fn read_before(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    intents: &[IntentRow],
+) -> Result<Before, EngineError> {
+    let converter = execution.converter()?;
+    let unversioned: Vec<(&IntentRow, Body)> = intents
+        .iter()
+        .filter(|intent| intent.kind != IntentKind::Create)
+        .map(|intent| (intent, Body::from_json(&intent.body)))
+        .filter(|(_, body)| body.version.is_none())
+        .collect();
+    let mut befores = Before::default();
+    let keys = unversioned.iter().filter_map(|(_, body)| converter.key_of(&body.external_id));
+    let keys: Vec<Vec<CompactString>> = keys.collect();
+    if keys.is_empty() {
+        return Ok(befores);
+    }
+    let page = channel.writer()?.get(&execution.task.entity, keys).await?;
+    let shown = Shown::of(execution, &page);
+    let links = unversioned.iter().map(|(intent, _)| intent.link).collect();
+    let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
+    let rows: FxHashMap<_, &LinkRow> = found.links.iter().map(|link| (link.id, link)).collect();
+    let mut observed = Observed::default();
+    let mut changed = FxHashSet::default();
+    for (intent, body) in &unversioned {
+        match shown.by_id.get(&body.external_id) {
+            None => observed.gone.push(body.external_id.clone()),
+            Some(&(index, hash)) => {
+                let known = rows.get(&intent.link).map(|row| row.hash);
+                if hash.is_some() && hash == known {
+                    befores.insert(intent.id, before(&page, index, intent.kind, body));
+                } else {
+                    changed.insert(index);
+                    observed.reconsider.push(intent.link);
+                }
+            }
+        }
+    }
+    if !changed.is_empty() {
+        observed.pages.push(part(&page, &changed));
+    }
+    commit(execution, observed).await?;
+    Ok(befores)
+}
+
+fn before(page: &Page, index: usize, kind: IntentKind, body: &Body) -> Vec<(CompactString, Value)> {
+    let record = &page.records[index];
+    let names = page.shape.names().iter().zip(&record.cells);
+    let is_written = |name: &CompactString| body.record.iter().any(|(known, _)| known == name);
+    let wanted = names.filter(|(name, _)| kind == IntentKind::Delete || is_written(name));
+    wanted.filter_map(|(name, cell)| Some((name.clone(), cell.clone()?))).collect()
+}
+
+/// The records of these indexes.
+fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
+    let records: Vec<Record> = page
+        .records
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| indexes.contains(index))
+        .map(|(_, record)| record.clone())
+        .collect();
+    Page { shape: page.shape.clone(), sources: page.sources.clone(), records, ..Page::default() }
+}
+
+/// Records that a system showed, by external id: their place in the page, and what names what they say.
+pub(super) struct Shown {
+    pub(super) by_id: FxHashMap<CompactString, (usize, Option<u128>)>,
+    pub(super) ids: Vec<CompactString>,
+}
+
+impl Shown {
+    pub(super) fn of(execution: &Execution<'_>, page: &Page) -> Self {
+        let said = execution.transformer(false).transform(page);
+        let mut hashes: FxHashMap<CompactString, u128> = FxHashMap::default();
+        for item in said.items.iter().filter(|item| item.entity == execution.entity) {
+            if let Some(digest) = &item.digest {
+                hashes.insert(item.external_id.clone(), digest.hash);
+            }
+        }
+        let ids = said.external_ids;
+        let by_id = ids.iter().enumerate();
+        let by_id = by_id.map(|(index, id)| (id.clone(), (index, hashes.get(id).copied())));
+        Self { by_id: by_id.collect(), ids }
+    }
+}
+
+/// Stores that the intents are sent, durably; those that are not wanted any more are left out.
+async fn mark_sent(
+    execution: &mut Execution<'_>,
+    intents: Vec<IntentRow>,
+    befores: &Before,
+) -> Result<Vec<Sending>, EngineError> {
+    for _ in 0..PLANS_MAX {
+        let agreed = intents.iter().map(|intent| intent.link).collect();
+        let found = execution.world.store.read(Need { agreed, ..Need::default() }).await?;
+        let sending: Vec<Sending> = intents
+            .iter()
+            .filter(|intent| found.intents.iter().any(|now| now == *intent))
+            .filter_map(|intent| sending(execution, intent, befores))
+            .collect();
+        if sending.is_empty() {
+            return Ok(sending);
+        }
+        let plan = Plan {
+            execution: execution.begun.execution,
+            epoch: found.epoch,
+            intents_changed: sending.iter().map(|sending| sending.intent.clone()).collect(),
+            ..Plan::default()
+        };
+        match execution.world.store.commit(plan).await {
+            Ok(committed) => {
+                execution.cancelled |= committed.cancel_requested;
+                execution.wrote = true;
+                return Ok(sending);
+            }
+            Err(StoreError::Stale) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Stale.into())
+}
+
+fn sending(execution: &Execution<'_>, intent: &IntentRow, befores: &Before) -> Option<Sending> {
+    let body = Body::from_json(&intent.body);
+    let key = execution.converter().ok()?.key_of(&body.external_id).unwrap_or_default();
+    let before = befores.get(&intent.id).cloned();
+    // What was read before is as old as its version; one of both is needed.
+    if intent.kind != IntentKind::Create && body.version.is_none() && before.is_none() {
+        return None;
+    }
+    let target = Target { key, version: body.version.clone(), before: before.unwrap_or_default() };
+    let fields = body.record.clone();
+    let change = match intent.kind {
+        IntentKind::Create => Change::Create { fields },
+        IntentKind::Update => Change::Update { target, fields },
+        IntentKind::Delete => Change::Delete { target },
+    };
+    let write = Write { key: body.key.clone(), marker: body.marker.clone(), change };
+    let intent = IntentRow {
+        state: IntentState::Sent,
+        attempts: intent.attempts + 1,
+        sent: Some(execution.clock.now()),
+        ..intent.clone()
+    };
+    Some(Sending { intent, body, write })
+}
+
+/// Takes up the replies to a batch.
+async fn settle(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    sending: Vec<Sending>,
+    replies: Replies,
+    left: &mut Left,
+) -> Result<(), EngineError> {
+    let mut observed = Observed::default();
+    let mut unseen: Vec<Done> = Vec::new();
+    let mut look: Vec<CompactString> = Vec::new();
+    let shown = Shown::of(execution, &replies.records);
+    let nothing = Written::Unknown { problem: "no reply came".to_owned() };
+    let written = replies.written.into_iter().chain(std::iter::repeat(nothing));
+    for (sending, written) in sending.into_iter().zip(written) {
+        let Sending { intent, body, .. } = &sending;
+        match written {
+            Written::Done { key, record } => {
+                let record = record.and_then(|index| shown.ids.get(index).cloned());
+                let external_id = record.clone().unwrap_or_else(|| key.join("|").into());
+                let external_id =
+                    if external_id.is_empty() { body.external_id.clone() } else { external_id };
+                let done = Done { external_id, intent: intent.clone(), body: body.clone() };
+                let has_hash = record.and_then(|id| shown.by_id.get(&id)?.1).is_some();
+                if intent.kind == IntentKind::Delete {
+                    observed.gone.push(done.external_id.clone());
+                    done.note(execution, true, &mut observed);
+                } else if has_hash {
+                    // The reply to a repeated creation may show a record that was made, and edited, long ago.
+                    let is_first = done.intent.attempts == 1;
+                    done.note(execution, is_first, &mut observed);
+                } else {
+                    unseen.push(done);
+                }
+            }
+            Written::Changed => {
+                observed.counters.written_stale += 1;
+                observed.intents.push(state(intent, IntentState::Planned, None));
+                observed.reconsider.push(intent.link);
+                look.push(body.external_id.clone());
+            }
+            Written::Missing => {
+                observed.counters.written_stale += 1;
+                observed.intents.push(state(intent, IntentState::Planned, None));
+                observed.gone.push(body.external_id.clone());
+            }
+            Written::Exists { key } => {
+                let id = key.map(|key| CompactString::from(key.join("|")));
+                exists(execution, channel, &sending, id, &mut observed).await?;
+            }
+            Written::Rejected { field, problem } => {
+                let field = field.map(|field| format!("field `{field}`: ")).unwrap_or_default();
+                reject(execution, &sending, &format!("{field}{problem}"), &mut observed);
+            }
+            Written::NotSent { problem, retry_after_ms } => {
+                left.again += 1;
+                left.asked_ms = left.asked_ms.max(retry_after_ms);
+                left.problem.clone_from(&problem);
+                observed.intents.push(state(intent, IntentState::Planned, Some(problem)));
+            }
+            // It stays as it is: sent, and looked up before anything else is done about it.
+            Written::Unknown { problem } => {
+                left.unknown = true;
+                tracing::debug!(problem, intent = intent.id.0, "the reply was lost");
+            }
+        }
+    }
+    if !replies.records.is_empty() {
+        observed.pages.push(replies.records);
+    }
+    read_back(execution, channel, unseen, look, &mut observed).await?;
+    let is_stale = observed.counters.written_stale > 0;
+    commit(execution, observed).await?;
+    left.replanned |= is_stale;
+    Ok(())
+}
+
+/// Looks at records whose writes were done and not shown, and at those that had changed.
+async fn read_back(
+    execution: &Execution<'_>,
+    channel: &Channel,
+    unseen: Vec<Done>,
+    look: Vec<CompactString>,
+    observed: &mut Observed,
+) -> Result<(), EngineError> {
+    let ids = unseen.iter().map(|done| &done.external_id).chain(&look);
+    let converter = execution.converter()?;
+    let keys: Vec<Vec<CompactString>> = ids.filter_map(|id| converter.key_of(id)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let page = match channel.writer()?.get(&execution.task.entity, keys).await {
+        Ok(page) => page,
+        // What was written is known all the same; what had changed is read with the next run.
+        Err(error) if error.is_transient() => Page::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let shown = Shown::of(execution, &page);
+    if !page.is_empty() {
+        for id in look.iter().filter(|id| !shown.by_id.contains_key(*id)) {
+            observed.gone.push(id.clone());
+        }
+    }
+    for done in unseen {
+        let is_shown = shown.by_id.get(&done.external_id).is_some_and(|(_, hash)| hash.is_some());
+        if !is_shown {
+            observed.guesses.push(guess(execution, &done).await?);
+        }
+        done.note(execution, !is_shown, observed);
+    }
+    if !page.is_empty() {
+        observed.pages.push(page);
+    }
+    Ok(())
+}
+
+/// A write that was done.
+pub(super) struct Done {
+    pub(super) external_id: CompactString,
+    pub(super) intent: IntentRow,
+    pub(super) body: Body,
+}
+
+impl Done {
+    /// Notes it. `is_reply`: whatever the record says of the fields that were written is what became of them.
+    pub(super) fn note(self, execution: &Execution<'_>, is_reply: bool, observed: &mut Observed) {
+        let Self { external_id, intent, body } = self;
+        let is_create = intent.kind == IntentKind::Create;
+        let sent = match intent.kind {
+            IntentKind::Delete => Vec::new(),
+            _ => sent_cells(execution, &body),
+        };
+        let joins = is_create.then_some(intent.link);
+        let counters = &mut observed.counters;
+        *match intent.kind {
+            IntentKind::Create => &mut counters.written_created,
+            IntentKind::Update => &mut counters.written_updated,
+            IntentKind::Delete => &mut counters.written_deleted,
+        } += 1;
+        // The external id of a record that was made is wanted by whoever looks into what was written.
+        let body = Body { external_id: external_id.clone(), ..body };
+        let done =
+            IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
+        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, is_reply });
+        observed.intents.push(done);
+    }
+}
+
+/// The shard's values that were sent, by field.
+pub(super) fn sent_cells(execution: &Execution<'_>, body: &Body) -> Vec<(usize, Cell)> {
+    let Ok(converter) = execution.converter() else { return Vec::new() };
+    let layout = converter.layout();
+    let named = body.sent.iter();
+    named.filter_map(|(name, cell)| Some((layout.position(name)?, cell.clone()))).collect()
+}
+
+/// The intent in another state.
+pub(super) fn state(intent: &IntentRow, state: IntentState, problem: Option<String>) -> IntentRow {
+    IntentRow { state, problem, ..intent.clone() }
+}
+
+/// A creation found a record with its key. After an attempt of which nobody knew the end, it is ours; else it joins
+/// the shard as a record that was met.
+async fn exists(
+    execution: &Execution<'_>,
+    channel: &Channel,
+    sending: &Sending,
+    id: Option<CompactString>,
+    observed: &mut Observed,
+) -> Result<(), EngineError> {
+    let (intent, body) = (&sending.intent, &sending.body);
+    let (converter, entity) = (execution.converter()?, &execution.task.entity);
+    let writer = channel.writer()?;
+    let page = match id.and_then(|id| converter.key_of(&id)) {
+        Some(key) => writer.get(entity, vec![key]).await,
+        None => writer.find(entity, vec![sending.write.clone()]).await,
+    };
+    let page = match page {
+        Ok(page) => page,
+        Err(error) if error.is_transient() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(external_id) = Shown::of(execution, &page).ids.first().cloned() else {
+        let problem = "the system says that there is such a record, and does not show it";
+        reject(execution, sending, problem, observed);
+        return Ok(());
+    };
+    let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
+    let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
+    observed.acks.insert(external_id, ack);
+    observed.intents.push(state(intent, IntentState::Done, None));
+    observed.pages.push(page);
+    Ok(())
+}
+
+fn reject(execution: &Execution<'_>, sending: &Sending, problem: &str, observed: &mut Observed) {
+    let problem = execution.world.scrub(problem);
+    let Sending { intent, body, .. } = sending;
+    observed.counters.written_rejected += 1;
+    observed.intents.push(state(intent, IntentState::Rejected, Some(problem.clone())));
+    let external_id = (!body.external_id.is_empty()).then(|| body.external_id.to_string());
+    let record = body.record.to_vec();
+    observed.letters.push(DeadLetter {
+        task: execution.name.clone(),
+        source: format!("{}/{}", execution.task.connection, execution.task.entity),
+        line: 0,
+        external_id,
+        phase: "writing".to_owned(),
+        problem,
+        payload: Value::Map(record).to_json(),
+    });
+}
+
+/// What a record must hold by now that was written and not shown.
+async fn guess(execution: &Execution<'_>, done: &Done) -> Result<Guess, EngineError> {
+    let converter = execution.converter()?;
+    let need = Need { links: vec![done.intent.link], ..Need::default() };
+    let Found { links, shards, .. } = execution.world.store.read(need).await?;
+    let shard = shards.first();
+    let is_create = done.intent.kind == IntentKind::Create;
+    let json: Option<Arc<str>> = links.first().filter(|_| !is_create).and_then(|link| {
+        link.image.clone().or_else(|| shard.map(|shard: &ShardRow| shard.data.clone()))
+    });
+    let layout = converter.layout();
+    let mut image =
+        json.and_then(|json| layout.read_json(&json).ok()).unwrap_or_else(|| layout.empty_image());
+    let uuid = shard.map_or(0, |shard| shard.uuid);
+    let whole = shard.and_then(|shard| layout.read_json(&shard.data).ok());
+    let whole = whole.unwrap_or_else(|| layout.empty_image());
+    let outbound = execution.two_way().and_then(|two_way| two_way.outbound.as_ref());
+    for (field, cell) in sent_cells(execution, &done.body) {
+        image[field] = match outbound {
+            Some(outbound) => outbound.project(converter, &whole, uuid, field, &cell),
+            None => cell,
+        };
+    }
+    let edges = if is_create { Vec::new() } else { stated(execution, done.intent.link).await? };
+    Ok(Guess { external_id: done.external_id.clone(), image, edges })
+}
+
+/// The write that an intent is, for looking it up.
+pub(super) fn write_of(intent: &IntentRow, body: &Body) -> Write {
+    let change = match intent.kind {
+        IntentKind::Create => Change::Create { fields: body.record.clone() },
+        IntentKind::Update => {
+            Change::Update { target: Target::default(), fields: body.record.clone() }
+        }
+        IntentKind::Delete => Change::Delete { target: Target::default() },
+    };
+    Write { key: body.key.clone(), marker: body.marker.clone(), change }
+}

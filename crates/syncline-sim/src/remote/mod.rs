@@ -1,0 +1,527 @@
+//! A remote in memory that does what real ones do: it normalises, loses replies, lands writes late, forgets to list,
+//! and is edited by people at any time.
+
+mod serve;
+
+use crate::bug::Bug;
+use crate::random::Random;
+use crate::time::{Crash, VirtualClock};
+use crate::trace::tell;
+use compact_str::CompactString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use syncline_adapters::write::{Change, CreateGuard, UpdateGuard, Write, Written};
+use syncline_core::record::{Page, Record, Shape};
+use syncline_core::value::Value;
+use syncline_engine::Clock;
+
+/// The fields of a record that people edit.
+pub const FIELDS: [&str; 3] = ["email", "name", "notes"];
+
+/// What a remote is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// What keeps a record from being created twice.
+    pub create: CreateGuard,
+    /// What keeps a write from covering an edit that nobody has read.
+    pub update: UpdateGuard,
+    /// Whether records say a version.
+    pub versions: bool,
+    /// Whether names lose their capitals and blanks.
+    pub normalises: bool,
+    /// Whether the reply to a write shows the record.
+    pub shows: bool,
+    /// The most writes in a call.
+    pub batch_max: usize,
+    /// How coarse modified times are, in microseconds.
+    pub granularity_us: i64,
+    /// How far its clock is off, in microseconds.
+    pub skew_us: i64,
+    /// How late a write may land, in milliseconds.
+    pub lands_within_ms: u64,
+    /// How long a new record may stay out of lists, in milliseconds.
+    pub found_within_ms: u64,
+    /// How often something goes wrong, in a hundred calls or writes.
+    pub trouble: u64,
+}
+
+/// Who did something to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A person.
+    User,
+    /// We.
+    Engine,
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its fields.
+    pub fields: BTreeMap<String, Value>,
+    /// Who wrote each field last.
+    pub authors: BTreeMap<String, Author>,
+    version: u64,
+    modified: i64,
+    created: i64,
+    /// What we called the shard, where we made it.
+    pub marker: Option<String>,
+}
+
+/// A value of a person's that we wrote over.
+#[derive(Clone, Debug)]
+pub struct Covered {
+    /// The record.
+    pub id: String,
+    /// The field.
+    pub field: String,
+    /// The value that was there.
+    pub value: Value,
+}
+
+#[derive(Default)]
+struct State {
+    records: BTreeMap<String, Held>,
+    next: u64,
+    late: Vec<(i64, Write)>,
+    done: BTreeMap<String, (i64, String)>,
+    covered: Vec<Covered>,
+    writes: u64,
+    deleted_by_users: BTreeSet<String>,
+    edits: u64,
+}
+
+/// A remote.
+pub struct Remote {
+    /// Its name.
+    pub name: String,
+    /// What it is like.
+    pub traits: Traits,
+    clock: Arc<VirtualClock>,
+    crash: Arc<Crash>,
+    bug: Bug,
+    state: Mutex<State>,
+    random: Mutex<Random>,
+    /// Whether things go wrong, and people edit.
+    live: std::sync::atomic::AtomicBool,
+    domain: u64,
+}
+
+impl Remote {
+    /// An empty remote. `domain` is how many values there are; 0 makes each a new one.
+    pub fn new(
+        name: &str,
+        traits: Traits,
+        (clock, crash): (Arc<VirtualClock>, Arc<Crash>),
+        bug: Bug,
+        seed: u64,
+        domain: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            traits,
+            clock,
+            crash,
+            bug,
+            state: Mutex::default(),
+            random: Mutex::new(Random::new(seed)),
+            live: std::sync::atomic::AtomicBool::new(true),
+            domain,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn random<T>(&self, with: impl FnOnce(&mut Random) -> T) -> T {
+        with(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether things go wrong, and people edit.
+    pub fn is_live(&self) -> bool {
+        self.live.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// From now on nothing goes wrong, and nobody edits.
+    pub fn heal(&self) {
+        self.live.store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// How many writes of ours took effect.
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
+    /// How often a person did something.
+    pub fn edits(&self) -> u64 {
+        self.state().edits
+    }
+
+    /// The records by id.
+    pub fn records(&self) -> BTreeMap<String, Held> {
+        self.state().records.clone()
+    }
+
+    /// The values of people that we wrote over.
+    pub fn covered(&self) -> Vec<Covered> {
+        self.state().covered.clone()
+    }
+
+    /// The records that people deleted.
+    pub fn deleted_by_users(&self) -> BTreeSet<String> {
+        self.state().deleted_by_users.clone()
+    }
+
+    fn trouble(&self) -> bool {
+        self.is_live() && self.random(|random| random.happens(self.traits.trouble))
+    }
+
+    /// What the remote calls a point in time.
+    fn stamp_at(&self, now: i64) -> i64 {
+        let now = now + self.traits.skew_us;
+        now - now.rem_euclid(self.traits.granularity_us.max(1))
+    }
+
+    fn stored(&self, field: &str, value: &Value) -> Value {
+        match value {
+            Value::Text(text) if self.traits.normalises && field == "name" => {
+                Value::text(text.trim().to_lowercase())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// A person makes a record, with these fields.
+    pub fn make(&self, id: &str, fields: &[(&str, &str)]) {
+        let created = self.clock.now();
+        let modified = self.stamp_at(created);
+        let fields: BTreeMap<String, Value> = fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), self.stored(name, &Value::text(text))))
+            .collect();
+        let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
+        let held = Held { fields, authors, version: 1, modified, created, marker: None };
+        self.state().records.insert(id.to_owned(), held);
+    }
+
+    /// A person sets a field of a record, now.
+    pub fn set(&self, id: &str, field: &str, text: &str) {
+        let stamp = self.stamp_at(self.clock.now());
+        let value = self.stored(field, &Value::text(text));
+        if let Some(held) = self.state().records.get_mut(id) {
+            held.fields.insert(field.to_owned(), value);
+            held.authors.insert(field.to_owned(), Author::User);
+            held.version += 1;
+            held.modified = stamp;
+        }
+    }
+
+    /// A person deletes a record.
+    pub fn remove(&self, id: &str) {
+        self.state().records.remove(id);
+    }
+
+    /// A person does something.
+    pub fn user_acts(&self) {
+        let (what, which, field, value) = self.random(|random| {
+            let value = if self.domain > 0 { random.below(self.domain) } else { random.bits() };
+            (random.below(10), random.bits(), random.pick(&FIELDS), value)
+        });
+        let created = self.clock.now();
+        let stamp = self.stamp_at(created);
+        let mut state = self.state();
+        state.edits += 1;
+        let ids: Vec<String> = state.records.keys().cloned().collect();
+        let target = ids.get(usize::try_from(which).unwrap_or(0) % ids.len().max(1)).cloned();
+        match (what, target) {
+            (0, Some(id)) => {
+                tell(|| format!("a person deletes {id}"));
+                state.records.remove(&id);
+                state.deleted_by_users.insert(id);
+            }
+            (1..=2, _) | (_, None) => {
+                state.next += 1;
+                let id = format!("{}{}", self.name, state.next);
+                // Some are known elsewhere already.
+                let email = format!("p{}@example.com", which % 6);
+                let is_taken =
+                    state.records.values().any(|r| r.fields["email"] == Value::text(&email));
+                let email = if is_taken { format!("{id}@example.com") } else { email };
+                let mut fields = BTreeMap::new();
+                fields.insert("email".to_owned(), Value::text(email));
+                let name = self.stored("name", &Value::text(format!("N{value}")));
+                fields.insert("name".to_owned(), name);
+                fields.insert("notes".to_owned(), Value::text(format!("t{value}")));
+                tell(|| format!("a person makes {id} {fields:?}"));
+                let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
+                let (version, modified, marker) = (1, stamp, None);
+                let held = Held { fields, authors, version, modified, created, marker };
+                state.records.insert(id, held);
+            }
+            (_, Some(id)) => {
+                let Some(held) = state.records.get_mut(&id) else { return };
+                let text = match field {
+                    "email" => format!("{id}v{value}@example.com"),
+                    other => format!("{other} V{value}"),
+                };
+                tell(|| format!("a person sets {field} of {id} to {text}"));
+                held.fields.insert(field.to_owned(), self.stored(field, &Value::text(text)));
+                held.authors.insert(field.to_owned(), Author::User);
+                held.version += 1;
+                held.modified = stamp.max(held.modified);
+            }
+        }
+    }
+
+    /// What happens around a call.
+    async fn called(&self) {
+        self.crash.point().await;
+        self.pass();
+    }
+
+    /// A moment passes: people edit, late writes land.
+    fn pass(&self) {
+        if self.is_live() && self.random(|random| random.happens(10)) {
+            self.user_acts();
+        }
+        self.land();
+    }
+
+    fn land(&self) {
+        let now = self.clock.now();
+        let late: Vec<(i64, Write)> = {
+            let mut state = self.state();
+            let (due, rest) = std::mem::take(&mut state.late).into_iter().partition(|l| l.0 <= now);
+            state.late = rest;
+            due
+        };
+        for (at, write) in late {
+            let written = self.apply(&write, at);
+            tell(|| format!("{}: late {write:?} -> {written:?}", self.name));
+        }
+    }
+
+    /// Does a write, as far as its guard lets it; the id of the record.
+    fn apply(&self, write: &Write, now: i64) -> Written {
+        let stamp = self.stamp_at(now);
+        let mut state = self.state();
+        match &write.change {
+            Change::Create { fields } => self.create(&mut state, write, fields, (stamp, now)),
+            Change::Update { target, fields } => {
+                let id = target.key.join("|");
+                match self.guarded(&state, &id, target) {
+                    Some(refused) => refused,
+                    None => {
+                        self.change(&mut state, &id, fields, stamp);
+                        done(&id)
+                    }
+                }
+            }
+            Change::Delete { target } => {
+                let id = target.key.join("|");
+                if let Some(refused) = self.guarded(&state, &id, target) {
+                    return refused;
+                }
+                let gone = state.records.remove(&id);
+                state.writes += 1;
+                for (field, value) in gone.iter().flat_map(|held| &held.fields) {
+                    let by_user = gone.as_ref().is_some_and(|h| h.authors[field] == Author::User);
+                    if by_user {
+                        let (id, field, value) = (id.clone(), field.clone(), value.clone());
+                        state.covered.push(Covered { id, field, value });
+                    }
+                }
+                done(&id)
+            }
+        }
+    }
+
+    fn guarded(
+        &self,
+        state: &State,
+        id: &str,
+        target: &syncline_adapters::write::Target,
+    ) -> Option<Written> {
+        let Some(held) = state.records.get(id) else { return Some(Written::Missing) };
+        if self.bug == Bug::WritesUnconditionally {
+            return None;
+        }
+        let is_same = match &target.version {
+            Some(version) => *version == held.version.to_string(),
+            None => target
+                .before
+                .iter()
+                .all(|(name, value)| held.fields.get(name.as_str()).is_none_or(|now| now == value)),
+        };
+        (self.traits.update == UpdateGuard::Strong && !is_same).then_some(Written::Changed)
+    }
+
+    fn change(&self, state: &mut State, id: &str, fields: &[(CompactString, Value)], stamp: i64) {
+        state.writes += 1;
+        let mut covered = Vec::new();
+        if let Some(held) = state.records.get_mut(id) {
+            for (name, value) in fields {
+                let value = self.stored(name, value);
+                let old = held.fields.insert(name.to_string(), value.clone());
+                let author = held.authors.insert(name.to_string(), Author::Engine);
+                if let (Some(old), Some(Author::User)) = (old, author)
+                    && old != value
+                {
+                    let (id, field) = (id.to_owned(), name.to_string());
+                    covered.push(Covered { id, field, value: old });
+                }
+            }
+            held.version += 1;
+            held.modified = stamp.max(held.modified);
+        }
+        state.covered.extend(covered);
+    }
+
+    fn create(
+        &self,
+        state: &mut State,
+        write: &Write,
+        fields: &[(CompactString, Value)],
+        (stamp, now): (i64, i64),
+    ) -> Written {
+        let own = fields.iter().find(|(name, _)| name == "id").map(|(_, id)| id.to_plain());
+        if let CreateGuard::IdempotencyKey { remembered_ms } = self.traits.create
+            && let Some((at, id)) = state.done.get(write.key.as_str())
+            && now - at < i64::try_from(remembered_ms).unwrap_or(i64::MAX).saturating_mul(1000)
+        {
+            return done(id);
+        }
+        if let Some(own) = &own
+            && state.records.contains_key(own.as_ref())
+        {
+            if self.traits.create == CreateGuard::Upsert {
+                let rest: Vec<_> =
+                    fields.iter().filter(|(name, _)| name != "id").cloned().collect();
+                self.change(state, own, &rest, stamp);
+                return done(own);
+            }
+            return Written::Exists { key: Some(vec![CompactString::new(own)]) };
+        }
+        state.next += 1;
+        let id = own.map_or_else(|| format!("{}{}", self.name, state.next), |id| id.into_owned());
+        let fields = fields.iter().filter(|(name, _)| name != "id");
+        let fields: BTreeMap<String, Value> =
+            fields.map(|(name, value)| (name.to_string(), self.stored(name, value))).collect();
+        let authors = fields.keys().map(|name| (name.clone(), Author::Engine)).collect();
+        let marker = Some(write.marker.to_string());
+        let held = Held { fields, authors, version: 1, modified: stamp, created: now, marker };
+        state.records.insert(id.clone(), held);
+        state.done.insert(write.key.to_string(), (now, id.clone()));
+        state.writes += 1;
+        done(&id)
+    }
+
+    fn page(&self, ids: impl IntoIterator<Item = String>) -> Page {
+        let state = self.state();
+        let names = ["id", "email", "name", "notes", "at", "v"];
+        let records = ids.into_iter().filter_map(|id| {
+            let held = state.records.get(&id)?;
+            let mut cells = vec![Some(Value::text(&id))];
+            cells.extend(FIELDS.iter().map(|name| held.fields.get(*name).cloned()));
+            cells.push(
+                Some(Value::Int(held.modified / 1_000_000 * 1_000_000))
+                    .map(|_| Value::text(instant(held.modified))),
+            );
+            cells.push(self.traits.versions.then(|| Value::Int(held.version.cast_signed())));
+            Some(Record { cells, line: 1, ..Record::default() })
+        });
+        let records = records.collect();
+        Page {
+            shape: Arc::new(Shape::new(names)),
+            records,
+            sources: vec![Arc::from(self.name.as_str())],
+            ..Page::default()
+        }
+    }
+
+    /// The pages of a listing, during which people go on; and whether it came to its end.
+    fn listing(&self, page_len: usize) -> (Vec<Page>, bool) {
+        self.pass();
+        if self.trouble() {
+            return (Vec::new(), false);
+        }
+        let now = self.clock.now();
+        let lag = i64::try_from(self.traits.found_within_ms).unwrap_or(0) * 1000;
+        let hides = self.is_live() && self.random(|random| random.happens(50));
+        let ids: Vec<String> = {
+            let state = self.state();
+            let shown = state.records.iter();
+            let shown = shown.filter(|(_, held)| !hides || held.created + lag <= now);
+            shown.map(|(id, _)| id.clone()).collect()
+        };
+        let mut pages = Vec::new();
+        for chunk in ids.chunks(page_len.max(1)) {
+            if self.trouble() {
+                return (pages, self.bug == Bug::BelievesListings);
+            }
+            pages.push(self.page(chunk.to_vec()));
+            self.pass();
+        }
+        (pages, true)
+    }
+
+    fn answer(&self, write: &Write) -> Written {
+        let (fault, delay) = self
+            .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
+        let now = self.clock.now();
+        if !self.trouble() {
+            return self.apply(write, now);
+        }
+        tell(|| format!("{}: trouble {fault} in what follows", self.name));
+        let problem = "simulated".to_owned();
+        match fault {
+            0 => Written::NotSent { problem, retry_after_ms: None },
+            // It took effect, and the reply was lost.
+            1 | 2 => {
+                drop(self.apply(write, now));
+                Written::Unknown { problem }
+            }
+            3 => Written::Unknown { problem },
+            // It takes effect later.
+            _ => {
+                let at = now + i64::try_from(delay).unwrap_or(0) * 1000;
+                self.state().late.push((at, write.clone()));
+                Written::Unknown { problem }
+            }
+        }
+    }
+}
+
+fn done(id: &str) -> Written {
+    Written::Done { key: vec![CompactString::new(id)], record: None }
+}
+
+fn instant(us: i64) -> String {
+    // Whole microseconds as text that sorts: the engine reads numbers of that size as milliseconds.
+    let (seconds, rest) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
+    let days = seconds.div_euclid(86_400);
+    let of_day = seconds.rem_euclid(86_400);
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{rest:06}Z",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+/// The date that is so many days after 1 January 1970.
+///
+/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    (year, month, doy - (153 * mp + 2) / 5 + 1)
+}
