@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
 use syncline_adapters::{Adapter, AdapterError};
-use syncline_core::config::model::Connection;
+use syncline_core::config::model::{Connection, EntitySettings};
 use syncline_core::config::{SourceFile, load};
 use syncline_core::plan::program::Program;
 use syncline_engine::{Clock, Options, Report, World, execute};
@@ -161,7 +161,10 @@ pub async fn world(
     let world = World::open(loaded.config, program, Path::new("/"), store, secrets).await;
     let mut world = world.map_err(|error| error.to_string())?;
     world.open_adapter = Arc::new(move |connection: &Connection, _: &Path| {
-        let path = connection.entities["person"].settings.path.clone().unwrap_or_default();
+        let path = match &connection.entities["person"].settings {
+            EntitySettings::File(file) => file.path.clone().unwrap_or_default(),
+            _ => String::new(),
+        };
         let found = remotes.iter().find(|remote| path.starts_with(&remote.name));
         let found: Option<Arc<dyn Adapter>> = found.map(|r| r.clone() as Arc<dyn Adapter>);
         found.ok_or(AdapterError::UnknownAdapter(path))
