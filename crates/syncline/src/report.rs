@@ -193,7 +193,7 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
         texts.push(format!("{} waiting", counted(counts.edges_waiting, "edge")));
     }
     if counts.reviews > 0 {
-        texts.push(format!("{} to decide (`syncline conflicts`)", counted(counts.reviews, "pair")));
+        texts.push(format!("{} to decide (`syncline review`)", counted(counts.reviews, "pair")));
     }
     Ok(Holdings {
         parts: [shards, texts],

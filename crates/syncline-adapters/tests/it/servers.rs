@@ -29,6 +29,9 @@ pub(crate) struct Server {
     process: Option<Child>,
 }
 
+/// How often a server is started that ends at once.
+const STARTS_MAX: usize = 300;
+
 /// A user of this machine.
 #[derive(Clone, Copy)]
 struct Owner {
@@ -153,20 +156,42 @@ impl Server {
                 }
             }
         }
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let said =
+            (0..STARTS_MAX).map(|_| self.begin(&mut command)).find_map(|start| match start {
+                Ok(()) => Some(Ok(())),
+                // What a server that was killed leaves behind is gone soon: its processes, and their memory.
+                Err(said) if said.contains("still in use") || said.contains("lock") => None,
+                Err(said) => Some(Err(said)),
+            });
+        said.expect("what was killed is gone").unwrap_or_else(|said| panic!("{said}"));
+    }
+
+    /// Starts the server once: what it said, where it ended instead.
+    fn begin(&mut self, command: &mut Command) -> Result<(), String> {
+        let mut process = command.spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
         let (ready, is_ready) = mpsc::channel();
         std::thread::spawn(move || {
+            let mut said = String::new();
             for line in log.lines().map_while(Result::ok) {
                 if line.contains("ready to accept connections")
                     || line.contains("ready for connections")
                 {
-                    ready.send(()).unwrap_or_default();
+                    ready.send(Ok(())).unwrap_or_default();
+                }
+                if said.len() < 10_000 {
+                    said.extend([line.as_str(), "\n"]);
                 }
             }
+            ready.send(Err(said)).unwrap_or_default();
         });
         self.process = Some(process);
-        is_ready.recv_timeout(Duration::from_secs(60)).expect("the server starts");
+        let start = is_ready.recv_timeout(Duration::from_secs(60)).expect("the server starts");
+        if start.is_err() {
+            self.kill();
+        }
+        start
     }
 
     /// Makes a certificate for this machine, which also is its own authority, and returns where it is. A server that
