@@ -117,7 +117,11 @@ impl Matcher {
         let Candidates { prepared, pairs, .. } = candidates;
         let score = |&(a, b, rules): &(u32, u32, u64)| {
             let (x, y) = (a as usize, b as usize);
-            let by_rule = self.compare_by_rules(&records[x].image, &records[y].image, rules);
+            let by_rule = if self.has_only_model() {
+                None
+            } else {
+                self.compare_by_rules(&records[x].image, &records[y].image, rules)
+            };
             let both = prepared[x].as_ref().zip(prepared[y].as_ref());
             let by_model = both.and_then(|(x, y)| self.compare_by_model(x, y, rules));
             Some((a, b, Self::better(by_rule, by_model)?))

@@ -230,6 +230,8 @@ impl Weights {
         let count = 1 + self.alternatives.len();
         out[0] = self.prior;
         out[1..count].copy_from_slice(&self.alternatives);
+        // Of what hangs on how rare the values are; multiplied, since logarithms take their time.
+        let mut ratios = [1.0; CLASSES_MAX - 1];
         for (index, comparison) in declaration.comparisons.iter().enumerate() {
             let level = pattern.levels[index];
             if without >> index & 1 == 1 || levels::is_neutral(comparison.kind, level) {
@@ -238,15 +240,16 @@ impl Weights {
             let weights = &self.comparisons[index];
             let weight = weights.of(comparison.kind, level, pattern.rarity[index]);
             out[0] += weight;
-            let counts_rarity = counts_rarity(comparison.kind, level);
-            for (place, odds) in out[1..count].iter_mut().enumerate() {
-                *odds += match weights.shares.get(place) {
-                    Some(share) if counts_rarity => explained(*share, weight),
-                    Some(_) => weights.explained[place][usize::from(level)],
-                    None => 0.0,
-                };
+            if counts_rarity(comparison.kind, level) {
+                let ratio = weight.exp2();
+                let shares = weights.shares.iter().zip(&mut ratios);
+                shares.for_each(|(share, ratios)| *ratios *= share * ratio + 1.0 - share);
+            } else {
+                let explained = weights.explained.iter().zip(&mut out[1..count]);
+                explained.for_each(|(by_level, odds)| *odds += by_level[usize::from(level)]);
             }
         }
+        out[1..count].iter_mut().zip(ratios).for_each(|(odds, ratio)| *odds += ratio.log2());
         &out[..count]
     }
 }
