@@ -1,7 +1,7 @@
 //! Connectors written in the low-code connector language: `manifest.yaml` files, read as they are.
 //!
-//! [`load`] resolves and compiles a manifest, [`read`] steps through a stream (partitions, windows, pages),
-//! [`protocol`] speaks the Airbyte protocol, and the rest are the language's components, one room each.
+//! `load` resolves and compiles a manifest, `read` steps through a stream (partitions, windows, pages),
+//! `protocol` speaks the Airbyte protocol, and the rest are the language's components, one room each.
 
 mod adapter;
 mod auth;
