@@ -34,12 +34,13 @@ impl Outbox {
             self.bases.insert(row.link, row);
         }
         self.stamps.extend(std::mem::take(&mut plan.stamps));
-        for id in std::mem::take(&mut plan.intents_dropped) {
-            self.intents.insert(id, None);
-        }
         let new = std::mem::take(&mut plan.intents_new).into_iter();
         for row in new.chain(std::mem::take(&mut plan.intents_changed)) {
             self.intents.insert(row.id, Some(row));
+        }
+        // Last: one that turns out not to have been written may be unwanted in the same plan.
+        for id in std::mem::take(&mut plan.intents_dropped) {
+            self.intents.insert(id, None);
         }
         for closed in std::mem::take(&mut plan.conflicts_closed) {
             let open = self.conflicts.values_mut().find(|row| {

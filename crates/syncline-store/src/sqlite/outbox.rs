@@ -27,10 +27,11 @@ pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
                 .execute([shard.0])?,
         };
     }
+    write_intents(conn, plan.intents_new.iter().chain(&plan.intents_changed))?;
+    // Last: one that turns out not to have been written may be unwanted in the same plan.
     for id in &plan.intents_dropped {
         conn.prepare_cached("DELETE FROM intent WHERE id = ?1 AND state = 0")?.execute([id.0])?;
     }
-    write_intents(conn, plan.intents_new.iter().chain(&plan.intents_changed))?;
     plan.conflicts_closed.iter().try_for_each(|closed| close_conflict(conn, closed))?;
     plan.conflicts.iter().try_for_each(|conflict| insert_conflict(conn, conflict))?;
     for (entity, state) in &plan.swept {

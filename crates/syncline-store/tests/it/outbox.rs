@@ -132,6 +132,23 @@ async fn a_sent_intent_is_not_dropped_and_all_are_listed() {
 }
 
 #[tokio::test]
+async fn a_sent_intent_that_was_not_written_is_dropped_with_its_plan() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        commit(store, begun.execution, two_links()).await;
+        let changed =
+            |state| Plan { intents_changed: vec![intent(1, 1, state)], ..Plan::default() };
+        commit(store, begun.execution, changed(IntentState::Sent)).await;
+        let stale = Plan { intents_dropped: vec![IntentId(1)], ..changed(IntentState::Planned) };
+        commit(store, begun.execution, stale).await;
+        let filter = IntentFilter { limit: 9, ..IntentFilter::default() };
+        let left = store.intents(filter).await.unwrap();
+        assert_eq!(left.iter().map(|i| i.id.0).collect::<Vec<_>>(), [2], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
 async fn one_conflict_of_a_field_is_open_at_a_time() {
     for opened in all() {
         let store = &*opened.store;
