@@ -175,9 +175,12 @@ fn what_a_manifest_asks_for_and_is_not_supported_is_said_before_anything_is_read
     project.write("syncline.yaml", &CONFIG.replace("stream: people", "stream: special"));
     let ran = project.run(&["run", "--var", &format!("url={}", api.url)]);
     assert_ne!(ran.code, Some(0));
-    for part in
-        ["CustomRetriever", "source_people.components.SpecialRetriever", "line 61", "program"]
-    {
+    for part in [
+        "CustomRetriever",
+        "source_people.components.SpecialRetriever",
+        "line 61",
+        "without that class",
+    ] {
         assert!(format!("{ran:?}").contains(part), "no `{part}`: {ran:#?}");
     }
     assert!(api.take_requests().is_empty());

@@ -225,7 +225,7 @@ impl Loader<'_> {
         if let Some((line, column)) = place {
             trouble.message += &format!(" (line {line}, column {column} of the manifest)");
         }
-        trouble.message += "; a connector that needs it can be read as a program of its own";
+        trouble.message += "; leave the stream out, or describe it without that class";
         trouble
     }
 }
