@@ -1,6 +1,6 @@
 //! MySQL and MariaDB, by mysql_async.
 
-use super::session::{Answer, Bound, Database, Fault, FaultKind, Row, Session};
+use super::session::{Answer, Bound, Database, Fault, FaultKind, Patience, Row, Session};
 use super::statement::Dialect;
 use super::table::{Column, Kind, Table, TableName, no_table};
 use super::value;
@@ -9,9 +9,7 @@ use futures_util::FutureExt;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, Opts, Params, SslOpts};
-use std::time::Duration;
 use syncline_core::value::Value;
-use tokio::time::timeout;
 
 /// A server.
 pub(super) struct MySqlServer {
@@ -21,8 +19,7 @@ pub(super) struct MySqlServer {
     pub(super) encrypted: Option<Opts>,
     /// Whether a server that cannot encrypt is refused.
     pub(super) must_encrypt: bool,
-    pub(super) connect_timeout: Duration,
-    pub(super) statement_timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 impl Database for MySqlServer {
@@ -31,18 +28,13 @@ impl Database for MySqlServer {
     }
 
     fn lands_within_ms(&self) -> u64 {
-        u64::try_from(self.statement_timeout.as_millis()).unwrap_or(u64::MAX)
+        self.patience.lands_within_ms()
     }
 
     fn connect(&self, writes: bool) -> Answer<'_, Box<dyn Session>> {
         async move {
-            let conn =
-                timeout(self.connect_timeout, self.conn(writes)).await.unwrap_or_else(|_| {
-                    let seconds = self.connect_timeout.as_secs();
-                    let problem = format!("no connection within {seconds} s");
-                    Err(Fault::new(FaultKind::Lost, problem))
-                })?;
-            let patience = self.statement_timeout + Duration::from_secs(5);
+            let patience = self.patience;
+            let conn = patience.connected(self.conn(writes)).await?;
             Ok(Box::new(MySqlSession { conn, patience }) as Box<dyn Session>)
         }
         .boxed()
@@ -64,7 +56,7 @@ impl MySqlServer {
         };
         let mut conn = opened.map_err(|error| fault(&error))?;
         // MariaDB counts the time-out in seconds, MySQL in milliseconds and for reading only.
-        let seconds = self.statement_timeout.as_secs();
+        let seconds = self.patience.statement.as_secs();
         let is_mariadb: bool = conn
             .query_first::<Option<String>, _>("SELECT VERSION()")
             .await
@@ -105,7 +97,7 @@ pub(super) fn ssl(ca: Option<std::path::PathBuf>) -> SslOpts {
 
 struct MySqlSession {
     conn: Conn,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl MySqlSession {
@@ -115,8 +107,7 @@ impl MySqlSession {
         bound: Vec<Bound>,
     ) -> Result<Vec<T>, Fault> {
         let asking = self.conn.exec(sql, params(bound));
-        let rows = timeout(self.patience, asking).await.map_err(|_| silent(self.patience))?;
-        rows.map_err(|error| fault(&error))
+        self.patience.answered(asking).await?.map_err(|error| fault(&error))
     }
 }
 
@@ -153,11 +144,11 @@ impl Session for MySqlSession {
             let patience = self.patience;
             let done = if bound.is_empty() {
                 // Savepoints and the like cannot be prepared everywhere.
-                timeout(patience, self.conn.query_drop(sql)).await
+                patience.answered(self.conn.query_drop(sql)).await
             } else {
-                timeout(patience, self.conn.exec_drop(sql, params(bound))).await
+                patience.answered(self.conn.exec_drop(sql, params(bound))).await
             };
-            done.map_err(|_| silent(patience))?.map_err(|error| fault(&error))?;
+            done?.map_err(|error| fault(&error))?;
             Ok(self.conn.affected_rows())
         }
         .boxed()
@@ -340,10 +331,6 @@ fn fraction(micros: u32) -> String {
         return String::new();
     }
     format!(".{micros:06}").trim_end_matches('0').to_owned()
-}
-
-fn silent(patience: Duration) -> Fault {
-    Fault::new(FaultKind::Lost, format!("no answer within {} s", patience.as_secs()))
 }
 
 /// By the classes of SQLSTATE, and the numbers that tell more:

@@ -1,7 +1,7 @@
 //! PostgreSQL, by tokio-postgres. Values are sent as text, and the server casts them to the type of their column; they
 //! are read in the protocol's binary form where that is simple, else as the server's text.
 
-use super::session::{Answer, Bound, Database, Fault, FaultKind, Row, Session};
+use super::session::{Answer, Bound, Database, Fault, FaultKind, Patience, Row, Session};
 use super::statement::Dialect;
 use super::table::{Column, Kind, Table, TableName, no_table};
 use super::value;
@@ -10,9 +10,7 @@ use futures_util::FutureExt;
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Span, Timestamp};
 use std::error::Error as _;
-use std::time::Duration;
 use syncline_core::value::Value;
-use tokio::time::timeout;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Config, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -25,8 +23,7 @@ pub(super) struct PostgresServer {
     pub(super) config: Config,
     /// Where the connection may be encrypted.
     pub(super) tls: Option<rustls::ClientConfig>,
-    pub(super) connect_timeout: Duration,
-    pub(super) statement_timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 impl Database for PostgresServer {
@@ -35,19 +32,13 @@ impl Database for PostgresServer {
     }
 
     fn lands_within_ms(&self) -> u64 {
-        u64::try_from(self.statement_timeout.as_millis()).unwrap_or(u64::MAX)
+        self.patience.lands_within_ms()
     }
 
     fn connect(&self, writes: bool) -> Answer<'_, Box<dyn Session>> {
         async move {
-            let connecting = self.client(writes);
-            let client = timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| {
-                let seconds = self.connect_timeout.as_secs();
-                let problem = format!("no connection within {seconds} s");
-                Err(Fault::new(FaultKind::Lost, problem))
-            })?;
-            // The server stops a statement in time; where it does not even answer, we do.
-            let patience = self.statement_timeout + Duration::from_secs(5);
+            let patience = self.patience;
+            let client = patience.connected(self.client(writes)).await?;
             Ok(Box::new(PostgresSession { client, patience }) as Box<dyn Session>)
         }
         .boxed()
@@ -69,7 +60,7 @@ impl PostgresServer {
                 client
             }
         };
-        let timeout_ms = self.statement_timeout.as_millis();
+        let timeout_ms = self.patience.statement.as_millis();
         let read_only = if writes { "off" } else { "on" };
         let settings = format!(
             "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; \
@@ -83,15 +74,15 @@ impl PostgresServer {
 
 struct PostgresSession {
     client: Client,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl PostgresSession {
     async fn ask(&self, sql: &str, bound: Vec<Bound>) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let bound: Vec<Sent> = bound.into_iter().map(Sent::from).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> = bound.iter().map(Sent::typed).collect();
-        let rows = timeout(self.patience, self.client.query_typed(sql, &typed)).await;
-        rows.map_err(|_| silent(self.patience))?.map_err(|error| fault(&error))
+        let rows = self.patience.answered(self.client.query_typed(sql, &typed)).await?;
+        rows.map_err(|error| fault(&error))
     }
 }
 
@@ -124,8 +115,8 @@ impl Session for PostgresSession {
         async move {
             let bound: Vec<Sent> = bound.into_iter().map(Sent::from).collect();
             let typed: Vec<(&(dyn ToSql + Sync), Type)> = bound.iter().map(Sent::typed).collect();
-            let count = timeout(self.patience, self.client.execute_typed(sql, &typed)).await;
-            count.map_err(|_| silent(self.patience))?.map_err(|error| fault(&error))
+            let count = self.patience.answered(self.client.execute_typed(sql, &typed)).await?;
+            count.map_err(|error| fault(&error))
         }
         .boxed()
     }
@@ -399,10 +390,6 @@ fn of_text(text: &str, kind: &Kind) -> Value {
         Kind::Moment => Value::text(text.replacen(' ', "T", 1).replace("+00", "Z")),
         _ => Value::text(text),
     }
-}
-
-fn silent(patience: Duration) -> Fault {
-    Fault::new(FaultKind::Lost, format!("no answer within {} s", patience.as_secs()))
 }
 
 /// All that the chain of errors says.

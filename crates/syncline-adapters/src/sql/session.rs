@@ -4,7 +4,9 @@ use super::statement::Dialect;
 use super::table::{Column, Table, TableName};
 use compact_str::CompactString;
 use futures_util::future::BoxFuture;
+use std::time::Duration;
 use syncline_core::value::{Cell, Value};
+use tokio::time::timeout;
 
 /// A value on its way into a statement, in the form that the dialect takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +75,40 @@ impl Fault {
     pub(super) fn new(kind: FaultKind, problem: impl Into<String>) -> Self {
         Self { kind, problem: problem.into(), column: None }
     }
+}
+
+/// How long a server is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) connect: Duration,
+    pub(super) statement: Duration,
+}
+
+impl Patience {
+    /// How long a statement that was given up can still take effect, in milliseconds.
+    pub(super) fn lands_within_ms(self) -> u64 {
+        u64::try_from(self.statement.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits for a connection.
+    pub(super) async fn connected<T>(
+        self,
+        connecting: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let late = |_| unanswered("connection", self.connect);
+        timeout(self.connect, connecting).await.map_err(late)?
+    }
+
+    /// Waits for the answer to a statement. The server stops one that takes too long; where it does not even answer,
+    /// we do.
+    pub(super) async fn answered<T>(self, asking: impl Future<Output = T>) -> Result<T, Fault> {
+        let limit = self.statement + Duration::from_secs(5);
+        timeout(limit, asking).await.map_err(|_| unanswered("answer", limit))
+    }
+}
+
+fn unanswered(what: &str, limit: Duration) -> Fault {
+    Fault::new(FaultKind::Lost, format!("no {what} within {} s", limit.as_secs()))
 }
 
 /// A database that sessions can be opened with. Each of the three drivers has one.

@@ -2,7 +2,7 @@
 
 use super::mysql::{self, MySqlServer};
 use super::postgres::PostgresServer;
-use super::session::Database;
+use super::session::{Database, Patience};
 use super::sqlite::SqliteFile;
 use super::table::TableName;
 use super::tls;
@@ -144,8 +144,7 @@ fn mysql_server(settings: &ServerSettings, ca: Option<PathBuf>) -> MySqlServer {
         plain: builder.into(),
         encrypted,
         must_encrypt: matches!(tls, Tls::Require | Tls::VerifyFull),
-        connect_timeout: seconds(settings.connect_timeout_s, CONNECT_TIMEOUT_S),
-        statement_timeout: seconds(settings.statement_timeout_s, STATEMENT_TIMEOUT_S),
+        patience: patience(settings),
     }
 }
 
@@ -175,9 +174,15 @@ fn postgres_server(
     Ok(PostgresServer {
         config,
         tls: (tls != Tls::Disable).then(|| tls::config(ca)).transpose().map_err(wrong)?,
-        connect_timeout: seconds(settings.connect_timeout_s, CONNECT_TIMEOUT_S),
-        statement_timeout: seconds(settings.statement_timeout_s, STATEMENT_TIMEOUT_S),
+        patience: patience(settings),
     })
+}
+
+fn patience(settings: &ServerSettings) -> Patience {
+    Patience {
+        connect: seconds(settings.connect_timeout_s, CONNECT_TIMEOUT_S),
+        statement: seconds(settings.statement_timeout_s, STATEMENT_TIMEOUT_S),
+    }
 }
 
 fn seconds(setting: Option<u32>, default: u32) -> Duration {
