@@ -177,8 +177,11 @@ impl Matcher {
         }
         blocking.keys = entries.len() as u64;
         entries.sort_unstable();
-        let mut pairs: Vec<(u32, u32, u64)> = Vec::new();
-        for group in entries.chunk_by(|a, b| a.0 == b.0) {
+        let mut groups: Vec<&[(u64, u32, u16)]> = entries.chunk_by(|a, b| a.0 == b.0).collect();
+        // A pair is compared with the largest group that it is of: who is in memory already is compared with many.
+        groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+        let mut pairs: Vec<(u32, u32, u32, u64)> = Vec::new();
+        for (number, group) in (0..).zip(groups) {
             let rules = group.iter().fold(0, |rules, entry| rules | 1 << entry.2);
             let mut members: Vec<u32> = group.iter().map(|entry| entry.1).collect();
             members.dedup();
@@ -187,15 +190,17 @@ impl Matcher {
                 continue;
             }
             for (position, &a) in members.iter().enumerate() {
-                pairs.extend(members[position + 1..].iter().map(|&b| (a, b, rules)));
+                pairs.extend(members[position + 1..].iter().map(|&b| (a, b, number, rules)));
             }
         }
         pairs.sort_unstable();
         pairs.dedup_by(|next, kept| {
             let is_same = (next.0, next.1) == (kept.0, kept.1);
-            kept.2 |= if is_same { next.2 } else { 0 };
+            kept.3 |= if is_same { next.3 } else { 0 };
             is_same
         });
+        pairs.sort_unstable_by_key(|&(a, b, group, _)| (group, a, b));
+        let pairs: Vec<_> = pairs.into_iter().map(|(a, b, _, rules)| (a, b, rules)).collect();
         blocking.compared = pairs.len() as u64;
         blocking.avoided = count_pairs(records.len() as u64).saturating_sub(blocking.compared);
         pairs

@@ -106,6 +106,6 @@ impl Model {
 
 /// The values of a comparison, as they are compared.
 fn shown(_: &Declaration, features: &Features, index: usize) -> Option<String> {
-    let texts: Vec<&str> = features.of(index).map(|value| value.text()).collect();
+    let texts: Vec<&str> = features.view().of(index).map(|value| value.text()).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }

@@ -14,29 +14,27 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features(Arc<[u8]>);
 
-/// A value, prepared. What `code`, `alt` and the text hold depends on the kind; see [`prepare`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// A value, prepared, before it is packed. What each part means is said where it is read: at [`Packed`].
+#[derive(Debug, Default)]
 pub(super) struct Feature {
-    /// Of the whole normal form: equal means the same.
-    pub(super) hash: u64,
-    /// Names: groups of nicknames. E-mail: of the local part. Address: of the street's longest word.
-    pub(super) alt: u64,
-    /// Names: of the sound. E-mail: of the domain. Address: the house number. Date: a digit of `yyyymmdd` in each four bits.
-    pub(super) code: u32,
-    /// Binary logarithm of the share of records that have this value.
-    pub(super) rarity: f32,
-    /// Where its text ends among the record's texts; it begins where the one before ends.
+    hash: u64,
+    alt: u64,
+    code: u32,
     end: u16,
-    /// The comparison.
     of: u8,
-    /// An e-mail address that is a role's, not a person's.
-    pub(super) is_shared: bool,
+    is_shared: bool,
 }
+
+/// A value, prepared. What `code`, `alt` and the text hold depends on the kind; see [`prepare`].
+///
+/// It is read where it lies: most comparisons look at two of its numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed<'a>(&'a [u8; VALUE]);
 
 /// A value with its text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value<'a> {
-    feature: Feature,
+    packed: Packed<'a>,
     /// The normal form in UTF-8; of an e-mail address, what is before the `@`.
     pub(super) bytes: &'a [u8],
 }
@@ -48,11 +46,11 @@ impl<'a> Value<'a> {
     }
 }
 
-impl Deref for Value<'_> {
-    type Target = Feature;
+impl<'a> Deref for Value<'a> {
+    type Target = Packed<'a>;
 
-    fn deref(&self) -> &Feature {
-        &self.feature
+    fn deref(&self) -> &Packed<'a> {
+        &self.packed
     }
 }
 
@@ -73,22 +71,46 @@ impl Feature {
         packed[..8].copy_from_slice(&self.hash.to_le_bytes());
         packed[8..16].copy_from_slice(&self.alt.to_le_bytes());
         packed[16..RARITY].copy_from_slice(&self.code.to_le_bytes());
-        packed[RARITY..24].copy_from_slice(&self.rarity.to_le_bytes());
         packed[24..26].copy_from_slice(&self.end.to_le_bytes());
         (packed[26], packed[27]) = (self.of, u8::from(self.is_shared));
         packed
     }
+}
 
-    fn unpack(packed: &[u8; VALUE]) -> Self {
-        Self {
-            hash: u64::from_le_bytes(part(packed, 0)),
-            alt: u64::from_le_bytes(part(packed, 8)),
-            code: u32::from_le_bytes(part(packed, 16)),
-            rarity: f32::from_le_bytes(part(packed, RARITY)),
-            end: u16::from_le_bytes(part(packed, 24)),
-            of: packed[26],
-            is_shared: packed[27] != 0,
-        }
+impl Packed<'_> {
+    /// Of the whole normal form: equal means the same.
+    pub(super) fn hash(self) -> u64 {
+        u64::from_le_bytes(part(self.0, 0))
+    }
+
+    /// Names: groups of nicknames. E-mail: of the local part. Address: of the street's longest word.
+    pub(super) fn alt(self) -> u64 {
+        u64::from_le_bytes(part(self.0, 8))
+    }
+
+    /// Names: of the sound. E-mail: of the domain. Address: the house number. Date: a digit of `yyyymmdd` in each four bits.
+    pub(super) fn code(self) -> u32 {
+        u32::from_le_bytes(part(self.0, 16))
+    }
+
+    /// Binary logarithm of the share of records that have this value.
+    pub(super) fn rarity(self) -> f32 {
+        f32::from_le_bytes(part(self.0, RARITY))
+    }
+
+    /// An e-mail address that is a role's, not a person's.
+    pub(super) fn is_shared(self) -> bool {
+        self.0[27] != 0
+    }
+
+    /// Where its text ends among the record's texts; it begins where the one before ends.
+    fn end(self) -> usize {
+        u16::from_le_bytes(part(self.0, 24)).into()
+    }
+
+    /// The comparison.
+    fn of(self) -> usize {
+        self.0[26].into()
     }
 }
 
@@ -123,11 +145,6 @@ impl Features {
         Self(packed.into())
     }
 
-    /// A bit for each comparison of which both records have values.
-    pub(super) fn in_both(&self, other: &Self) -> u32 {
-        self.filled() & other.filled()
-    }
-
     /// How many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
         /// What an allocation takes beside what is asked for, and the entry of a map.
@@ -135,79 +152,88 @@ impl Features {
         self.0.len() + OVERHEAD
     }
 
-    /// The values of the comparison at `index`; none where there is nothing to compare.
-    pub(super) fn of(&self, index: usize) -> impl ExactSizeIterator<Item = Value<'_>> + Clone {
-        self.range(index).map(|at| self.value(at))
-    }
-
-    /// The first value of the comparison at `index`.
-    pub(super) fn first(&self, index: usize) -> Option<Value<'_>> {
-        self.of(index).next()
-    }
-
-    /// The value of the comparison at `index`, where it has one and no more.
-    pub(super) fn only(&self, index: usize) -> Option<Feature> {
-        let range = self.range(index);
-        (range.len() == 1).then(|| self.feature(range.start))
-    }
-
-    /// The hash of the first value of the comparison at `index`.
-    pub(super) fn hash(&self, index: usize) -> Option<u64> {
-        let range = self.range(index);
-        (!range.is_empty()).then(|| self.feature(range.start).hash)
+    /// To read it.
+    pub(super) fn view(&self) -> View<'_> {
+        let filled = u32::from_le_bytes(part(&self.0, 0));
+        let rest = self.0.get(HEAD..).unwrap_or_default();
+        let values = rest.as_chunks::<VALUE>().0.get(..self.count()).unwrap_or_default();
+        let texts = rest.get(VALUE * values.len()..).unwrap_or_default();
+        View { filled, is_single: filled.count_ones() as usize == values.len(), values, texts }
     }
 
     /// Sets how rare the values are, each by its comparison.
-    pub(super) fn set_rarity(&mut self, rarity: impl Fn(usize, &Feature) -> f32) {
+    pub(super) fn set_rarity(&mut self, rarity: impl Fn(usize, Packed<'_>) -> f32) {
         let count = self.count();
-        let bytes = Arc::make_mut(&mut self.0);
-        for packed in bytes
-            .get_mut(HEAD..)
-            .unwrap_or_default()
-            .as_chunks_mut::<VALUE>()
-            .0
-            .iter_mut()
-            .take(count)
-        {
-            let feature = Feature::unpack(packed);
-            let rarity = rarity(usize::from(feature.of), &feature);
+        let bytes = Arc::make_mut(&mut self.0).get_mut(HEAD..).unwrap_or_default();
+        for packed in bytes.as_chunks_mut::<VALUE>().0.iter_mut().take(count) {
+            let value = Packed(packed);
+            let rarity = rarity(value.of(), value);
             packed[RARITY..RARITY + 4].copy_from_slice(&rarity.to_le_bytes());
         }
-    }
-
-    fn filled(&self) -> u32 {
-        u32::from_le_bytes(part(&self.0, 0))
     }
 
     fn count(&self) -> usize {
         u32::from_le_bytes(part(&self.0, 4)) as usize
     }
+}
+
+/// The values of a record, to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    /// A bit for each comparison that has values.
+    filled: u32,
+    /// Whether each of these has one.
+    is_single: bool,
+    values: &'a [[u8; VALUE]],
+    texts: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// A bit for each comparison of which both records have values.
+    pub(super) fn in_both(self, other: Self) -> u32 {
+        self.filled & other.filled
+    }
+
+    /// The values of the comparison at `index`; none where there is nothing to compare.
+    pub(super) fn of(self, index: usize) -> impl ExactSizeIterator<Item = Value<'a>> + Clone {
+        self.range(index).map(move |at| self.value(at))
+    }
+
+    /// The first value of the comparison at `index`.
+    pub(super) fn first(self, index: usize) -> Option<Value<'a>> {
+        self.of(index).next()
+    }
+
+    /// The value of the comparison at `index`, where it has one and no more.
+    pub(super) fn only(self, index: usize) -> Option<Packed<'a>> {
+        let range = self.range(index);
+        if range.len() == 1 { self.values.get(range.start).map(Packed) } else { None }
+    }
+
+    /// The hash of the first value of the comparison at `index`.
+    pub(super) fn hash(self, index: usize) -> Option<u64> {
+        let range = self.range(index);
+        if range.is_empty() { None } else { self.values.get(range.start).map(|v| Packed(v).hash()) }
+    }
 
     /// The places of a comparison's values.
-    fn range(&self, index: usize) -> Range<usize> {
-        let (filled, count) = (self.filled(), self.count());
-        if filled >> index & 1 == 0 {
+    fn range(self, index: usize) -> Range<usize> {
+        if self.filled >> index & 1 == 0 {
             return 0..0;
         }
-        if filled.count_ones() as usize == count {
-            let rank = (filled & ((1 << index) - 1)).count_ones() as usize;
+        if self.is_single {
+            let rank = (self.filled & ((1 << index) - 1)).count_ones() as usize;
             return rank..rank + 1;
         }
-        let is_of = |at: &usize| usize::from(self.feature(*at).of) == index;
-        let start = (0..count).find(is_of).unwrap_or(count);
-        start..start + (start..count).take_while(is_of).count()
+        let is_of = |value: &&[u8; VALUE]| Packed(value).of() == index;
+        let start = self.values.iter().take_while(|value| !is_of(value)).count();
+        start..start + self.values[start..].iter().take_while(is_of).count()
     }
 
-    fn feature(&self, at: usize) -> Feature {
-        Feature::unpack(&part(&self.0, HEAD + VALUE * at))
-    }
-
-    fn value(&self, at: usize) -> Value<'_> {
-        let feature = self.feature(at);
-        let start = if at == 0 { 0 } else { self.feature(at - 1).end };
-        let texts = HEAD + VALUE * self.count();
-        let bytes = self.0.get(texts + usize::from(start)..texts + usize::from(feature.end));
-        Value { feature, bytes: bytes.unwrap_or_default() }
+    fn value(self, at: usize) -> Value<'a> {
+        let packed = Packed(&self.values[at]);
+        let start = at.checked_sub(1).map_or(0, |before| Packed(&self.values[before]).end());
+        Value { packed, bytes: self.texts.get(start..packed.end()).unwrap_or_default() }
     }
 }
 

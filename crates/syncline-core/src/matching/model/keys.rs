@@ -136,12 +136,12 @@ impl Maker<'_> {
         let mut found = false;
         for &index in &part.of {
             let comparison = &self.declaration.comparisons[index];
-            for feature in self.features.of(index) {
+            for feature in self.features.view().of(index) {
                 form(comparison.kind, part.form, &feature, |value| {
                     found = true;
                     // A part may stand for any of several fields, so the field is no part of the hash.
                     let hash = xxh3_64_with_seed(&value.to_le_bytes(), self.seed(part));
-                    let share = self.terms.share(index, part.form, value, &feature);
+                    let share = self.terms.share(index, part.form, value, *feature);
                     let next = Key { sum: key.sum.wrapping_add(hash), crowd: key.crowd * share };
                     self.extend(parts, refine, next, out);
                 });
@@ -165,16 +165,16 @@ pub(super) fn form(kind: Kind, form: KeyForm, feature: &Value<'_>, mut sink: imp
     match form {
         // Whichever of the two is the day, it is the same key.
         KeyForm::Whole if kind == Kind::Date => {
-            let code = feature.code;
+            let code = feature.code();
             let (year, month, day) = (code >> 16, code >> 8 & 0xff, code & 0xff);
             sink(u64::from(year << 16 | month.min(day) << 8 | month.max(day)));
         }
-        KeyForm::Whole => sink(feature.hash),
-        KeyForm::Words if kind == Kind::Name => sink(feature.alt),
+        KeyForm::Whole => sink(feature.hash()),
+        KeyForm::Words if kind == Kind::Name => sink(feature.alt()),
         KeyForm::Words => text.split(' ').for_each(|word| sink(xxh3_64(word.as_bytes()))),
         KeyForm::Sound if matches!(kind, Kind::GivenName | Kind::FamilyName) => {
-            if feature.code != 0 {
-                sink(u64::from(feature.code));
+            if feature.code() != 0 {
+                sink(u64::from(feature.code()));
             }
         }
         KeyForm::Sound => {
@@ -182,11 +182,11 @@ pub(super) fn form(kind: Kind, form: KeyForm, feature: &Value<'_>, mut sink: imp
             sounds.filter(|code| *code != 0).for_each(|code| sink(u64::from(code)));
         }
         KeyForm::Local if kind == Kind::Email => {
-            if !feature.is_shared && text.len() > 3 {
-                sink(feature.alt);
+            if !feature.is_shared() && text.len() > 3 {
+                sink(feature.alt());
             }
         }
-        KeyForm::Local => sink(feature.hash),
+        KeyForm::Local => sink(feature.hash()),
         KeyForm::Start => {
             let end = text.char_indices().nth(3).map_or(text.len(), |(end, _)| end);
             sink(xxh3_64(&text.as_bytes()[..end]));
@@ -196,10 +196,10 @@ pub(super) fn form(kind: Kind, form: KeyForm, feature: &Value<'_>, mut sink: imp
             let initials = text.split(' ').filter_map(|word| word.bytes().next());
             initials.for_each(|byte| sink(u64::from(byte)));
         }
-        KeyForm::Year if kind == Kind::Date => sink(u64::from(feature.code >> 16)),
+        KeyForm::Year if kind == Kind::Date => sink(u64::from(feature.code() >> 16)),
         KeyForm::Year => {}
-        KeyForm::Street if kind == Kind::Address => sink(feature.alt),
-        KeyForm::Street => sink(feature.hash),
+        KeyForm::Street if kind == Kind::Address => sink(feature.alt()),
+        KeyForm::Street => sink(feature.hash()),
         KeyForm::End => {
             let bytes = text.as_bytes();
             if bytes.len() >= 6 {

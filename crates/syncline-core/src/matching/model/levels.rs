@@ -1,6 +1,6 @@
 //! Levels of agreement: how alike two prepared values are, in a few steps that have names.
 
-use super::features::{Feature, Value};
+use super::features::{Packed, Value};
 use super::nicknames;
 use crate::config::model::Kind;
 use rapidfuzz::distance::jaro_winkler;
@@ -79,7 +79,7 @@ pub(super) fn best<'a, 'b>(
     let mut best: Option<(u8, f32)> = None;
     for a in a {
         for b in b.clone() {
-            let next = (level(kind, &a, &b), a.rarity.max(b.rarity));
+            let next = (level(kind, &a, &b), a.rarity().max(b.rarity()));
             let is_better = |best: (u8, f32)| (rank(next.0), next.1) < (rank(best.0), best.1);
             if best.is_none_or(is_better) {
                 best = Some(next);
@@ -91,23 +91,23 @@ pub(super) fn best<'a, 'b>(
 
 /// How alike two values are.
 pub(super) fn level(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
-    by_hash(kind, a, b).unwrap_or_else(|| by_text(kind, a, b))
+    by_hash(kind, **a, **b).unwrap_or_else(|| by_text(kind, a, b))
 }
 
 /// How alike two values are, where that is told without a look at their letters.
-pub(super) fn by_hash(kind: Kind, a: &Feature, b: &Feature) -> Option<u8> {
+pub(super) fn by_hash(kind: Kind, a: Packed<'_>, b: Packed<'_>) -> Option<u8> {
     match kind {
-        Kind::Email => match (a.is_shared, b.is_shared) {
-            (true, true) if a.hash == b.hash => Some(6),
-            (false, false) if a.hash == b.hash => Some(SAME),
-            (false, false) => (a.alt == b.alt).then_some(2),
+        Kind::Email => match (a.is_shared(), b.is_shared()) {
+            (true, true) if a.hash() == b.hash() => Some(6),
+            (false, false) if a.hash() == b.hash() => Some(SAME),
+            (false, false) => (a.alt() == b.alt()).then_some(2),
             _ => Some(MISSING),
         },
-        _ if a.hash == b.hash => Some(SAME),
-        Kind::GivenName => nicknames::share(a.alt, b.alt).then_some(2),
-        Kind::Name | Kind::Address if a.alt == b.alt => Some(2),
-        Kind::Address => (a.code != b.code).then_some(4),
-        Kind::Date => Some(date(a.code, b.code)),
+        _ if a.hash() == b.hash() => Some(SAME),
+        Kind::GivenName => nicknames::share(a.alt(), b.alt()).then_some(2),
+        Kind::Name | Kind::Address if a.alt() == b.alt() => Some(2),
+        Kind::Address => (a.code() != b.code()).then_some(4),
+        Kind::Date => Some(date(a.code(), b.code())),
         Kind::Exact => Some(2),
         _ => None,
     }
@@ -136,7 +136,7 @@ pub(super) fn by_text(kind: Kind, a: &Value<'_>, b: &Value<'_>) -> u8 {
         Kind::Name if is_part(a.bytes, b.bytes) => 3,
         Kind::Name => either(alike(a.bytes, b.bytes, 0.88), 4),
         Kind::Email if one_edit(a.bytes, b.bytes) && a.bytes.len().min(b.bytes.len()) > 3 => 3,
-        Kind::Email => either(a.code == b.code, 4),
+        Kind::Email => either(a.code() == b.code(), 4),
         Kind::Phone => either(one_edit(a.bytes, b.bytes), 2),
         Kind::Company => either(is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.92), 2),
         Kind::Address => either(alike(a.bytes, b.bytes, 0.85), 3),
@@ -157,7 +157,7 @@ fn given_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
     if one_edit(a.bytes, b.bytes) {
         return 3;
     }
-    if (a.code == b.code && a.code != 0)
+    if (a.code() == b.code() && a.code() != 0)
         || is_part(a.bytes, b.bytes)
         || alike(a.bytes, b.bytes, 0.88)
     {
@@ -169,7 +169,7 @@ fn given_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
 fn family_name(a: &Value<'_>, b: &Value<'_>) -> u8 {
     if one_edit(a.bytes, b.bytes) {
         2
-    } else if a.code == b.code && a.code != 0 {
+    } else if a.code() == b.code() && a.code() != 0 {
         3
     } else if is_part(a.bytes, b.bytes) || alike(a.bytes, b.bytes, 0.88) {
         4

@@ -150,6 +150,7 @@ impl Weights {
         let mut pattern = Pattern::default();
         let mut most = [0.0; COMPARISONS_MAX];
         let (mut sum, mut open) = (self.prior, 0_u32);
+        let (a, b) = (a.view(), b.view());
         let may_be_swapped = declaration.may_be_swapped(a, b);
         let mut left = a.in_both(b);
         while left != 0 {
@@ -159,8 +160,8 @@ impl Weights {
             let is_name = may_be_swapped && declaration.is_name_of_two(index);
             most[index] = match a.only(index).zip(b.only(index)) {
                 Some((x, y)) => {
-                    let rarity = x.rarity.max(y.rarity);
-                    if let Some(level) = levels::by_hash(kind, &x, &y) {
+                    let rarity = x.rarity().max(y.rarity());
+                    if let Some(level) = levels::by_hash(kind, x, y) {
                         (pattern.levels[index], pattern.rarity[index]) = (level, rarity);
                         weights.of(kind, level, rarity)
                     } else {

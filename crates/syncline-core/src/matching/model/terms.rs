@@ -1,7 +1,7 @@
 //! How common the values of each field are.
 
 use super::declare::Declaration;
-use super::features::{Feature, Features, sound};
+use super::features::{Features, Packed, sound};
 use crate::config::model::{KeyForm, Kind};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -57,8 +57,8 @@ impl FieldTerms {
 }
 
 /// What of a value is counted; `None` where it proves nothing.
-fn term(kind: Kind, feature: &Feature) -> u64 {
-    if kind == Kind::Email { feature.alt } else { feature.hash }
+fn term(kind: Kind, feature: Packed<'_>) -> u64 {
+    if kind == Kind::Email { feature.alt() } else { feature.hash() }
 }
 
 impl Terms {
@@ -79,9 +79,15 @@ impl Terms {
     }
 
     /// The share of records of which a form of a field is `value`.
-    pub(super) fn share(&self, index: usize, form: KeyForm, value: u64, feature: &Feature) -> f64 {
+    pub(super) fn share(
+        &self,
+        index: usize,
+        form: KeyForm,
+        value: u64,
+        feature: Packed<'_>,
+    ) -> f64 {
         let terms = &self.fields[index];
-        let whole = || f64::from(feature.rarity).exp2();
+        let whole = || f64::from(feature.rarity()).exp2();
         match form {
             KeyForm::Whole | KeyForm::Local | KeyForm::Words => whole(),
             KeyForm::Sound => {
@@ -99,8 +105,8 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let mut counts: FxHashMap<u64, (u32, u32)> = FxHashMap::default();
     let mut total = 0_u64;
     for (number, record) in (0..).zip(sample) {
-        for feature in record.of(index) {
-            let entry = counts.entry(term(kind, &feature)).or_insert((0, number));
+        for feature in record.view().of(index) {
+            let entry = counts.entry(term(kind, *feature)).or_insert((0, number));
             entry.0 += 1;
             total += 1;
         }
@@ -123,8 +129,8 @@ fn count(index: usize, kind: Kind, sample: &[Features], records: u64) -> FieldTe
     let rare = (agreements(rest) / rest_total / total).max(1.0 / records.max(2) as f64);
     let chance = (agreements(top) + agreements(rest)) / (total * (total - 1.0));
     let text = |&(wanted, holders, at): &(u64, u32, u32)| {
-        let mut values = sample[at as usize].of(index);
-        let feature = values.find(|feature| term(kind, feature) == wanted)?;
+        let mut values = sample[at as usize].view().of(index);
+        let feature = values.find(|feature| term(kind, **feature) == wanted)?;
         Some((feature.text().to_owned(), f64::from(holders) / total))
     };
     let frequent = top.iter().filter_map(text).filter(|(_, share)| *share > rare).collect();

@@ -49,7 +49,8 @@ fn levels_of_known_pairs() {
         (Kind::Exact, "a1", "a2", "other"),
     ] {
         let (one, other) = (features(kind, a), features(kind, b));
-        let got = level(kind, &one.of(0).next().unwrap(), &other.of(0).next().unwrap());
+        let got =
+            level(kind, &one.view().of(0).next().unwrap(), &other.view().of(0).next().unwrap());
         assert_ne!(got, MISSING, "{kind:?} {a} {b}");
         assert_eq!(levels::names(kind)[usize::from(got) - 1], expected, "{kind:?} {a} {b}");
     }
