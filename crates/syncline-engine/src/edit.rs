@@ -105,8 +105,7 @@ async fn edit_of(
     let Some((layout, field)) = position else {
         return undecidable(format!("the configuration has no field `{}` any more", row.field));
     };
-    let shard = found.shards.first().map(|shard| &*shard.data);
-    let image = link.image.as_deref().or(shard).and_then(|json| layout.read_json(json).ok());
+    let image = layout.read_json(&link.image).ok();
     let says = image.and_then(|image| image[field].clone());
     if says != row.remote {
         return undecidable("the record says something else by now; look at it again".to_owned());

@@ -132,9 +132,7 @@ impl Syncline {
             world.rules.entities.get(&left.entity).map(|e| &world.rules.types[e.shard_type]);
         let rules = rules.ok_or_else(gone)?;
         let image = |link: &LinkRow| {
-            let data = rows.shards.get(&link.shard).map(|shard| &*shard.data);
-            let json = link.image.as_deref().or(data).unwrap_or("{}");
-            rules.layout.read_json(json).unwrap_or_else(|_| rules.layout.empty_image())
+            rules.layout.read_json(&link.image).unwrap_or_else(|_| rules.layout.empty_image())
         };
         let (left_image, right_image) = (image(left), image(right));
         let fields = rules.layout.names().iter().zip(left_image.iter().zip(&right_image));

@@ -47,14 +47,6 @@ pub enum PlanError {
         /// What the JSON reader says.
         source: serde_json::Error,
     },
-    /// The store left out a row that another row points to.
-    #[error("shard {shard} of record `{external_id}` is missing")]
-    Shard {
-        /// The record.
-        external_id: String,
-        /// The shard's row number.
-        shard: ShardId,
-    },
 }
 
 /// What became of an item.
@@ -426,24 +418,16 @@ impl<'a> Planner<'a> {
     }
 
     /// The JSON text of the image that a link held before this batch.
-    pub(super) fn stored_json(&self, link: LinkId) -> Result<Arc<str>, PlanError> {
-        let row = &self.view.links[&link];
-        match (&row.image, self.view.shards.get(&row.shard)) {
-            (Some(image), _) => Ok(image.clone()),
-            (None, Some(shard)) => Ok(shard.data.clone()),
-            (None, None) => {
-                Err(PlanError::Shard { external_id: row.external_id.to_string(), shard: row.shard })
-            }
-        }
+    pub(super) fn stored_json(&self, link: LinkId) -> Arc<str> {
+        self.view.links[&link].image.clone()
     }
 
     pub(super) fn stored_image(&mut self, link: LinkId) -> Result<Arc<Image>, PlanError> {
         if let Some(image) = self.view.images.get(&link) {
             return Ok(image.clone());
         }
-        let json = self.stored_json(link)?;
         let row = &self.view.links[&link];
-        let image = self.type_of(row.entity).layout.read_json(&json).map_err(|source| {
+        let image = self.type_of(row.entity).layout.read_json(&row.image).map_err(|source| {
             PlanError::Image { external_id: row.external_id.to_string(), source }
         })?;
         let image = Arc::new(image);
@@ -493,7 +477,7 @@ impl<'a> Planner<'a> {
             let mut keys = Vec::new();
             matcher.keys(&image, &mut keys);
             if self.touched[index].json.is_empty() {
-                let json = self.stored_json(self.touched[index].id)?;
+                let json = self.stored_json(self.touched[index].id);
                 let touched = &mut self.touched[index];
                 (touched.image, touched.json, touched.keys) = (image.clone(), json, keys.clone());
             }

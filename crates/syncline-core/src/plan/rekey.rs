@@ -10,7 +10,7 @@ impl Planner<'_> {
     pub(super) fn touch_rekeyed(&mut self) -> Result<(), PlanError> {
         for link in self.rekeyed.clone() {
             let Some(row) = self.view.links.get(&link).cloned() else { continue };
-            let (image, json) = (self.stored_image(link)?, self.stored_json(link)?);
+            let (image, json) = (self.stored_image(link)?, self.stored_json(link));
             let prepared = self.prepared(link)?;
             let rules = self.type_of(row.entity);
             let mut keys = Vec::new();

@@ -67,8 +67,8 @@ pub struct LinkRow {
     pub external_id: CompactString,
     /// The shard that the record belongs to.
     pub shard: ShardId,
-    /// The image as JSON text; `None` where it equals the shard's data.
-    pub image: Option<Arc<str>>,
+    /// The image as JSON text.
+    pub image: Arc<str>,
     /// xxh3-128 of the image and the record's references: equal means unchanged.
     pub hash: u128,
     /// When the record changed, as its system says, in microseconds since 1970.
@@ -94,6 +94,8 @@ pub struct ShardRow {
     pub shard_type: TypeId,
     /// Its fields as JSON text.
     pub data: Arc<str>,
+    /// A link whose image the data is, letter by letter, so that a store keeps it once.
+    pub said_by: Option<LinkId>,
     /// Counts its changes, from 1.
     pub version: i64,
     /// The execution that made it.

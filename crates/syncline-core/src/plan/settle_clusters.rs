@@ -57,6 +57,11 @@ struct Writer {
     outcomes: FxHashMap<LinkId, Outcome>,
 }
 
+/// The first of the records whose image is `data`.
+fn who_says(members: &[Member], data: &str) -> Option<LinkId> {
+    members.iter().find(|member| *member.json == *data).map(|member| member.id)
+}
+
 /// A record of a cluster, with what it says.
 pub(super) struct Member {
     pub(super) id: LinkId,
@@ -148,11 +153,13 @@ impl Writer {
             let id = ShardId(planner.view.next_shard);
             planner.view.next_shard += 1;
             let (entity, _) = planner.record(members[0].id);
+            let data = data.unwrap_or_else(|| members[0].json.clone());
             let shard = ShardRow {
                 id,
                 uuid: new_uuid(planner, id),
                 shard_type: planner.type_of(entity).id,
-                data: data.unwrap_or_else(|| members[0].json.clone()),
+                said_by: who_says(members, &data),
+                data,
                 version: 1,
                 created: planner.moment.execution,
                 deleted_at,
@@ -163,13 +170,15 @@ impl Writer {
             return shard;
         };
         let before = planner.view.shards[&id].clone();
-        let mut shard = before.clone();
+        let (said_by, mut shard) = (before.said_by, before.clone());
         shard.deleted_at = if gone { before.deleted_at.or(deleted_at) } else { None };
         shard.merged_into = None;
         if let Some(data) = data {
             shard.data = data;
         }
-        if shard != before {
+        let is_other = shard != before;
+        shard.said_by = who_says(members, &shard.data);
+        if is_other {
             shard.version += 1;
             self.planned.counters.shards_deleted += u64::from(gone && before.deleted_at.is_none());
             self.planned.counters.shards_updated += u64::from(!gone);
@@ -179,6 +188,8 @@ impl Writer {
                 before: before.data,
                 version,
             });
+        }
+        if is_other || shard.said_by != said_by {
             self.planned.plan.shards_changed.push(shard.clone());
         }
         shard
@@ -191,12 +202,10 @@ impl Writer {
         shard: &ShardRow,
         first: bool,
     ) {
-        let image = (*member.json != *shard.data).then(|| member.json.clone());
         let Some(touched) = planner.touched(member.id) else {
             let before = &planner.view.links[&member.id];
-            let row = LinkRow { shard: shard.id, image, ..before.clone() };
-            if row != *before {
-                self.planned.plan.links_changed.push(row);
+            if before.shard != shard.id {
+                self.planned.plan.links_changed.push(LinkRow { shard: shard.id, ..before.clone() });
             }
             return;
         };
@@ -205,7 +214,7 @@ impl Writer {
             entity: touched.entity,
             external_id: touched.external_id.clone(),
             shard: shard.id,
-            image,
+            image: member.json.clone(),
             hash: touched.hash,
             modified: touched.modified,
             observed: touched.observed,
@@ -225,7 +234,7 @@ impl Writer {
             self.planned.plan.links_new.push(row);
             return;
         }
-        let before = planner.stored_json(member.id).unwrap_or_else(|_| member.json.clone());
+        let before = planner.stored_json(member.id);
         if before != member.json {
             let (subject, version) =
                 (Subject::Link(touched.id), planner.view.links[&touched.id].shard.0);
@@ -275,6 +284,7 @@ impl Writer {
         plan.changes.push(Change { subject, before: before.data.clone(), version });
         plan.shards_changed.push(ShardRow {
             merged_into: Some(merge.survivor),
+            said_by: None,
             version: version + 1,
             ..before.clone()
         });
@@ -436,7 +446,7 @@ pub(super) fn member(planner: &mut Planner<'_>, link: LinkId) -> Member {
     let row = &planner.view.links[&link];
     let (stamp, stands) =
         (rules.stamp(row.modified, row.observed), !(row.deleted && target.delete_if_removed));
-    let json = planner.stored_json(link).unwrap_or_else(|_| Arc::from("{}"));
+    let json = planner.stored_json(link);
     let image = planner.stored_image(link).unwrap_or_default();
     Member { id: link, image, json, stamp, stands }
 }

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use syncline_core::plan::planner::{Moment, PlanError, Planned};
-use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow, ShardId, ShardRow};
+use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::Plan;
@@ -91,8 +91,6 @@ async fn plan(world: &World, moment: Moment, changed: &[LinkId]) -> Result<Plann
 async fn dependents(world: &World, changed: &[LinkId]) -> Result<Vec<LinkId>, EngineError> {
     let need = Need { links: changed.to_vec(), ..Need::default() };
     let found = world.store.read(need).await?;
-    let shards: FxHashMap<ShardId, ShardRow> =
-        found.shards.into_iter().map(|shard| (shard.id, shard)).collect();
     let mut targets: BTreeSet<(EntityId, CompactString)> = BTreeSet::new();
     let mut links: BTreeSet<LinkId> = BTreeSet::new();
     for link in &found.links {
@@ -100,7 +98,7 @@ async fn dependents(world: &World, changed: &[LinkId]) -> Result<Vec<LinkId>, En
             links.insert(link.id);
         }
         targets.insert((link.entity, link.external_id.clone()));
-        targets.extend(field_targets(world, link, shards.get(&link.shard))?);
+        targets.extend(field_targets(world, link)?);
     }
     let need = Need { dependents: targets.into_iter().collect(), ..Need::default() };
     let found = world.store.read(need).await?;
@@ -118,20 +116,16 @@ fn has_lookups(world: &World, link: &LinkRow) -> bool {
 fn field_targets(
     world: &World,
     link: &LinkRow,
-    shard: Option<&ShardRow>,
 ) -> Result<Vec<(EntityId, CompactString)>, EngineError> {
     let rules = &world.rules;
     let Some(entity) = rules.entities.get(&link.entity) else { return Ok(Vec::new()) };
     let shard_type = &rules.types[entity.shard_type];
-    let Some(json) = link.image.as_deref().or_else(|| shard.map(|shard| &*shard.data)) else {
-        return Ok(Vec::new());
-    };
     if shard_type.found_by.is_empty() {
         return Ok(Vec::new());
     }
     let image = shard_type
         .layout
-        .read_json(json)
+        .read_json(&link.image)
         .map_err(|source| PlanError::Image { external_id: link.external_id.to_string(), source })?;
     Ok(shard_type.found_as(&image))
 }
@@ -146,18 +140,15 @@ async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, Engi
     }
     let need = Need { links: dependents, ..Need::default() };
     let found = world.store.read(need).await?;
-    let shards: FxHashMap<ShardId, ShardRow> =
-        found.shards.into_iter().map(|shard| (shard.id, shard)).collect();
     let mut items = Vec::new();
     for link in found.links {
         let Some(rules) = world.rules.entities.get(&link.entity) else { continue };
         let Some(conversion) = &rules.conversion else { continue };
-        let json = link.image.as_deref().or_else(|| shards.get(&link.shard).map(|s| &*s.data));
-        let (Some(json), false) = (json, conversion.lookups.is_empty() || link.deleted) else {
+        if conversion.lookups.is_empty() || link.deleted {
             continue;
-        };
+        }
         let layout = &world.rules.types[rules.shard_type].layout;
-        let mut image = layout.read_json(json).map_err(|source| PlanError::Image {
+        let mut image = layout.read_json(&link.image).map_err(|source| PlanError::Image {
             external_id: link.external_id.to_string(),
             source,
         })?;

@@ -60,6 +60,9 @@ impl ManualClock {
     }
 }
 
+/// The data of `shard s`, in SQL.
+pub(crate) const DATA: &str = "coalesce((SELECT image FROM link WHERE id = s.said_by), s.data)";
+
 /// A folder with a configuration, files and a database.
 pub(crate) struct Bench {
     dir: TempDir,
@@ -154,9 +157,9 @@ impl Bench {
     /// The data of the live shards of a type, sorted.
     pub(crate) fn data(&self, shard_type: &str) -> Vec<String> {
         self.lines(&format!(
-            "SELECT data FROM shard s JOIN shard_type t ON t.id = s.type
+            "SELECT {DATA} FROM shard s JOIN shard_type t ON t.id = s.type
              WHERE t.name = '{shard_type}' AND deleted_at IS NULL AND merged_into IS NULL
-             ORDER BY data"
+             ORDER BY 1"
         ))
     }
 
@@ -168,7 +171,7 @@ impl Bench {
 
     /// All that is known, without row numbers, ids, times and versions.
     pub(crate) fn state(&self) -> Vec<String> {
-        self.lines(
+        self.lines(&format!(
             "WITH named AS (
                SELECT l.id, l.shard, l.deleted, l.image, e.connection || '/' || e.entity || '/'
                  || e.shard_type || ':' || l.external_id AS name,
@@ -178,7 +181,7 @@ impl Bench {
              ), cluster AS (SELECT shard, min(name) AS name FROM named GROUP BY shard)
              SELECT 'link ' || n.name || ' in ' || c.name || ' deleted ' || n.deleted || ' by '
                || coalesce(n.contributor, '-') || ' at ' || coalesce(n.modified, '-') || ' says '
-               || coalesce(n.image, s.data) || ' of ' || s.data || ' gone '
+               || n.image || ' of ' || {DATA} || ' gone '
                || (s.deleted_at IS NOT NULL)
              FROM named n JOIN cluster c ON c.shard = n.shard JOIN shard s ON s.id = n.shard
              UNION ALL
@@ -194,7 +197,7 @@ impl Bench {
              UNION ALL
              SELECT 'unsettled ' || n.name FROM unsettled u JOIN named n ON n.id = u.link
              ORDER BY 1",
-        )
+        ))
     }
 
     /// Every row of every table that a run of unchanged input may not touch.

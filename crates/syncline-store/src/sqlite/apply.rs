@@ -80,26 +80,34 @@ fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
 
 fn insert_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {
     static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        let columns = "id, type, uuid, version, created, changed, deleted_at, merged_into, data";
-        Insert::new(&format!("INSERT OR FAIL INTO shard ({columns})"), 9)
+        let columns = "id, type, uuid, version, created, changed, deleted_at, merged_into, said_by, \
+                       data";
+        Insert::new(&format!("INSERT OR FAIL INTO shard ({columns})"), 10)
     });
     INSERT.run(conn, rows, |row, columns| {
         columns.put(row.id.0)?.put(row.shard_type.0)?.put(&row.uuid.to_be_bytes()[..])?;
         columns.put(row.version)?.put(row.created.0)?.put(execution.0)?;
-        columns.put(row.deleted_at)?.put(row.merged_into.map(|id| id.0))?.put(&*row.data)?;
+        columns.put(row.deleted_at)?.put(row.merged_into.map(|id| id.0))?;
+        columns.put(row.said_by.map(|id| id.0))?.put(own_data(row))?;
         Ok(())
     })
 }
 
+/// The data of a shard where no link says the same.
+fn own_data(row: &ShardRow) -> &str {
+    if row.said_by.is_some() { "" } else { &row.data }
+}
+
 /// What an index holds is written only where it changed: SQLite would take it out of the index and put it back.
 fn update_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -> Result<()> {
-    let sql = "UPDATE shard SET version = ?2, changed = ?3, data = ?4 WHERE id = ?1";
+    let sql = "UPDATE shard SET version = ?2, changed = ?3, said_by = ?4, data = ?5 WHERE id = ?1";
     let mut update = conn.prepare_cached(sql)?;
     let sql = "UPDATE shard SET type = ?2, deleted_at = ?3, merged_into = ?4 WHERE id = ?1
                AND (type, deleted_at, merged_into) IS NOT (?2, ?3, ?4)";
     let mut update_indexed = conn.prepare_cached(sql)?;
     for row in rows {
-        update.execute(params![row.id.0, row.version, execution.0, row.data])?;
+        let said_by = row.said_by.map(|id| id.0);
+        update.execute(params![row.id.0, row.version, execution.0, said_by, own_data(row)])?;
         let merged_into = row.merged_into.map(|id| id.0);
         update_indexed.execute(params![row.id.0, row.shard_type.0, row.deleted_at, merged_into])?;
     }
@@ -116,7 +124,7 @@ fn insert_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {
         columns.put(row.id.0)?.put(row.entity.0)?.put(row.external_id.as_str())?;
         columns.put(row.shard.0)?.put(&row.hash.to_be_bytes()[..])?.put(row.modified)?;
         columns.put(row.observed)?.put(row.execution.0)?.put(row.contributor.as_deref())?;
-        columns.put(row.deleted)?.put(row.image.as_deref())?;
+        columns.put(row.deleted)?.put(&*row.image)?;
         Ok(())
     })
 }

@@ -18,8 +18,8 @@ pub(super) const LINK_STAMP: &str =
     "LEFT JOIN stamp t ON t.link = iif(l.contributor IS NULL, NULL, l.id)";
 
 /// The columns of `shard s`, as [`shard`] reads them.
-pub(super) const SHARD_COLUMNS: &str =
-    "s.id, s.uuid, s.type, s.data, s.version, s.created, s.deleted_at, s.merged_into";
+pub(super) const SHARD_COLUMNS: &str = "s.id, s.uuid, s.type, iif(s.said_by IS NULL, s.data, (SELECT image FROM link WHERE id = s.said_by)), \
+     s.version, s.created, s.deleted_at, s.merged_into, s.said_by";
 
 pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
     Ok(LinkRow {
@@ -27,7 +27,7 @@ pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         entity: EntityId(row.get(1)?),
         external_id: text(row, 2)?,
         shard: ShardId(row.get(3)?),
-        image: row.get_ref(4)?.as_str_or_null()?.map(Arc::from),
+        image: Arc::from(row.get_ref(4)?.as_str()?),
         hash: number(row, 5)?,
         modified: row.get(6)?,
         observed: row.get(7)?,
@@ -47,6 +47,7 @@ pub(super) fn shard(row: &Row<'_>) -> rusqlite::Result<ShardRow> {
         created: ExecutionId(row.get(5)?),
         deleted_at: row.get(6)?,
         merged_into: row.get::<_, Option<i64>>(7)?.map(ShardId),
+        said_by: row.get::<_, Option<i64>>(8)?.map(LinkId),
     })
 }
 

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
+    include_str!("0005.sql"),
 ];
 
 /// The indexes that nothing needs while an empty database is filled: made when first needed, and at the
@@ -143,4 +144,25 @@ fn check_tenant(conn: &Connection, options: &Options, path: &str) -> Result<(), 
         None => "it names no tenant".to_owned(),
     };
     Err(StoreError::Unusable { path: path.to_owned(), doing: "open", problem, transient: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_stood_with_the_shard_come_to_their_links() {
+        let conn = Connection::open_in_memory().unwrap();
+        MIGRATIONS[..4].iter().for_each(|sql| conn.execute_batch(sql).unwrap());
+        conn.execute_batch(
+            "INSERT INTO shard VALUES (1, 1, x'00', 1, 1, 1, NULL, NULL, 'both');
+             INSERT INTO link VALUES (1, 1, 'a', 1, x'00', NULL, 1, 1, NULL, 0, NULL);
+             INSERT INTO link VALUES (2, 1, 'b', 1, x'00', NULL, 1, 1, NULL, 0, 'own');",
+        )
+        .unwrap();
+        conn.execute_batch(MIGRATIONS[4]).unwrap();
+        let sql = "SELECT group_concat(l.image), s.data, s.said_by FROM link l, shard s";
+        let found = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        assert_eq!(found, Ok(("both,own".to_owned(), "both".to_owned(), None::<i64>)));
+    }
 }

@@ -94,7 +94,7 @@ async fn changed_rows_replace_what_was_there() {
         let mut merged = shard(2, "{}");
         (merged.version, merged.merged_into) = (2, Some(ShardId(1)));
         let mut moved = link(2, CRM, "b", 1);
-        moved.image = None;
+        moved.image = r#"{"own":"moved"}"#.into();
         let plan = Plan {
             shards_changed: vec![merged.clone()],
             links_changed: vec![moved.clone()],
@@ -143,6 +143,45 @@ async fn a_plan_made_from_what_no_longer_stands_is_refused() {
         assert!(matches!(store.commit(plan).await, Err(StoreError::Stale)), "{}", opened.name);
         let nothing = Plan { execution, ..Plan::default() };
         assert!(store.commit(nothing).await.is_ok(), "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn a_shard_whose_data_a_record_says_is_read_as_any_other() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        let record = link(2, CRM, "b", 1);
+        let mut said = shard(1, &record.image);
+        said.said_by = Some(record.id);
+        let plan =
+            Plan { shards_new: vec![said.clone()], links_new: vec![record], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        let rows = async || {
+            let need = Need { links: vec![LinkId(2)], ..Need::default() };
+            let own = FieldTest::Equals("2".into());
+            let filter = ShardFilter {
+                fields: vec![("own".into(), own)],
+                limit: 9,
+                ..ShardFilter::default()
+            };
+            [
+                store.read(need).await.unwrap().shards,
+                store.shards_by_row(vec![ShardId(1)]).await.unwrap(),
+                store.shards_by_id("01").await.unwrap(),
+                store.shards(filter).await.unwrap(),
+            ]
+        };
+        for found in rows().await {
+            assert_eq!(found, [said.clone()], "{}", opened.name);
+        }
+        let mut own = shard(1, r#"{"own":2,"more":1}"#);
+        own.version = 2;
+        let plan = Plan { shards_changed: vec![own.clone()], ..Plan::default() };
+        commit(store, begun.execution, plan).await;
+        for found in rows().await {
+            assert_eq!(found, [own.clone()], "{}", opened.name);
+        }
     }
 }
 

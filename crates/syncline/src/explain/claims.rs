@@ -85,10 +85,7 @@ pub fn claims(world: &World, shard: &ShardRow, mut links: Vec<LinkRow>) -> Resul
     let data = layout.read_json(&shard.data).map_err(|error| damaged(&error))?;
     let images = links
         .iter()
-        .map(|link| match &link.image {
-            Some(image) => layout.read_json(image).map_err(|error| damaged(&error)),
-            None => Ok(data.clone()),
-        })
+        .map(|link| layout.read_json(&link.image).map_err(|error| damaged(&error)))
         .collect::<Result<Vec<_>, _>>()?;
     let names: Vec<EntityName> = links
         .iter()

@@ -6,11 +6,10 @@ use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::sync::Arc;
 use syncline_adapters::write::{Change, Replies, Target, Write, Written};
 use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::Ack;
-use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow, ShardRow};
+use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
 use syncline_core::record::{Page, Record};
@@ -423,12 +422,10 @@ async fn guess(execution: &Execution<'_>, done: &Done) -> Result<Guess, EngineEr
     let Found { links, shards, .. } = execution.world.store.read(need).await?;
     let shard = shards.first();
     let is_create = done.intent.kind == IntentKind::Create;
-    let json: Option<Arc<str>> = links.first().filter(|_| !is_create).and_then(|link| {
-        link.image.clone().or_else(|| shard.map(|shard: &ShardRow| shard.data.clone()))
-    });
     let layout = converter.layout();
-    let mut image =
-        json.and_then(|json| layout.read_json(&json).ok()).unwrap_or_else(|| layout.empty_image());
+    let link = links.first().filter(|_| !is_create);
+    let image = link.and_then(|link| layout.read_json(&link.image).ok());
+    let mut image = image.unwrap_or_else(|| layout.empty_image());
     let uuid = shard.map_or(0, |shard| shard.uuid);
     let whole = shard.and_then(|shard| layout.read_json(&shard.data).ok());
     let whole = whole.unwrap_or_else(|| layout.empty_image());

@@ -214,7 +214,7 @@ async fn add_page(
     for shard in shards {
         let Some(links) = links.remove(&shard.id) else { continue };
         // Where every image is the shard's own data, all records agree.
-        if links.len() > 1 && links.iter().any(|link| link.image.is_some()) {
+        if links.len() > 1 && links.iter().any(|link| link.image != shard.data) {
             let claims = claims(world, &shard, links)?;
             let fields = disputed(&claims);
             if !fields.is_empty() {

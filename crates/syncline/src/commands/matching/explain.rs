@@ -105,9 +105,7 @@ async fn record(world: &World, link: &LinkRow) -> Result<Record, Error> {
         Error::refused(message, "bring its shard type back into the configuration")
     })?;
     let layout = &world.rules.types[name.shard_type].layout;
-    let shards = world.store.shards_by_row(vec![link.shard]).await?;
-    let json = link.image.clone().or_else(|| shards.first().map(|shard| shard.data.clone()));
-    let image = layout.read_json(json.as_deref().unwrap_or("{}")).map_err(|error| {
+    let image = layout.read_json(&link.image).map_err(|error| {
         let message = format!("the image of record `{}` cannot be read: {error}", link.external_id);
         Error::refused(message, "bring the store back from a backup")
     })?;
