@@ -161,8 +161,12 @@ mod tests {
         )
         .unwrap();
         conn.execute_batch(MIGRATIONS[4]).unwrap();
-        let sql = "SELECT group_concat(l.image), s.data, s.said_by FROM link l, shard s";
-        let found = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        assert_eq!(found, Ok(("both,own".to_owned(), "both".to_owned(), None::<i64>)));
+        let sql = "SELECT group_concat(l.image), s.data FROM link l, shard_whole s";
+        let found = |conn: &Connection| -> (String, String) {
+            conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        assert_eq!(found(&conn), ("both,own".to_owned(), "both".to_owned()));
+        conn.execute_batch("UPDATE shard SET said_by = 2, data = ''").unwrap();
+        assert_eq!(found(&conn), ("both,own".to_owned(), "own".to_owned()));
     }
 }
