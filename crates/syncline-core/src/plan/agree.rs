@@ -4,7 +4,7 @@
 use super::bases;
 use super::deletions::{self, Deleted};
 use super::news::{Ack, Edit, EditKind};
-use super::planner::Planner;
+use super::planner::{Planner, Touched};
 use super::rows::{BaseRow, ConflictRow, EntityId, IntentState, LinkId, ShardId, ShardRow};
 use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
@@ -139,8 +139,14 @@ impl<'a> Ground<'a, '_> {
         let (entity, _) = planner.record(link);
         let rules = planner.entity(entity);
         let touched = planner.touched(link);
-        let claim = touched.and_then(|touched| touched.modified).filter(|_| rules.is_timed);
-        let unchanged = planner.view.links.get(&link).map_or(i64::MIN, |row| row.observed);
+        let row = planner.view.links.get(&link);
+        // A record that is only missing says no time: what is known of it is that of its last change.
+        let is_said = |touched: &&Touched| {
+            !touched.deleted || row.is_none_or(|row| row.modified != touched.modified)
+        };
+        let claim = touched.filter(is_said).and_then(|touched| touched.modified);
+        let claim = claim.filter(|_| rules.is_timed);
+        let unchanged = row.map_or(i64::MIN, |row| row.observed);
         let tolerance = rules.two_way.as_ref().map_or(0, |two_way| two_way.policy.tolerance_us);
         Stamp::seen(claim, tolerance, unchanged, self.now(), rules.priority)
     }
