@@ -164,10 +164,18 @@ impl Syncline {
         if !self.sends || two_way.is_none_or(|two_way| two_way.outbound.is_none()) {
             return Ok(false);
         }
-        let states = vec![IntentState::Planned];
-        let filter =
-            IntentFilter { entity: Some(entity), states, limit: 1, ..IntentFilter::default() };
-        Ok(!self.store().intents(filter).await?.is_empty())
+        let (states, limit) = (vec![IntentState::Planned], 1000);
+        let mut filter =
+            IntentFilter { entity: Some(entity), states, limit, ..IntentFilter::default() };
+        loop {
+            let planned = self.store().intents(filter.clone()).await?;
+            // What was refused is tried again by the next run.
+            if planned.iter().any(|intent| intent.problem.is_none()) {
+                return Ok(true);
+            }
+            let Some(last) = planned.last() else { return Ok(false) };
+            filter.after = last.id;
+        }
     }
 
     /// Runs one task.

@@ -30,6 +30,8 @@ pub(super) struct Agreement {
     pub(super) had_stamps: bool,
     pub(super) conflicts: Vec<ConflictRow>,
     pub(super) closed: Vec<ConflictClosed>,
+    /// How many of the conflicts waited for a person already.
+    pub(super) waiting: u64,
     /// Entities at which the shard is made anew, although its record there was deleted.
     pub(super) comes_back: FxHashSet<EntityId>,
 }
@@ -81,6 +83,7 @@ pub(super) fn agree(
         had_stamps,
         conflicts: Vec::new(),
         closed: Vec::new(),
+        waiting: 0,
         comes_back: FxHashSet::default(),
     };
     let mut ground = Ground { planner, rules, uuid, row, out };
@@ -246,7 +249,10 @@ impl<'a> Ground<'a, '_> {
                 self.out.image[field] = value;
             }
             match dispute {
-                Some(dispute) => self.dispute(member.id, field, "update_update", dispute),
+                Some(dispute) => {
+                    self.out.waiting += u64::from(was_held && dispute.winner == Winner::Nobody);
+                    self.dispute(member.id, field, "update_update", dispute);
+                }
                 None if was_held && !is_held(&bases[field], &member.image[field]) => {
                     self.let_go(member.id, field);
                 }

@@ -37,9 +37,10 @@ pub(super) fn write(
     if stamps.as_ref() != known && (stamps.is_some() || agreement.had_stamps) {
         plan.stamps.push((shard.id, stamps));
     }
-    counters.conflicts += agreement.conflicts.len() as u64;
+    // One that waits for a person is written down anew, and is not another one.
+    counters.conflicts += agreement.conflicts.len() as u64 - agreement.waiting;
     let open = agreement.conflicts.iter().filter(|conflict| conflict.status == "open");
-    counters.conflicts_open += open.count() as u64;
+    counters.conflicts_open += open.count() as u64 - agreement.waiting;
     plan.conflicts.extend(agreement.conflicts);
     plan.conflicts_closed.extend(agreement.closed);
 }

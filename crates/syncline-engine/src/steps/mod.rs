@@ -75,6 +75,8 @@ pub(crate) struct Execution<'a> {
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
     fused: Option<(u64, u64)>,
+    /// Writes that could not be sent however often that was tried, and why one of them was not.
+    unsent: Option<(u64, String)>,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

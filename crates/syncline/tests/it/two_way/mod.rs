@@ -1,5 +1,6 @@
 //! Two systems that are both edited: the whole program, between tables of real servers.
 
+mod bad_input;
 mod deletions;
 mod edits;
 mod example;
@@ -116,10 +117,14 @@ impl Pair {
         ran
     }
 
+    pub(crate) fn rows_of_left(&self) -> String {
+        self.left("SELECT name, email, city FROM people ORDER BY email, name, city")
+    }
+
     /// All rows of both usual tables, without their keys and times.
     pub(crate) fn rows(&self) -> [String; 2] {
         [
-            self.left("SELECT name, email, city FROM people ORDER BY email, name, city"),
+            self.rows_of_left(),
             self.right("SELECT \"full\", mail, town FROM contacts ORDER BY mail, \"full\", town"),
         ]
     }
