@@ -22,6 +22,7 @@ use std::sync::Arc;
 use syncline_adapters::write::{WriteCapabilities, Writer};
 use syncline_adapters::{Adapter, AdapterError};
 use syncline_core::convert::Converter;
+use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::News;
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::rules::TwoWay;
@@ -157,10 +158,20 @@ async fn pass(
         let Some(last) = planned.last().map(|intent| intent.id) else { break };
         after = last;
         let is_fused = execution.fused.is_some();
+        let only = execution.options.only.as_deref();
+        let is_meant = |intent: &IntentRow| {
+            only.is_none_or(|only| {
+                let body = Body::from_json(&intent.body);
+                only.contains(&body.fingerprint(intent.entity, intent.kind))
+            })
+        };
         let may = |intent: &IntentRow| {
             let tried = tries.get(&intent.id).copied().unwrap_or(0);
             let is_held = is_fused && intent.kind == IntentKind::Delete;
-            intent.id < first_new && tried <= execution.task.retry.max_attempts && !is_held
+            intent.id < first_new
+                && tried <= execution.task.retry.max_attempts
+                && !is_held
+                && is_meant(intent)
         };
         let wanted: Vec<IntentRow> = planned.into_iter().filter(|i| may(i)).collect();
         if wanted.is_empty() {

@@ -75,9 +75,8 @@ fn unique_values_that_change_places_come_over() {
     pair.try_run(&["run"]).expect(3, &["2 records could not be written"]);
     pair.run(&["dead-letters", "list"])
         .expect(0, &["→ right/contact 1", "→ right/contact 2", "duplicate key"]);
-    pair.right("UPDATE contacts SET town = NULL WHERE \"full\" = 'Ada'");
-    pair.try_run(&["run"]);
-    pair.run(&["run"]);
+    pair.right("ALTER TABLE contacts DROP CONSTRAINT contacts_town_key");
+    pair.run(&["run"]).expect(0, &["written: 2 updated"]);
     pair.holds(&["Ada|ada@x.org|Oslo", "Bob|bob@x.org|Rome"]);
     pair.run(&["dead-letters", "list"]).expect(0, &["no record was refused"]);
     pair.is_quiet();

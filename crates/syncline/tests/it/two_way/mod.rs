@@ -4,7 +4,10 @@ mod bad_input;
 mod deletions;
 mod edits;
 mod example;
+mod faults;
 mod meeting;
+mod plans;
+mod proxy;
 
 use crate::project::{Project, Ran};
 use crate::servers::{Kind, PASSWORD, Server};
