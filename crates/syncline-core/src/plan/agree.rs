@@ -5,7 +5,9 @@ use super::bases;
 use super::deletions::{self, Deleted};
 use super::news::{Ack, Edit, EditKind};
 use super::planner::{Planner, Touched};
-use super::rows::{BaseRow, ConflictRow, EntityId, IntentState, LinkId, ShardId, ShardRow};
+use super::rows::{
+    BaseRow, ConflictRow, EntityId, IntentKind, IntentState, LinkId, ShardId, ShardRow,
+};
 use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
 use super::writes::ConflictClosed;
@@ -264,7 +266,11 @@ impl<'a> Ground<'a, '_> {
     /// The values of a field that we sent to a record, and of which nobody knows whether they arrived.
     fn sent(&self, link: LinkId, field: usize) -> Vec<Cell> {
         let intents = self.planner.view.intents_of.get(&link).into_iter().flatten();
-        let unsure = intents.filter(|i| matches!(i.state, IntentState::Ghost | IntentState::Sent));
+        // Creations elsewhere hang on the link too; what they send never arrives at this record.
+        let unsure = intents.filter(|intent| {
+            intent.kind == IntentKind::Update
+                && matches!(intent.state, IntentState::Ghost | IntentState::Sent)
+        });
         let name = &self.rules.layout.names()[field];
         let values = unsure.flat_map(|intent| super::intent::Body::from_json(&intent.body).sent);
         values.filter(|(of, _)| of == name).map(|(_, value)| value).collect()

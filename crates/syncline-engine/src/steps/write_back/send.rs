@@ -151,9 +151,11 @@ async fn mark_sent(
     for _ in 0..PLANS_MAX {
         let agreed = intents.iter().map(|intent| intent.link).collect();
         let found = execution.world.store.read(Need { agreed, ..Need::default() }).await?;
+        let now: FxHashMap<IntentId, &IntentRow> =
+            found.intents.iter().map(|intent| (intent.id, intent)).collect();
         let sending: Vec<Sending> = intents
             .iter()
-            .filter(|intent| found.intents.iter().any(|now| now == *intent))
+            .filter(|intent| now.get(&intent.id) == Some(intent))
             .filter_map(|intent| sending(execution, intent, befores))
             .collect();
         if sending.is_empty() {

@@ -142,12 +142,12 @@ impl Pair {
 
     /// Which rows stand where, and which transaction wrote them.
     pub(crate) fn written(&self) -> [String; 2] {
-        let tables = "SELECT string_agg(format('SELECT %L, xmin, t FROM %I t', relname, relname), ' UNION ALL ')
+        let tables = "SELECT string_agg(format('SELECT %L, xmin, t::text FROM %I t', relname, relname), ' UNION ALL ')
             FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
         ["left", "right"].map(|database| {
             let select = self.server.sql_in(database, tables);
             let select =
-                format!("SELECT * FROM ({select}) AS rows(name, xmin, t) ORDER BY name, t::text");
+                format!("SELECT * FROM ({select}) AS rows(name, xmin, t) ORDER BY name, t");
             self.server.sql_in(database, &select)
         })
     }
