@@ -12,6 +12,9 @@ use std::thread;
 /// How many kills the crash check of a normal run makes; `cargo xtask crash` makes more.
 const CRASH_ROUNDS: &str = "40";
 
+/// How many disturbed runs the check with real servers makes; `cargo xtask faults` makes more.
+const FAULT_ROUNDS: &str = "20";
+
 /// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "20000";
 
@@ -53,7 +56,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 12] = [
+const STEPS: [fn(&Tools) -> Step; 14] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])
@@ -99,6 +102,8 @@ const STEPS: [fn(&Tools) -> Step; 12] = [
         Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
+    |_| own("faults", &["faults", "--rounds", FAULT_ROUNDS]),
+    |_| own("example", &["example", "two-way-postgres"]),
     |_| own("simulation", &["sim", "--seeds", SIM_SEEDS]),
     |_| own("bugs", &["sim", "--bugs", "--seeds", "2000"]),
 ];

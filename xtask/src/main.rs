@@ -8,6 +8,7 @@ mod contacts;
 mod crash;
 mod crm;
 mod example;
+mod faults;
 mod rng;
 #[path = "../../crates/syncline-adapters/tests/it/servers.rs"]
 #[expect(
@@ -78,6 +79,18 @@ enum Task {
         #[arg(value_enum)]
         name: example::Name,
     },
+    /// Kill two-way runs, and the server under them, while both sides are edited; then compare both sides.
+    Faults {
+        /// How many runs are disturbed.
+        #[arg(long, default_value_t = 100)]
+        rounds: usize,
+        /// How many rows each table begins with.
+        #[arg(long, default_value_t = 2000)]
+        rows: usize,
+        /// Equal seeds give equal edits and moments.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
     /// Simulate two-way sync with remotes that fail, by seed.
     Sim {
         /// What the simulation takes: `--seeds 20000`, `--first 17 --trace`, `--bugs`.
@@ -135,6 +148,7 @@ fn run(task: Task) -> Outcome {
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }
+        Task::Faults { rounds, rows, seed } => faults::run(faults::Options { rounds, rows, seed }),
         Task::Example { name } => example::run(name),
         Task::Sim { arguments } => sim::run(&arguments),
         Task::GenCrm { folder, truth } => {

@@ -3,7 +3,7 @@
 mod matching;
 mod measure;
 mod report;
-mod two_way;
+pub(crate) mod two_way;
 
 pub(crate) use measure::run_here;
 

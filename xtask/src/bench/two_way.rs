@@ -144,7 +144,7 @@ fn table(rows: usize, runs: usize, all: &[Vec<Figures>; 3], writes: &[[usize; 2]
 }
 
 /// Rows `FIRST` to `LAST`; the two tables have other names, other shapes and times of their own.
-const LEFT: &str = "
+pub(crate) const LEFT: &str = "
     CREATE TABLE people (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, first_name text, last_name text, email text UNIQUE,
         phone text, street text, city text, credit numeric(12, 2), updated timestamptz NOT NULL DEFAULT now());
@@ -155,7 +155,7 @@ const LEFT: &str = "
         SELECT 'First' || n % 977, 'Last' || n, 'person' || n || '@mail.example', '+49 30 ' || n,
             n % 200 || ' Long Street', 'City ' || n % 311, n / 100.0 FROM generate_series(FIRST, LAST) AS n;
     ANALYZE people";
-const RIGHT: &str = "
+pub(crate) const RIGHT: &str = "
     CREATE TABLE contacts (
         no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, given text, family text, mail text UNIQUE,
         telephone text, street text, town text, cents bigint, changed timestamptz NOT NULL DEFAULT now());
@@ -167,7 +167,7 @@ const RIGHT: &str = "
             n % 200 || ' Long Street', 'City ' || n % 311, n FROM generate_series(FIRST, LAST) AS n;
     ANALYZE contacts";
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 connections:
   left:
     adapter: postgres
