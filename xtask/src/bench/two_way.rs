@@ -55,6 +55,9 @@ pub(super) fn run(options: Options) -> Outcome {
     Ok(writes == expected)
 }
 
+/// What each of the runs cost, and how many rows each wrote at the left and at the right side.
+type Measured = ([Figures; 3], Vec<[usize; 2]>);
+
 /// Two databases, and the program.
 struct Pair {
     server: Server,
@@ -64,7 +67,7 @@ struct Pair {
 
 impl Pair {
     /// What each of the runs cost, and how many rows each wrote at the left and at the right side.
-    fn measure(&self, rows: usize) -> Result<([Figures; 3], Vec<[usize; 2]>), Box<dyn Error>> {
+    fn measure(&self, rows: usize) -> Result<Measured, Box<dyn Error>> {
         for (database, table, from) in [("left", LEFT, 0), ("right", RIGHT, rows / 2)] {
             self.server.sql_in("postgres", &format!("CREATE DATABASE \"{database}\""));
             let (first, last) = (from + 1, from + rows);

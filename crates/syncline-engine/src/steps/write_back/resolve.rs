@@ -21,27 +21,29 @@ use syncline_core::record::Page;
 use syncline_core::shard::Image;
 use syncline_core::value::Cell;
 
-/// Looks up every write of which nobody knows the end.
-pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+/// Looks up every write of which nobody knows the end; returns whether the system could be asked about all of them.
+/// While it cannot, a record that we made ourselves would be taken for a stranger.
+pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<bool, EngineError> {
+    let mut is_asked = true;
     if !execution.sends() {
-        return Ok(());
+        return Ok(is_asked);
     }
     forget_ghosts(execution).await?;
     let mut channel = None;
     let mut after = IntentId(0);
     loop {
         let sent = intents(execution, vec![IntentState::Sent], after).await?;
-        let Some(last) = sent.last().map(|intent| intent.id) else { return Ok(()) };
+        let Some(last) = sent.last().map(|intent| intent.id) else { return Ok(is_asked) };
         after = last;
         if channel.is_none() {
             channel = Some(execution.channel().await?);
         }
-        let Some(channel) = channel.as_ref() else { return Ok(()) };
+        let Some(channel) = channel.as_ref() else { return Ok(is_asked) };
         for batch in sent.chunks(channel.offers.batch_max.max(1)) {
             match settle(execution, channel, batch).await {
                 // They stay as they are, and are looked up by the next run.
-                Err(EngineError::Adapter(error)) if error.is_transient() => {}
-                outcome => outcome?,
+                Err(EngineError::Adapter(error)) if error.is_transient() => is_asked = false,
+                outcome => is_asked &= outcome?,
             }
         }
     }
@@ -51,7 +53,7 @@ async fn settle(
     execution: &mut Execution<'_>,
     channel: &Channel,
     sent: &[IntentRow],
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     let (creations, changes): (Vec<IntentRow>, Vec<IntentRow>) =
         sent.iter().cloned().partition(|intent| intent.kind == IntentKind::Create);
     if !changes.is_empty() {
@@ -63,11 +65,12 @@ async fn settle(
             again.push(intent);
         }
     }
+    let mut left = Left::default();
     if !again.is_empty() {
         // The very same writes once more.
-        send(execution, channel, again, &mut Left::default()).await?;
+        send(execution, channel, again, &mut left).await?;
     }
-    Ok(())
+    Ok(!left.unknown && left.again == 0)
 }
 
 /// Writes that were given up and cannot land any more are no longer looked out for.

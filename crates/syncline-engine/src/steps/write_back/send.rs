@@ -398,16 +398,16 @@ async fn exist(
                 observed.pages.push(page);
             }
             // They stay as they are: sent, and looked up by the next run.
-            Err(error) if error.is_transient() => return Ok(()),
+            Err(error) if error.is_transient() => {
+                left.unknown = true;
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
     }
     for (sending, id) in met {
-        let Some(external_id) = id.filter(|id| shown.contains(id)) else {
-            let problem = "the system says that there is such a record, and does not show it";
-            reject(execution, sending, problem, observed, left);
-            continue;
-        };
+        // One that is there and not shown yet stays as it is, too.
+        let Some(external_id) = id.filter(|id| shown.contains(id)) else { continue };
         let Sending { intent, body, .. } = sending;
         let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
         let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
