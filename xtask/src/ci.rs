@@ -12,6 +12,9 @@ use std::thread;
 /// How many kills the crash check of a normal run makes; `cargo xtask crash` makes more.
 const CRASH_ROUNDS: &str = "40";
 
+/// How many disturbed runs the check with real servers makes; `cargo xtask faults` makes more.
+const FAULT_ROUNDS: &str = "20";
+
 /// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "20000";
 
@@ -53,7 +56,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 12] = [
+const STEPS: [fn(&Tools) -> Step; 14] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])
@@ -99,6 +102,8 @@ const STEPS: [fn(&Tools) -> Step; 12] = [
         Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
+    |_| own("faults", &["faults", "--rounds", FAULT_ROUNDS]),
+    |_| own("example", &["example", "two-way-postgres"]),
     |_| own("simulation", &["sim", "--seeds", SIM_SEEDS]),
     |_| own("bugs", &["sim", "--bugs", "--seeds", "2000"]),
 ];
@@ -188,14 +193,19 @@ fn count_tests(said: &str) -> Tally {
 }
 
 /// Cargo's subcommands, installed where missing: inside the target folder, or by rustup where they come with Rust.
-struct Tools {
+pub(crate) struct Tools {
     folder: PathBuf,
     /// The search path with the folder in front.
     path: OsString,
 }
 
 impl Tools {
-    fn new() -> Result<Self, env::JoinPathsError> {
+    /// Those of this workspace.
+    ///
+    /// # Errors
+    ///
+    /// When the search path cannot hold their folder.
+    pub(crate) fn new() -> Result<Self, env::JoinPathsError> {
         let folder = workspace::root().join("target").join("tools");
         let usual = env::var_os("PATH").unwrap_or_default();
         let path =
@@ -234,7 +244,7 @@ impl Tools {
 
     /// Asks Debian's packages for the database servers that tests start, where one of them is missing. The tests say
     /// so where it still is.
-    fn have_servers(&self) {
+    pub(crate) fn have_servers(&self) {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let has_postgres = versions.into_iter().any(|one| one.path().join("bin/initdb").exists());
         let has_mariadb = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db"]

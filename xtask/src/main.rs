@@ -7,7 +7,16 @@ mod clock;
 mod contacts;
 mod crash;
 mod crm;
+mod example;
+mod faults;
 mod rng;
+#[path = "../../crates/syncline-adapters/tests/it/servers.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests' own; a task that cannot have its server cannot go on"
+)]
+mod servers;
 mod sim;
 mod tidy;
 mod words;
@@ -61,6 +70,24 @@ enum Task {
         #[arg(long, default_value_t = 100_000)]
         records: usize,
         /// Equal seeds give equal moments.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+    /// Run an example that needs servers: they are installed, started, filled, shown, and stopped.
+    Example {
+        /// Which example.
+        #[arg(value_enum)]
+        name: example::Name,
+    },
+    /// Kill two-way runs, and the server under them, while both sides are edited; then compare both sides.
+    Faults {
+        /// How many runs are disturbed.
+        #[arg(long, default_value_t = 100)]
+        rounds: usize,
+        /// How many rows each table begins with.
+        #[arg(long, default_value_t = 2000)]
+        rows: usize,
+        /// Equal seeds give equal edits and moments.
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
@@ -121,6 +148,8 @@ fn run(task: Task) -> Outcome {
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }
+        Task::Faults { rounds, rows, seed } => faults::run(faults::Options { rounds, rows, seed }),
+        Task::Example { name } => example::run(name),
         Task::Sim { arguments } => sim::run(&arguments),
         Task::GenCrm { folder, truth } => {
             let usual = || workspace::root().join("examples/crm/data");

@@ -2,6 +2,7 @@
 
 use crate::AdapterError;
 use compact_str::CompactString;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use syncline_core::record::Page;
 use syncline_core::value::Value;
@@ -164,6 +165,20 @@ pub trait Writer: Send + Sync {
         &'a self,
         entity: &'a str,
     ) -> BoxFuture<'a, Result<WriteCapabilities, AdapterError>>;
+
+    /// What keeps this very creation from being done twice. That may be less than [`WriteCapabilities::create`]: a
+    /// unique field guards only the creations that fill it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Writer::capabilities`].
+    fn create_guard<'a>(
+        &'a self,
+        entity: &'a str,
+        _write: &'a Write,
+    ) -> BoxFuture<'a, Result<CreateGuard, AdapterError>> {
+        async move { Ok(self.capabilities(entity).await?.create) }.boxed()
+    }
 
     /// Sends writes, at most [`WriteCapabilities::batch_max`], no two to the same record. What goes wrong
     /// goes into the replies, write by write.

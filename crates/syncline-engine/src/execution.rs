@@ -5,8 +5,10 @@ use crate::event::Listener;
 use crate::steps;
 use crate::world::World;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use syncline_adapters::AdapterError;
+use syncline_core::plan::intent::Fingerprint;
 use syncline_core::plan::planner::PlanError;
 use syncline_core::plan::writes::Counters;
 use syncline_core::record::Page;
@@ -30,6 +32,8 @@ pub struct Options {
     pub pages: Option<Vec<Page>>,
     /// Whether nothing is sent to any system, as in a preview: what is owed is decided all the same.
     pub hold: bool,
+    /// The only writes that are sent, as a saved plan names them; others stay owed. `None` lets all go.
+    pub only: Option<Arc<BTreeSet<Fingerprint>>>,
     /// Stops the execution at the next batch border.
     pub cancel: CancellationToken,
     /// Told of everything that happens. Called from the execution: it must not block.

@@ -58,6 +58,7 @@ mod progress;
 pub mod reference;
 mod report;
 pub mod reviewing;
+mod saved_plan;
 mod signals;
 mod syncing;
 pub mod training;

@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::syncing::{RunOptions, Syncline};
 use crate::workspace::{Located, OpenOptions, Workspace};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use syncline_core::plan::intent::Body;
+use syncline_core::plan::intent::{Body, Fingerprint};
 use syncline_core::plan::rows::{IntentKind, IntentRow, IntentState, ShardId, ShardRow};
 use syncline_core::value::Value;
 use syncline_engine::{Report, World};
@@ -50,7 +50,7 @@ pub struct ChangeSet {
 }
 
 /// A write that would be sent to a connection.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WriteChange {
     /// Where to: connection and entity.
     pub to: String,
@@ -60,6 +60,8 @@ pub struct WriteChange {
     pub external_id: String,
     /// The fields of the record, as they would be.
     pub fields: BTreeMap<String, Value>,
+    /// Names the write by what it does.
+    pub fingerprint: Fingerprint,
 }
 
 /// What would become of a shard.
@@ -170,6 +172,7 @@ pub(crate) async fn changes(sync: &Syncline, overlay: &OverlayStore) -> Result<C
             to: to.map(|to| format!("{}/{}", to.connection, to.entity)).unwrap_or_default(),
             kind: intent.kind,
             external_id: body.external_id.to_string(),
+            fingerprint: body.fingerprint(intent.entity, intent.kind),
             fields: body
                 .record
                 .into_iter()

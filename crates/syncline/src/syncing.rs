@@ -3,10 +3,12 @@
 use crate::error::Error;
 use crate::preview::{Preview, PreviewOptions};
 use crate::workspace::{Located, OpenOptions, Workspace};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::Secrets;
+use syncline_core::plan::intent::Fingerprint;
 use syncline_core::plan::rows::IntentState;
 use syncline_core::record::Page;
 use syncline_engine::execution::Options as EngineOptions;
@@ -44,6 +46,8 @@ pub struct RunOptions {
     pub pages: Option<Vec<Page>>,
     /// Stops the run at its next batch border.
     pub cancel: CancellationToken,
+    /// The only writes that are sent, as a saved plan names them; others stay owed. `None` lets all go.
+    pub only: Option<Arc<BTreeSet<Fingerprint>>>,
     /// Told of everything that happens, from within the run: it must not block.
     pub on_event: Option<Listener>,
 }
@@ -164,10 +168,18 @@ impl Syncline {
         if !self.sends || two_way.is_none_or(|two_way| two_way.outbound.is_none()) {
             return Ok(false);
         }
-        let states = vec![IntentState::Planned];
-        let filter =
-            IntentFilter { entity: Some(entity), states, limit: 1, ..IntentFilter::default() };
-        Ok(!self.store().intents(filter).await?.is_empty())
+        let (states, limit) = (vec![IntentState::Planned], 1000);
+        let mut filter =
+            IntentFilter { entity: Some(entity), states, limit, ..IntentFilter::default() };
+        loop {
+            let planned = self.store().intents(filter.clone()).await?;
+            // What was refused is tried again by the next run.
+            if planned.iter().any(|intent| intent.problem.is_none()) {
+                return Ok(true);
+            }
+            let Some(last) = planned.last() else { return Ok(false) };
+            filter.after = last.id;
+        }
     }
 
     /// Runs one task.
@@ -185,6 +197,7 @@ impl Syncline {
             allow_deletes: options.allow_deletes,
             pages: options.pages,
             hold: !self.sends,
+            only: options.only,
             cancel: options.cancel,
             on_event: options.on_event,
             seed: random_bits(),

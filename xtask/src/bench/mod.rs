@@ -3,6 +3,7 @@
 mod matching;
 mod measure;
 mod report;
+pub(crate) mod two_way;
 
 pub(crate) use measure::run_here;
 
@@ -22,6 +23,8 @@ pub(crate) enum Subject {
     Sync,
     /// Matching by a model: its cost, and how much it finds.
     Match,
+    /// Two tables of a database server that are kept in step.
+    TwoWay,
 }
 
 /// What is measured.
@@ -44,8 +47,10 @@ const PAGE: &str = "docs/benchmarks.md";
 
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(crate) fn run(options: Options) -> Outcome {
-    if options.subject == Subject::Match {
-        return matching::run(options);
+    match options.subject {
+        Subject::Match => return matching::run(options),
+        Subject::TwoWay => return two_way::run(options),
+        Subject::Sync => {}
     }
     let program = workspace::release_build()?;
     let folder = workspace::root().join("target").join("bench-data");

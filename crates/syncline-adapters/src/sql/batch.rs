@@ -110,7 +110,10 @@ impl<'a> Batch<'a> {
 
     fn bound(&self, name: &str, value: &Value) -> Result<Bound, Written> {
         let rejected = |problem: String| Written::Rejected { field: Some(name.into()), problem };
-        let column = self.known.table.column(name).map_err(|fault| rejected(fault.problem))?;
+        // The table is not what the settings were made for: that is no fault of this record.
+        let not_sent =
+            |fault: Fault| Written::NotSent { problem: fault.problem, retry_after_ms: None };
+        let column = self.known.table.column(name).map_err(not_sent)?;
         if column.generated {
             return Err(rejected("the database alone says what this column holds".to_owned()));
         }
@@ -333,7 +336,11 @@ impl<'a> Batch<'a> {
         }
         for item in items {
             let (field, problem) = (fault.column.clone(), fault.problem.clone());
-            self.written[item.index] = Some(Written::Rejected { field, problem });
+            self.written[item.index] = Some(match fault.kind {
+                // No row is at fault, but a right that is missing, or a table that is not as it was.
+                FaultKind::Refused => Written::NotSent { problem, retry_after_ms: None },
+                _ => Written::Rejected { field, problem },
+            });
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl<'a> Batch<'a> {
     }
 
     /// For each set of unique columns, the undecided creations that fill it, with what they fill it with.
-    fn unique_values(&self) -> Vec<(Vec<&'a Column>, Vec<Filling>)> {
+    pub(super) fn unique_values(&self) -> Vec<(Vec<&'a Column>, Vec<Filling>)> {
         let mut sets = Vec::new();
         for names in &self.known.table.unique {
             let columns = self.columns(names);

@@ -425,9 +425,12 @@ fn fault(error: &Error) -> Fault {
     let kind = match (code, &code[..2]) {
         ("23505", _) => FaultKind::Taken,
         ("57P01" | "57P02" | "57P03" | "57P05", _) | (_, "08") => FaultKind::Lost,
-        ("57014" | "55P03" | "55006", _) | (_, "40" | "53") => FaultKind::Aborted,
-        (_, "22" | "23" | "44" | "P0") => FaultKind::Rejected,
-        _ => FaultKind::Refused,
+        ("57014" | "55P03" | "55006", _) | (_, "40" | "53" | "58") => FaultKind::Aborted,
+        // A policy for rows minds a row; a missing right has the same code.
+        ("42501", _) if said.routine() == Some("ExecWithCheckOptions") => FaultKind::Rejected,
+        (_, "0A" | "25" | "28" | "3D" | "3F" | "42") => FaultKind::Refused,
+        // Triggers raise what they like.
+        _ => FaultKind::Rejected,
     };
     let detail = match said.detail() {
         Some(detail) if kind != FaultKind::Lost => format!(" ({detail})"),

@@ -51,6 +51,27 @@ impl Writer for SqlAdapter {
         .boxed()
     }
 
+    fn create_guard<'a>(
+        &'a self,
+        entity: &'a str,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<CreateGuard, AdapterError>> {
+        async move {
+            let spec = self.spec(entity)?;
+            let known = self.known(spec).await.map_err(|fault| unreadable(spec, fault))?;
+            let writes = std::slice::from_ref(write);
+            let batch = Batch::new(self.database.dialect(), spec, &known, writes);
+            Ok(if !batch.unique_values().is_empty() {
+                CreateGuard::UniqueKey
+            } else if spec.marker.is_some() {
+                CreateGuard::Marker
+            } else {
+                CreateGuard::Nothing
+            })
+        }
+        .boxed()
+    }
+
     fn write<'a>(&'a self, entity: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
         async move {
             let not_sent = |problem: String| Replies {

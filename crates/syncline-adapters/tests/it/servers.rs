@@ -25,6 +25,8 @@ pub(crate) enum Kind {
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) port: u16,
+    /// Whether what is committed survives the machine, too; else it is quicker.
+    pub(crate) is_durable: bool,
     folder: TempDir,
     process: Option<Child>,
 }
@@ -43,7 +45,7 @@ impl Server {
     /// Sets up a server and starts it.
     pub(crate) fn start(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { kind, port: 0, folder, process: None };
+        let mut server = Self { kind, port: 0, is_durable: false, folder, process: None };
         if let Some(owner) = server.owner() {
             chown(server.folder.path(), Some(owner.user), Some(owner.group)).unwrap();
         }
@@ -129,7 +131,8 @@ impl Server {
         match self.kind {
             Kind::Postgres => {
                 command.arg("-D").arg(self.path("data")).arg("-k").arg(self.folder.path());
-                command.args(["-h", "127.0.0.1", "-c", "fsync=off", "-p", &self.port.to_string()]);
+                command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+                command.args(["-c", if self.is_durable { "fsync=on" } else { "fsync=off" }]);
             }
             Kind::MariaDb => {
                 command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"]);
@@ -234,7 +237,8 @@ impl Server {
         self.sql_in("it", script)
     }
 
-    fn sql_in(&self, database: &str, script: &str) -> String {
+    /// The same in another database.
+    pub(crate) fn sql_in(&self, database: &str, script: &str) -> String {
         let port = self.port.to_string();
         let mut client = match self.kind {
             Kind::Postgres => {

@@ -113,7 +113,7 @@ fn one_bad_row_holds_up_no_other(place: &Place) {
     assert!(outcomes[28].starts_with("rejected") && outcomes[29].starts_with("rejected"));
     assert!(outcomes[30].starts_with("rejected"), "{outcomes:?}");
     assert!(outcomes[32].starts_with("rejected"), "{outcomes:?}");
-    assert_eq!(outcomes[33], "rejected nme");
+    assert_eq!(outcomes[33], "not sent");
     assert_eq!(place.sql("SELECT count(*) FROM bad"), "31");
 }
 

@@ -4,8 +4,10 @@
 use super::bases;
 use super::deletions::{self, Deleted};
 use super::news::{Ack, Edit, EditKind};
-use super::planner::Planner;
-use super::rows::{BaseRow, ConflictRow, EntityId, IntentState, LinkId, ShardId, ShardRow};
+use super::planner::{Planner, Touched};
+use super::rows::{
+    BaseRow, ConflictRow, EntityId, IntentKind, IntentState, LinkId, ShardId, ShardRow,
+};
 use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
 use super::writes::ConflictClosed;
@@ -30,6 +32,8 @@ pub(super) struct Agreement {
     pub(super) had_stamps: bool,
     pub(super) conflicts: Vec<ConflictRow>,
     pub(super) closed: Vec<ConflictClosed>,
+    /// How many of the conflicts waited for a person already.
+    pub(super) waiting: u64,
     /// Entities at which the shard is made anew, although its record there was deleted.
     pub(super) comes_back: FxHashSet<EntityId>,
 }
@@ -81,6 +85,7 @@ pub(super) fn agree(
         had_stamps,
         conflicts: Vec::new(),
         closed: Vec::new(),
+        waiting: 0,
         comes_back: FxHashSet::default(),
     };
     let mut ground = Ground { planner, rules, uuid, row, out };
@@ -139,8 +144,14 @@ impl<'a> Ground<'a, '_> {
         let (entity, _) = planner.record(link);
         let rules = planner.entity(entity);
         let touched = planner.touched(link);
-        let claim = touched.and_then(|touched| touched.modified).filter(|_| rules.is_timed);
-        let unchanged = planner.view.links.get(&link).map_or(i64::MIN, |row| row.observed);
+        let row = planner.view.links.get(&link);
+        // A record that is only missing says no time: what is known of it is that of its last change.
+        let is_said = |touched: &&Touched| {
+            !touched.deleted || row.is_none_or(|row| row.modified != touched.modified)
+        };
+        let claim = touched.filter(is_said).and_then(|touched| touched.modified);
+        let claim = claim.filter(|_| rules.is_timed);
+        let unchanged = row.map_or(i64::MIN, |row| row.observed);
         let tolerance = rules.two_way.as_ref().map_or(0, |two_way| two_way.policy.tolerance_us);
         Stamp::seen(claim, tolerance, unchanged, self.now(), rules.priority)
     }
@@ -240,7 +251,10 @@ impl<'a> Ground<'a, '_> {
                 self.out.image[field] = value;
             }
             match dispute {
-                Some(dispute) => self.dispute(member.id, field, "update_update", dispute),
+                Some(dispute) => {
+                    self.out.waiting += u64::from(was_held && dispute.winner == Winner::Nobody);
+                    self.dispute(member.id, field, "update_update", dispute);
+                }
                 None if was_held && !is_held(&bases[field], &member.image[field]) => {
                     self.let_go(member.id, field);
                 }
@@ -252,7 +266,11 @@ impl<'a> Ground<'a, '_> {
     /// The values of a field that we sent to a record, and of which nobody knows whether they arrived.
     fn sent(&self, link: LinkId, field: usize) -> Vec<Cell> {
         let intents = self.planner.view.intents_of.get(&link).into_iter().flatten();
-        let unsure = intents.filter(|i| matches!(i.state, IntentState::Ghost | IntentState::Sent));
+        // Creations elsewhere hang on the link too; what they send never arrives at this record.
+        let unsure = intents.filter(|intent| {
+            intent.kind == IntentKind::Update
+                && matches!(intent.state, IntentState::Ghost | IntentState::Sent)
+        });
         let name = &self.rules.layout.names()[field];
         let values = unsure.flat_map(|intent| super::intent::Body::from_json(&intent.body).sent);
         values.filter(|(of, _)| of == name).map(|(_, value)| value).collect()

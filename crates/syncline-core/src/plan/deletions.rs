@@ -32,7 +32,8 @@ pub(super) fn settle(ground: &mut Ground<'_, '_>, members: &[Member], deleted: V
 
 /// Whether a deleted shard is there again, because one of its records says something new.
 fn comes_back(ground: &mut Ground<'_, '_>, members: &[Member], at: i64) -> bool {
-    let mut is_back = false;
+    let (mut is_back, mut is_anew) = (false, false);
+    let deleted = deleted_within(ground, members, at);
     for (index, member) in members.iter().enumerate() {
         let planner = &*ground.planner;
         let Some(touched) = planner.touched(member.id).filter(|t| t.said && !t.deleted) else {
@@ -48,20 +49,50 @@ fn comes_back(ground: &mut Ground<'_, '_>, members: &[Member], at: i64) -> bool 
         let edited = ground.seen(member.id);
         let rules = ground.entity(&ground.out.sides[index]);
         let Some(two_way) = &rules.two_way else { return true };
-        if is_newcomer || two_way.deletes == Deletes::Unlink {
+        // A new record, or one that is there again, is no edit: what was deleted is there anew.
+        if is_newcomer || was_deleted || two_way.deletes == Deletes::Unlink {
             is_back = true;
+            is_anew |= is_newcomer || was_deleted;
             continue;
         }
-        let fate = shard_deleted(two_way.policy.strategy, Some(edited), Stamp::here(at, 0));
+        let fate = shard_deleted(two_way.policy.strategy, Some(edited), deleted);
         is_back |= fate != DeletionFate::Goes;
+        is_anew |= fate == DeletionFate::ComesBack;
         let winner = match fate {
             DeletionFate::Goes => Winner::Local,
             DeletionFate::ComesBack | DeletionFate::Stays => Winner::Remote,
             DeletionFate::Asks => Winner::Nobody,
         };
-        note(ground, index, "shard_deleted", winner, (Stamp::here(at, 0), edited));
+        note(ground, index, "shard_deleted", winner, (deleted, edited));
+    }
+    if is_anew {
+        make_anew(ground);
     }
     is_back
+}
+
+/// When a shard was deleted that is known to be so since `at`: after the latest change that its deleted records told.
+fn deleted_within(ground: &Ground<'_, '_>, members: &[Member], at: i64) -> Stamp {
+    let told = members.iter().zip(&ground.out.sides).filter(|(_, side)| side.deleted);
+    let told = told.filter_map(|(member, side)| {
+        let rules = ground.entity(side);
+        let tolerance = rules.two_way.as_ref().map_or(0, |two_way| two_way.policy.tolerance_us);
+        let modified = ground.planner.view.links.get(&member.id)?.modified?;
+        rules.is_timed.then(|| modified.saturating_sub(tolerance))
+    });
+    Stamp { lo: told.max().unwrap_or(i64::MIN).min(at), hi: at, rank: 0 }
+}
+
+/// Systems to which deletions propagate, and that have lost their records of the shard, get new ones.
+fn make_anew(ground: &mut Ground<'_, '_>) {
+    for &entity in &ground.rules.written_to {
+        let two_way = ground.planner.entity(entity).two_way.as_ref();
+        let propagates = two_way.is_some_and(|two_way| two_way.deletes == Deletes::Propagate);
+        let mut of_entity = ground.out.sides.iter().filter(|side| side.entity == entity);
+        if propagates && of_entity.all(|side| side.deleted) {
+            ground.out.comes_back.insert(entity);
+        }
+    }
 }
 
 /// A record is deleted: what becomes of its shard?

@@ -1,8 +1,11 @@
 //! What an intent writes.
 
+use super::rows::{EntityId, IntentKind};
 use crate::value::{Cell, Value};
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What an intent writes, and all that is needed to tell later what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,14 +22,46 @@ pub struct Body {
     /// The record's fields, as they are to be.
     pub record: Vec<(CompactString, Value)>,
     /// The shard's values that they are made of, by field.
+    #[serde(with = "named")]
     pub sent: Vec<(CompactString, Cell)>,
     /// What the record said of these fields before, in the shard's form.
+    #[serde(with = "named")]
     pub before: Vec<(CompactString, Cell)>,
     /// The version that the record had when it was decided.
     pub version: Option<CompactString>,
 }
 
+/// Names a write by what it does, whenever and wherever it was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(pub u128);
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        u128::from_str_radix(&digits, 16).map(Self).map_err(D::Error::custom)
+    }
+}
+
 impl Body {
+    /// Names what it writes to `entity`. Ids that are made anew with each decision have no part in it.
+    pub fn fingerprint(&self, entity: EntityId, kind: IntentKind) -> Fingerprint {
+        let what = Self {
+            key: CompactString::default(),
+            marker: CompactString::default(),
+            record: Vec::new(),
+            version: None,
+            ..self.clone()
+        };
+        let json = serde_json::to_string(&(entity, kind, what)).unwrap_or_default();
+        Fingerprint(xxh3_128(json.as_bytes()))
+    }
+
     /// As JSON text.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("it is plain data")
@@ -35,5 +70,56 @@ impl Body {
     /// From JSON text; empty where that is none of ours.
     pub fn from_json(json: &str) -> Self {
         serde_json::from_str(json).unwrap_or_default()
+    }
+}
+
+/// Fields as JSON, in which null and absent stay two things: `["name", null]` and `["name"]`.
+mod named {
+    use crate::value::{Cell, Value};
+    use compact_str::CompactString;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        Said(CompactString, Value),
+        Absent((CompactString,)),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        cells: &[(CompactString, Cell)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(cells.iter().map(|(name, cell)| match cell {
+            Some(value) => Named::Said(name.clone(), value.clone()),
+            None => Named::Absent((name.clone(),)),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(CompactString, Cell)>, D::Error> {
+        let cells = Vec::<Named>::deserialize(deserializer)?.into_iter();
+        let read = |named| match named {
+            Named::Said(name, value) => (name, Some(value)),
+            Named::Absent((name,)) => (name, None),
+        };
+        Ok(cells.map(read).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_and_absent_come_back_as_they_went() {
+        let cells = vec![
+            ("a".into(), Some(Value::Null)),
+            ("b".into(), None),
+            ("c".into(), Some(Value::text("x"))),
+        ];
+        let body = Body { sent: cells.clone(), before: cells, ..Body::default() };
+        assert_eq!(Body::from_json(&body.to_json()), body);
     }
 }

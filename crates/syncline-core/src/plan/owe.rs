@@ -37,9 +37,10 @@ pub(super) fn write(
     if stamps.as_ref() != known && (stamps.is_some() || agreement.had_stamps) {
         plan.stamps.push((shard.id, stamps));
     }
-    counters.conflicts += agreement.conflicts.len() as u64;
+    // One that waits for a person is written down anew, and is not another one.
+    counters.conflicts += agreement.conflicts.len() as u64 - agreement.waiting;
     let open = agreement.conflicts.iter().filter(|conflict| conflict.status == "open");
-    counters.conflicts_open += open.count() as u64;
+    counters.conflicts_open += open.count() as u64 - agreement.waiting;
     plan.conflicts.extend(agreement.conflicts);
     plan.conflicts_closed.extend(agreement.closed);
 }
@@ -162,7 +163,8 @@ impl Owing<'_, '_, '_> {
             && outbound.selects(&agreement.image, self.shard.uuid);
         let was_planned = open.iter().any(|intent| intent.state == IntentState::Planned);
         if open.iter().any(|intent| intent.state != IntentState::Planned) {
-            return;
+            let found = of_entity.iter().find(|side| !side.deleted).map(|side| side.link);
+            return self.find(open, found);
         }
         let Some(anchor) =
             agreement.sides.iter().find(|side| !side.deleted).or(agreement.sides.first())
@@ -199,6 +201,17 @@ impl Owing<'_, '_, '_> {
         let first = open.next();
         self.plan.intents_dropped.extend(open.map(|intent| intent.id));
         self.replace(first, entity, link, wanted);
+    }
+
+    /// The record of a creation of which nobody could tell whether it arrived has been met: it did.
+    fn find(&mut self, open: Vec<IntentRow>, found: Option<LinkId>) {
+        let Some(link) = found else { return };
+        let external_id = CompactString::new(self.planner.record(link).1);
+        let parked = open.into_iter().filter(|intent| intent.state == IntentState::Parked);
+        self.plan.intents_changed.extend(parked.map(|intent| {
+            let body = Body { external_id: external_id.clone(), ..Body::from_json(&intent.body) };
+            IntentRow { state: IntentState::Done, body: body.to_json().into(), ..intent }
+        }));
     }
 
     /// Puts what is wanted in the place of what was planned, unless that is the same.

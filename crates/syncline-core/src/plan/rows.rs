@@ -2,9 +2,9 @@
 
 use crate::matching::Zone;
 use crate::reconcile::{Stamp, Winner};
-use crate::value::Cell;
+use crate::value::{Cell, Value};
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
@@ -226,6 +226,11 @@ impl IntentState {
     }
 }
 
+/// A field that is there: null is a value, other than absent.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cell, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// Two changes of one field between which something was decided, or is to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConflictRow {
@@ -240,10 +245,13 @@ pub struct ConflictRow {
     /// `update_update`, `record_deleted`, `shard_deleted`, `initial`.
     pub kind: String,
     /// What both had agreed on, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub base: Cell,
     /// What the shard said.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub local: Cell,
     /// What the record said.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub remote: Cell,
     /// When the shard's value came to be.
     pub local_stamp: Stamp,
@@ -254,6 +262,7 @@ pub struct ConflictRow {
     /// Who won.
     pub winner: Winner,
     /// What stands.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub value: Cell,
     /// Whether the times overlapped.
     pub by_tie: bool,

@@ -151,7 +151,8 @@ pub fn owed(
     project: &mut dyn FnMut(&Cell) -> Cell,
 ) -> Owed {
     let Base::Met { shard: bs, remote: br } = base else { return Owed::Nothing };
-    let is_held = br != remote;
+    // A field that the record does not say is as it was known to be.
+    let is_held = remote.is_some() && br != remote;
     let is_known = shard.as_ref().is_some_and(|value| !value.is_null()) || remote_has(remote);
     if !flow.gives || shard.is_none() || is_held || !is_known || bs.is(shard) {
         return Owed::Nothing;

@@ -183,10 +183,15 @@ fn unwritten(execution: &Execution<'_>) -> Option<Verdict> {
             format!("{planned} of {live} records would be deleted at the connection; none was"),
             "look at what was deleted; if it is right, run again with `--allow-deletes`",
         )
+    } else if let Some((unsent, problem)) = &execution.unsent {
+        (
+            format!("{} could not be written: {problem}", records(*unsent)),
+            "what is owed is kept, and the next run tries again",
+        )
     } else if results.written_rejected > 0 {
         (
             format!("{} could not be written", records(results.written_rejected)),
-            "`syncline dead-letters list` shows which, and why",
+            "`syncline dead-letters list` shows which, and why; the next run tries again",
         )
     } else if results.written_unknown > 0 {
         (

@@ -2,6 +2,7 @@
 
 use super::Execution;
 use super::plan::Batch;
+use super::write_back::is_about_write;
 use crate::execution::EngineError;
 use crate::world::World;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -49,7 +50,8 @@ impl Letters {
             ..DeadLetterFilter::default()
         };
         let mut letters = Self::default();
-        for row in world.store.dead_letters(filter).await? {
+        let rows = world.store.dead_letters(filter).await?.into_iter();
+        for row in rows.filter(|row| !is_about_write(&row.letter)) {
             letters.0.entry(Subject::of(&row.letter)).or_default().push((row.id, row.letter));
         }
         Ok(letters)

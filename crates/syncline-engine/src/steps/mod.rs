@@ -75,6 +75,8 @@ pub(crate) struct Execution<'a> {
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
     fused: Option<(u64, u64)>,
+    /// Writes that could not be sent however often that was tried, and why one of them was not.
+    unsent: Option<(u64, String)>,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.
@@ -132,7 +134,15 @@ impl Execution<'_> {
         }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
-        write_back::resolve(self).await?;
+        if !write_back::resolve(self).await? {
+            let problem = "nobody knows what became of writes that were sent before, and it cannot be asked now";
+            let error = AdapterError::Unavailable {
+                what: self.task.entity.clone(),
+                problem: problem.to_owned(),
+                retry_after_ms: None,
+            };
+            return Ok(complete::Outcome::of(End::Failed(error)));
+        }
         let end = self.read_and_commit().await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = delete::missing(self, &end).await?;

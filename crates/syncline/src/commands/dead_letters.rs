@@ -117,7 +117,11 @@ pub(crate) fn letter_rows(letters: &[DeadLetterRow]) -> Vec<Vec<String>> {
         vec![
             row.id.to_string(),
             letter.task.clone(),
-            format!("{source}:{}", letter.line),
+            match (&letter.external_id, letter.phase == "writing") {
+                (Some(id), true) => format!("→ {} {id}", letter.source),
+                (None, true) => format!("→ {}, a new record", letter.source),
+                _ => format!("{source}:{}", letter.line),
+            },
             format!("{replayed}{}{more}", shorten(first, 100)),
         ]
     });
@@ -226,8 +230,13 @@ pub(crate) async fn replay(
 ) -> Result<Replayed, Error> {
     let mut replayed = Replayed::default();
     let mut tasks: BTreeMap<String, Vec<(i64, Source, Value)>> = BTreeMap::new();
+    let mut writes: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for row in letters {
         let letter = row.letter;
+        if letter.phase == "writing" {
+            writes.entry(letter.task).or_default().push(row.id);
+            continue;
+        }
         match serde_json::from_str::<Value>(&letter.payload) {
             Ok(record @ Value::Map(_)) => {
                 let source = (letter.source, letter.line);
@@ -242,7 +251,7 @@ pub(crate) async fn replay(
             }
         }
     }
-    for task in tasks.keys() {
+    for task in tasks.keys().chain(writes.keys()) {
         sync.know(task)?;
     }
     for (task, letters) in tasks {
@@ -253,6 +262,21 @@ pub(crate) async fn replay(
         let pages = letters.chunks(PAGE_LEN).map(page).collect();
         let report = run_pages(app, sync, &task, pages, cancel.clone()).await?;
         settle(sync, &report, &ids, &mut replayed).await?;
+        replayed.outcomes.push(TaskOutcome { task, result: Ok(report) });
+    }
+    for (task, ids) in writes {
+        if cancel.is_cancelled() {
+            break;
+        }
+        // What was to be written is still owed: a run without records sends it once more.
+        let report = run_pages(app, sync, &task, Vec::new(), cancel.clone()).await?;
+        let filter =
+            DeadLetterFilter { task: Some(task.clone()), limit: usize::MAX, ..Default::default() };
+        let left = sync.store().dead_letters(filter).await?;
+        let refused =
+            left.iter().filter(|row| row.letter.phase == "writing").count().min(ids.len());
+        replayed.refused += refused as u64;
+        replayed.succeeded += (ids.len() - refused) as u64;
         replayed.outcomes.push(TaskOutcome { task, result: Ok(report) });
     }
     Ok(replayed)

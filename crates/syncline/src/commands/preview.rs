@@ -6,7 +6,9 @@ use crate::error::{Error, Exit};
 use crate::output::{Tone, count, shorten};
 use crate::preview::{ChangeKind, ChangeSet, FieldChange, ShardChange, changes};
 use crate::report;
+use crate::saved_plan::{SavedPlan, latest_execution};
 use crate::syncing::Syncline;
+use std::path::PathBuf;
 use syncline_core::plan::rows::IntentKind;
 use syncline_engine::{Clock, SystemClock};
 
@@ -24,6 +26,9 @@ pub struct Args {
     /// Shows at most so many shards and refused records; 0 shows all. JSON always holds all
     #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
     pub limit: usize,
+    /// Saves what would be done to a file, for `syncline run --apply`
+    #[arg(long, value_name = "PLAN")]
+    pub save: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -37,8 +42,19 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let (sync, overlay) = Syncline::over_memory(workspace).await?;
     let options = args.what.options(app);
     let tasks = chosen(&sync, &args.what.tasks)?;
-    let outcomes = run_tasks(app, &sync, tasks, &options, false).await?;
+    let after = latest_execution(&sync).await?;
+    let outcomes = run_tasks(app, &sync, tasks.clone(), &options, false).await?;
     let changes = changes(&sync, &overlay).await?;
+    let exit = report::exit(&outcomes);
+    if let Some(path) = &args.save {
+        if exit != Exit::Success {
+            report::print_tasks(&app.out, &outcomes, report::since(begun))?;
+            let message = "no plan is saved: the run itself would not go through";
+            return Err(Error::refused(message, "mend what is said of it, or name other tasks"));
+        }
+        let how = (tasks, options.full, options.allow_deletes);
+        SavedPlan::of(&sync, &overlay, after, how, changes.clone()).await?.save(path)?;
+    }
     let duration_ms = report::since(begun);
     if app.out.json {
         let mut json = report::to_json(&app.out, &outcomes, duration_ms);
@@ -52,6 +68,10 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         report::print_trouble(&app.out, outcome)?;
     }
     app.out.line(app.out.paint(Tone::Dim, "this was a preview: nothing was written"))?;
+    if let Some(path) = &args.save {
+        let command = format!("`syncline run --apply {}` does exactly this", path.display());
+        app.out.note(app.out.advise(&command));
+    }
     Ok(report::exit(&outcomes))
 }
 

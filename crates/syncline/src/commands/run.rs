@@ -3,11 +3,13 @@
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::models;
+use crate::preview::changes;
 use crate::progress::Progress;
 use crate::report::{self, TaskOutcome};
+use crate::saved_plan::{SavedPlan, latest_execution};
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use syncline_core::record::Page;
@@ -31,6 +33,9 @@ pub struct Args {
     /// Prints everything that happens as CloudEvents, one line of JSON each, on standard output
     #[arg(long)]
     pub events: bool,
+    /// Does exactly what `syncline preview --save PLAN` showed, or nothing where the ground has moved
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["tasks", "full", "allow_deletes"])]
+    pub apply: Option<PathBuf>,
 }
 
 /// Which tasks are run, or tried out, and how.
@@ -68,16 +73,31 @@ impl Selection {
 /// When nothing could be run at all.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let begun = SystemClock.now();
+    let mut options = args.what.options(app);
+    let mut named = args.what.tasks.clone();
+    if let Some(plan) = &args.apply {
+        let plan = still_stands(app, args.what.path.as_deref(), plan, &mut options).await?;
+        options.only = Some(Arc::new(plan.fingerprints()));
+        named = plan.tasks;
+    }
     let sync = app.open(args.what.path.as_deref()).await?;
-    let options = args.what.options(app);
-    let tasks = chosen(&sync, &args.what.tasks)?;
+    let tasks = chosen(&sync, &named)?;
     let mut outcomes = run_tasks(app, &sync, tasks.clone(), &options, args.events).await?;
     // What a later task changed may be owed to the connection of an earlier one.
-    for task in tasks {
-        if !options.cancel.is_cancelled() && sync.owes(&task).await? {
+    for task in &tasks {
+        if !options.cancel.is_cancelled() && sync.owes(task).await? {
             let options = RunOptions { pages: Some(Vec::new()), ..options.clone() };
-            let result = run_one(app, &sync, &task, options, args.events).await;
-            outcomes.push(TaskOutcome { task, result });
+            let result = run_one(app, &sync, task, options, args.events).await;
+            outcomes.push(TaskOutcome { task: task.clone(), result });
+        }
+    }
+    if args.apply.is_some() {
+        for task in &tasks {
+            if sync.owes(task).await? {
+                let text =
+                    format!("task `{task}` owes more than the plan says; `syncline run` sends it");
+                app.out.note(app.out.advise(&text));
+            }
         }
     }
     let duration_ms = report::since(begun);
@@ -86,6 +106,26 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         app.out.note(app.out.advise(&remark));
     }
     Ok(exit)
+}
+
+/// A saved plan, once a preview has said the same again.
+async fn still_stands(
+    app: &App,
+    path: Option<&Path>,
+    plan: &Path,
+    options: &mut RunOptions,
+) -> Result<SavedPlan, Error> {
+    let saved = SavedPlan::load(plan)?;
+    (options.full, options.allow_deletes) = (saved.full, saved.allow_deletes);
+    let (sync, overlay) = Syncline::over_memory(app.load(path)?).await?;
+    let after = latest_execution(&sync).await?;
+    let tasks = chosen(&sync, &saved.tasks)?;
+    run_tasks(app, &sync, tasks.clone(), options, false).await?;
+    let changes = changes(&sync, &overlay).await?;
+    let how = (tasks, saved.full, saved.allow_deletes);
+    let now = SavedPlan::of(&sync, &overlay, after, how, changes).await?;
+    saved.expect_unmoved(&now)?;
+    Ok(saved)
 }
 
 /// The tasks that were named, in that order, or all.

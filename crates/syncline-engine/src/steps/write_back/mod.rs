@@ -16,18 +16,19 @@ use crate::event::Event;
 use crate::execution::EngineError;
 use crate::retry::retry_delay;
 use compact_str::CompactString;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use send::send;
 use std::sync::Arc;
 use syncline_adapters::write::{WriteCapabilities, Writer};
 use syncline_adapters::{Adapter, AdapterError};
 use syncline_core::convert::Converter;
+use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::News;
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::rules::TwoWay;
-use syncline_core::plan::writes::{Counters, Plan};
+use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
 use syncline_core::record::Page;
-use syncline_store::query::IntentFilter;
+use syncline_store::query::{DeadLetterFilter, IntentFilter};
 
 /// How many intents are looked through at a time.
 const PAGE: usize = 2000;
@@ -62,6 +63,8 @@ struct Left {
     replanned: bool,
     /// Nobody knows whether they arrived.
     unknown: bool,
+    /// The system will not have them: they are tried again by the next run.
+    refused: Vec<IntentId>,
 }
 
 /// Writes what the connection is owed.
@@ -77,8 +80,11 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     }
     let mut channel = None;
     let mut tries: FxHashMap<IntentId, u32> = FxHashMap::default();
+    let mut refused = FxHashSet::default();
     for _ in 0..ROUNDS_MAX {
         let left = pass(execution, &mut channel, &mut tries).await?;
+        tries.extend(left.refused.iter().map(|id| (*id, u32::MAX)));
+        refused.extend(left.refused.iter().copied());
         if left.unknown {
             resolve(execution).await?;
         }
@@ -92,7 +98,51 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
             break;
         }
     }
-    count_unknown(execution).await
+    count_unknown(execution).await?;
+    take_stock(execution, &refused).await
+}
+
+/// Finds out what was tried, and is still owed. Of the letters about refused writes those stay that tell of such a
+/// one, the latest of each.
+async fn take_stock(
+    execution: &mut Execution<'_>,
+    refused: &FxHashSet<IntentId>,
+) -> Result<(), EngineError> {
+    let (mut owed, mut after) = (FxHashMap::default(), IntentId(0));
+    loop {
+        let page = intents(execution, vec![IntentState::Planned], after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        owed.extend(page.into_iter().filter_map(|intent| Some((intent.id, intent.problem?))));
+    }
+    let mut unsent = owed.iter().filter(|(id, _)| !refused.contains(id));
+    if let Some((_, problem)) = unsent.next() {
+        execution.unsent = Some((1 + unsent.count() as u64, problem.clone()));
+    }
+    let filter = DeadLetterFilter {
+        task: Some(execution.name.clone()),
+        limit: usize::MAX,
+        ..DeadLetterFilter::default()
+    };
+    let letters = execution.world.store.dead_letters(filter).await?;
+    let (mut over, mut latest) = (Vec::new(), FxHashMap::default());
+    for row in letters.iter().filter(|row| is_about_write(&row.letter)) {
+        let intent = IntentId(i64::try_from(row.letter.line).unwrap_or(0));
+        if !owed.contains_key(&intent) {
+            over.push(row.id);
+        } else if let Some(older) = latest.insert(intent, row.id) {
+            over.push(older);
+        }
+    }
+    if !over.is_empty() {
+        execution.world.store.replayed(over, execution.begun.execution).await?;
+    }
+    Ok(())
+}
+
+/// Whether a letter is about a write that a system refused; its line is the number of the intent.
+pub(in super::super) fn is_about_write(letter: &DeadLetter) -> bool {
+    letter.phase == "writing" && letter.line > 0
 }
 
 /// Goes through what is planned once, in the order in which it was decided.
@@ -108,10 +158,20 @@ async fn pass(
         let Some(last) = planned.last().map(|intent| intent.id) else { break };
         after = last;
         let is_fused = execution.fused.is_some();
+        let only = execution.options.only.as_deref();
+        let is_meant = |intent: &IntentRow| {
+            only.is_none_or(|only| {
+                let body = Body::from_json(&intent.body);
+                only.contains(&body.fingerprint(intent.entity, intent.kind))
+            })
+        };
         let may = |intent: &IntentRow| {
             let tried = tries.get(&intent.id).copied().unwrap_or(0);
             let is_held = is_fused && intent.kind == IntentKind::Delete;
-            intent.id < first_new && tried <= execution.task.retry.max_attempts && !is_held
+            intent.id < first_new
+                && tried <= execution.task.retry.max_attempts
+                && !is_held
+                && is_meant(intent)
         };
         let wanted: Vec<IntentRow> = planned.into_iter().filter(|i| may(i)).collect();
         if wanted.is_empty() {

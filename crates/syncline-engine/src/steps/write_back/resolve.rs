@@ -5,46 +5,72 @@
 
 use super::super::Execution;
 use super::observe::{Observed, commit};
-use super::send::{Done, Shown, send, sent_cells, state, write_of};
+use super::send::{Done, Shown, part, send, sent_cells, state, write_of};
 use super::{Channel, Left, intents};
 use crate::execution::EngineError;
+use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::time::Duration;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
 use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::Ack;
-use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
+use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState};
+use syncline_core::plan::rules::Content;
 use syncline_core::plan::view::Need;
 use syncline_core::record::Page;
+use syncline_core::shard::Image;
 use syncline_core::value::Cell;
 
-/// Looks up every write of which nobody knows the end.
-pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+/// Looks up every write of which nobody knows the end; returns whether the system could be asked about all of them.
+/// While it cannot, a record that we made ourselves would be taken for a stranger.
+pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<bool, EngineError> {
+    let mut is_asked = true;
     if !execution.sends() {
-        return Ok(());
+        return Ok(is_asked);
     }
     forget_ghosts(execution).await?;
     let mut channel = None;
     let mut after = IntentId(0);
     loop {
         let sent = intents(execution, vec![IntentState::Sent], after).await?;
-        let Some(last) = sent.last().map(|intent| intent.id) else { return Ok(()) };
+        let Some(last) = sent.last().map(|intent| intent.id) else { return Ok(is_asked) };
         after = last;
         if channel.is_none() {
             channel = Some(execution.channel().await?);
         }
-        let Some(channel) = channel.as_ref() else { return Ok(()) };
-        for intent in sent {
-            let outcome = match intent.kind {
-                IntentKind::Create => create(execution, channel, intent).await,
-                IntentKind::Update | IntentKind::Delete => change(execution, channel, intent).await,
-            };
-            match outcome {
-                // It stays as it is, and is looked up by the next run.
-                Err(EngineError::Adapter(error)) if error.is_transient() => {}
-                outcome => outcome?,
+        let Some(channel) = channel.as_ref() else { return Ok(is_asked) };
+        for batch in sent.chunks(channel.offers.batch_max.max(1)) {
+            match settle(execution, channel, batch).await {
+                // They stay as they are, and are looked up by the next run.
+                Err(EngineError::Adapter(error)) if error.is_transient() => is_asked = false,
+                outcome => is_asked &= outcome?,
             }
         }
     }
+}
+
+async fn settle(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    sent: &[IntentRow],
+) -> Result<bool, EngineError> {
+    let (creations, changes): (Vec<IntentRow>, Vec<IntentRow>) =
+        sent.iter().cloned().partition(|intent| intent.kind == IntentKind::Create);
+    if !changes.is_empty() {
+        changed(execution, channel, changes).await?;
+    }
+    let mut again = Vec::new();
+    for intent in creations {
+        if let Some(intent) = create(execution, channel, intent).await? {
+            again.push(intent);
+        }
+    }
+    let mut left = Left::default();
+    if !again.is_empty() {
+        // The very same writes once more.
+        send(execution, channel, again, &mut left).await?;
+    }
+    Ok(!left.unknown && left.again == 0)
 }
 
 /// Writes that were given up and cannot land any more are no longer looked out for.
@@ -79,49 +105,55 @@ async fn wait(execution: &Execution<'_>, channel: &Channel, intent: &IntentRow) 
     }
 }
 
-/// An update or a deletion.
-async fn change(
+/// Updates and deletions.
+async fn changed(
     execution: &mut Execution<'_>,
     channel: &Channel,
-    intent: IntentRow,
+    intents: Vec<IntentRow>,
 ) -> Result<(), EngineError> {
-    let body = Body::from_json(&intent.body);
-    let mut look = look(execution, channel, &intent, &body).await?;
-    if look == Look::AsBefore && channel.offers.update != UpdateGuard::Strong {
-        wait(execution, channel, &intent).await;
-        look = self::look(execution, channel, &intent, &body).await?;
-    }
-    let mut observed = Observed::default();
-    match look {
-        Look::Gone => {
-            observed.gone.push(body.external_id.clone());
-            if intent.kind == IntentKind::Delete {
-                let external_id = body.external_id.clone();
-                Done { external_id, intent, body }.note(execution, true, &mut observed);
-            } else {
-                observed.intents.push(state(&intent, IntentState::Rejected, gone()));
+    let is_strong = channel.offers.update == UpdateGuard::Strong;
+    let mut seen = look(execution, channel, &intents).await?;
+    if !is_strong && seen.looks.contains(&Look::AsBefore) {
+        for (intent, look) in intents.iter().zip(&seen.looks) {
+            if *look == Look::AsBefore {
+                wait(execution, channel, intent).await;
             }
         }
-        Look::Arrived(page) => {
-            observed.pages.push(page);
-            let external_id = body.external_id.clone();
-            Done { external_id, intent, body }.note(execution, false, &mut observed);
+        seen = look(execution, channel, &intents).await?;
+    }
+    let mut observed = Observed::default();
+    let mut shown = FxHashSet::default();
+    for (intent, look) in intents.into_iter().zip(seen.looks) {
+        let body = Body::from_json(&intent.body);
+        let external_id = body.external_id.clone();
+        match look {
+            Look::Gone => {
+                observed.gone.push(external_id.clone());
+                if intent.kind == IntentKind::Delete {
+                    Done { external_id, intent, body }.note(execution, true, &mut observed);
+                } else {
+                    observed.intents.push(state(&intent, IntentState::Rejected, gone()));
+                }
+            }
+            Look::Arrived(index) => {
+                shown.insert(index);
+                Done { external_id, intent, body }.note(execution, false, &mut observed);
+            }
+            // With a strong guard, a late twin finds another version than it was made for, once the write is repeated.
+            Look::AsBefore => {
+                observed.reconsider.push(intent.link);
+                let next = if is_strong { IntentState::Ghost } else { IntentState::Rejected };
+                observed.intents.push(state(&intent, next, lost()));
+            }
+            Look::Changed(index) => {
+                shown.insert(index);
+                observed.reconsider.push(intent.link);
+                observed.intents.push(state(&intent, IntentState::Ghost, lost()));
+            }
         }
-        // With a strong guard, a late twin finds another version than it was made for, once the write is repeated.
-        Look::AsBefore => {
-            observed.reconsider.push(intent.link);
-            let next = if channel.offers.update == UpdateGuard::Strong {
-                IntentState::Ghost
-            } else {
-                IntentState::Rejected
-            };
-            observed.intents.push(state(&intent, next, lost()));
-        }
-        Look::Changed(page) => {
-            observed.pages.push(page);
-            observed.reconsider.push(intent.link);
-            observed.intents.push(state(&intent, IntentState::Ghost, lost()));
-        }
+    }
+    if !shown.is_empty() {
+        observed.pages.push(part(&seen.page, &shown));
     }
     commit(execution, observed).await
 }
@@ -134,83 +166,95 @@ fn gone() -> Option<String> {
     Some("the record is gone".to_owned())
 }
 
-/// What a record looks like, after a write to it of which nobody knows the end.
-#[derive(PartialEq)]
+/// What a record looks like, after a write to it of which nobody knows the end. Those that are there are named by
+/// their index in the page.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Look {
     Gone,
-    Arrived(Page),
+    Arrived(usize),
     AsBefore,
-    Changed(Page),
+    Changed(usize),
+}
+
+/// What records look like.
+struct Seen {
+    looks: Vec<Look>,
+    page: Page,
 }
 
 async fn look(
     execution: &Execution<'_>,
     channel: &Channel,
-    intent: &IntentRow,
-    body: &Body,
-) -> Result<Look, EngineError> {
+    intents: &[IntentRow],
+) -> Result<Seen, EngineError> {
     let converter = execution.converter()?;
-    let Some(key) = converter.key_of(&body.external_id) else { return Ok(Look::Gone) };
-    let page = channel.writer()?.get(&execution.task.entity, vec![key]).await?;
+    let bodies: Vec<Body> = intents.iter().map(|intent| Body::from_json(&intent.body)).collect();
+    let keys = bodies.iter().filter_map(|body| converter.key_of(&body.external_id)).collect();
+    let page = channel.writer()?.get(&execution.task.entity, keys).await?;
     let shown = Shown::of(execution, &page);
-    let Some(&(index, hash)) = shown.by_id.get(&body.external_id) else { return Ok(Look::Gone) };
-    let said = execution.transformer(false).transform(&page);
-    let image = said.items.into_iter().find_map(|item| match item.content {
-        syncline_core::plan::rules::Content::Image { image, .. }
-            if item.external_id == body.external_id && item.entity == execution.entity =>
-        {
-            Some(image)
+    let said = execution.transformer(false).transform(&page).items.into_iter();
+    let images: FxHashMap<CompactString, Image> = said
+        .filter(|item| item.entity == execution.entity)
+        .filter_map(|item| match item.content {
+            Content::Image { image, .. } => Some((item.external_id, image)),
+            _ => None,
+        })
+        .collect();
+    let versions = converter.versions(&page);
+    let links = intents.iter().map(|intent| intent.link).collect();
+    let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
+    let known: FxHashMap<_, u128> = found.links.iter().map(|row| (row.id, row.hash)).collect();
+    let look = |(intent, body): (&IntentRow, &Body)| {
+        let Some(&(index, hash)) = shown.by_id.get(&body.external_id) else { return Look::Gone };
+        let image = images.get(&body.external_id);
+        let is_there = |(field, cell): &(usize, Cell)| {
+            let says = image.and_then(|image| image[*field].as_ref());
+            says == execution.projected(body, *field, cell).as_ref()
+        };
+        if intent.kind == IntentKind::Update && sent_cells(execution, body).iter().all(is_there) {
+            return Look::Arrived(index);
         }
-        _ => None,
-    });
-    let sent = sent_cells(execution, body);
-    let is_there = |(field, cell): &(usize, Cell)| {
-        let says = image.as_ref().and_then(|image| image[*field].as_ref());
-        says == execution.projected(intent, *field, cell).as_ref()
+        let is_same = match (&body.version, versions.get(index).and_then(Option::as_ref)) {
+            (Some(known), Some(now)) => known == now,
+            _ => hash.is_some() && hash.as_ref() == known.get(&intent.link),
+        };
+        if is_same { Look::AsBefore } else { Look::Changed(index) }
     };
-    if intent.kind == IntentKind::Update && sent.iter().all(is_there) {
-        return Ok(Look::Arrived(page));
-    }
-    let version = converter.versions(&page).into_iter().nth(index).flatten();
-    let found = Need { links: vec![intent.link], ..Need::default() };
-    let found = execution.world.store.read(found).await?;
-    let known = found.links.first().map(|row: &LinkRow| row.hash);
-    let is_same = match (&body.version, &version) {
-        (Some(known), Some(now)) => known == now,
-        _ => hash.is_some() && hash == known,
-    };
-    Ok(if is_same { Look::AsBefore } else { Look::Changed(page) })
+    let looks = intents.iter().zip(&bodies).map(look).collect();
+    Ok(Seen { looks, page })
 }
 
-/// A creation.
+/// A creation; returns it where the very same is to be sent once more.
 async fn create(
     execution: &mut Execution<'_>,
     channel: &Channel,
     intent: IntentRow,
-) -> Result<(), EngineError> {
+) -> Result<Option<IntentRow>, EngineError> {
     let body = Body::from_json(&intent.body);
     let age_ms = (execution.clock.now() - intent.sent.unwrap_or(0)).max(0) / 1000;
     let is_remembered = |remembered: u64| u64::try_from(age_ms).unwrap_or(0) < remembered;
-    match channel.offers.create {
-        // A second one is refused, or does nothing more.
-        CreateGuard::UniqueKey => {}
+    let (writer, entity) = (channel.writer()?, &execution.task.entity);
+    let write = write_of(&intent, &body);
+    match writer.create_guard(entity, &write).await? {
+        // A second one is refused, and shows the first; or does nothing more.
+        CreateGuard::UniqueKey => return Ok(Some(intent)),
         CreateGuard::IdempotencyKey { remembered_ms } if is_remembered(remembered_ms) => {
-            return again(execution, channel, intent).await;
+            return Ok(Some(intent));
         }
         // What it may still make would be covered, or doubled, by a second one.
         CreateGuard::Upsert | CreateGuard::Marker => wait(execution, channel, &intent).await,
         CreateGuard::IdempotencyKey { .. } | CreateGuard::Nothing => {
             let problem = "nobody knows whether the record was made, and the system cannot tell";
             let parked = state(&intent, IntentState::Parked, Some(problem.to_owned()));
-            return commit(execution, Observed { intents: vec![parked], ..Observed::default() })
-                .await;
+            let observed = Observed { intents: vec![parked], ..Observed::default() };
+            commit(execution, observed).await?;
+            return Ok(None);
         }
     }
-    let write = write_of(&intent, &body);
-    let page = channel.writer()?.find(&execution.task.entity, vec![write]).await?;
+    let page = writer.find(entity, vec![write]).await?;
     let shown = Shown::of(execution, &page);
     let Some(external_id) = shown.ids.first().cloned() else {
-        return again(execution, channel, intent).await;
+        return Ok(Some(intent));
     };
     let mut observed = Observed { pages: vec![page], ..Observed::default() };
     let sent = sent_cells(execution, &body);
@@ -220,28 +264,19 @@ async fn create(
     observed.counters.written_created += 1;
     observed.acks.insert(external_id, ack);
     observed.intents.push(done);
-    commit(execution, observed).await
-}
-
-/// Sends the very same write once more.
-async fn again(
-    execution: &mut Execution<'_>,
-    channel: &Channel,
-    intent: IntentRow,
-) -> Result<(), EngineError> {
-    send(execution, channel, vec![intent], &mut Left::default()).await
+    commit(execution, observed).await?;
+    Ok(None)
 }
 
 impl Execution<'_> {
     /// What reading a value back gives after it was written.
-    fn projected(&self, intent: &IntentRow, field: usize, cell: &Cell) -> Cell {
+    fn projected(&self, body: &Body, field: usize, cell: &Cell) -> Cell {
         let outbound = self.two_way().and_then(|two_way| two_way.outbound.as_ref());
         let (Some(outbound), Ok(converter)) = (outbound, self.converter()) else {
             return cell.clone();
         };
-        let body = Body::from_json(&intent.body);
         let mut image = converter.layout().empty_image();
-        for (field, cell) in sent_cells(self, &body) {
+        for (field, cell) in sent_cells(self, body) {
             image[field] = cell;
         }
         outbound.project(converter, &image, 0, field, cell)

@@ -108,7 +108,7 @@ fn before(page: &Page, index: usize, kind: IntentKind, body: &Body) -> Vec<(Comp
 }
 
 /// The records of these indexes.
-fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
+pub(super) fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
     let records: Vec<Record> = page
         .records
         .iter()
@@ -150,9 +150,11 @@ async fn mark_sent(
     for _ in 0..PLANS_MAX {
         let agreed = intents.iter().map(|intent| intent.link).collect();
         let found = execution.world.store.read(Need { agreed, ..Need::default() }).await?;
+        let now: FxHashMap<IntentId, &IntentRow> =
+            found.intents.iter().map(|intent| (intent.id, intent)).collect();
         let sending: Vec<Sending> = intents
             .iter()
-            .filter(|intent| found.intents.iter().any(|now| now == *intent))
+            .filter(|intent| now.get(&intent.id) == Some(intent))
             .filter_map(|intent| sending(execution, intent, befores))
             .collect();
         if sending.is_empty() {
@@ -213,11 +215,12 @@ async fn settle(
     let mut observed = Observed::default();
     let mut unseen: Vec<Done> = Vec::new();
     let mut look: Vec<CompactString> = Vec::new();
+    let mut there: Vec<(&Sending, Option<Vec<CompactString>>)> = Vec::new();
     let shown = Shown::of(execution, &replies.records);
     let nothing = Written::Unknown { problem: "no reply came".to_owned() };
     let written = replies.written.into_iter().chain(std::iter::repeat(nothing));
-    for (sending, written) in sending.into_iter().zip(written) {
-        let Sending { intent, body, .. } = &sending;
+    for (sending, written) in sending.iter().zip(written) {
+        let Sending { intent, body, .. } = sending;
         match written {
             Written::Done { key, record } => {
                 let record = record.and_then(|index| shown.ids.get(index).cloned());
@@ -248,13 +251,10 @@ async fn settle(
                 observed.intents.push(state(intent, IntentState::Planned, None));
                 observed.gone.push(body.external_id.clone());
             }
-            Written::Exists { key } => {
-                let id = key.map(|key| CompactString::from(key.join("|")));
-                exists(execution, channel, &sending, id, &mut observed).await?;
-            }
+            Written::Exists { key } => there.push((sending, key)),
             Written::Rejected { field, problem } => {
                 let field = field.map(|field| format!("field `{field}`: ")).unwrap_or_default();
-                reject(execution, &sending, &format!("{field}{problem}"), &mut observed);
+                reject(execution, sending, &format!("{field}{problem}"), &mut observed, left);
             }
             Written::NotSent { problem, retry_after_ms } => {
                 left.again += 1;
@@ -272,6 +272,7 @@ async fn settle(
     if !replies.records.is_empty() {
         observed.pages.push(replies.records);
     }
+    exist(execution, channel, there, &mut observed, left).await?;
     read_back(execution, channel, unseen, look, &mut observed).await?;
     let is_stale = observed.counters.written_stale > 0;
     commit(execution, observed).await?;
@@ -363,51 +364,78 @@ pub(super) fn state(intent: &IntentRow, state: IntentState, problem: Option<Stri
     IntentRow { state, problem, ..intent.clone() }
 }
 
-/// A creation found a record with its key. After an attempt of which nobody knew the end, it is ours; else it joins
-/// the shard as a record that was met.
-async fn exists(
+/// Creations found records with their keys. After an attempt of which nobody knew the end, such a one is ours; else it
+/// joins the shard as a record that was met.
+async fn exist(
     execution: &Execution<'_>,
     channel: &Channel,
-    sending: &Sending,
-    id: Option<CompactString>,
+    there: Vec<(&Sending, Option<Vec<CompactString>>)>,
     observed: &mut Observed,
+    left: &mut Left,
 ) -> Result<(), EngineError> {
-    let (intent, body) = (&sending.intent, &sending.body);
-    let (converter, entity) = (execution.converter()?, &execution.task.entity);
-    let writer = channel.writer()?;
-    let page = match id.and_then(|id| converter.key_of(&id)) {
-        Some(key) => writer.get(entity, vec![key]).await,
-        None => writer.find(entity, vec![sending.write.clone()]).await,
-    };
-    let page = match page {
-        Ok(page) => page,
-        Err(error) if error.is_transient() => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(external_id) = Shown::of(execution, &page).ids.first().cloned() else {
-        let problem = "the system says that there is such a record, and does not show it";
-        reject(execution, sending, problem, observed);
-        return Ok(());
-    };
-    let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
-    let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
-    observed.acks.insert(external_id, ack);
-    observed.intents.push(state(intent, IntentState::Done, None));
-    observed.pages.push(page);
+    let (writer, entity) = (channel.writer()?, &execution.task.entity);
+    let keys: Vec<_> = there.iter().filter_map(|(_, key)| key.clone()).collect();
+    let mut pages = Vec::new();
+    if !keys.is_empty() {
+        pages.push(writer.get(entity, keys).await);
+    }
+    let nameless = there.iter().filter(|(_, key)| key.is_none());
+    let mut met: Vec<(&Sending, Option<CompactString>)> = Vec::new();
+    for (sending, _) in nameless {
+        let page = writer.find(entity, vec![sending.write.clone()]).await;
+        let ids = page.as_ref().map(|page| Shown::of(execution, page).ids).unwrap_or_default();
+        met.push((sending, ids.into_iter().next()));
+        pages.push(page);
+    }
+    let named = there.iter().filter_map(|(sending, key)| Some((*sending, key.as_ref()?)));
+    met.extend(named.map(|(sending, key)| (sending, Some(CompactString::from(key.join("|"))))));
+    let mut shown = FxHashSet::default();
+    for page in pages {
+        match page {
+            Ok(page) => {
+                shown.extend(Shown::of(execution, &page).ids);
+                observed.pages.push(page);
+            }
+            // They stay as they are: sent, and looked up by the next run.
+            Err(error) if error.is_transient() => {
+                left.unknown = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for (sending, id) in met {
+        // One that is there and not shown yet stays as it is, too.
+        let Some(external_id) = id.filter(|id| shown.contains(id)) else { continue };
+        let Sending { intent, body, .. } = sending;
+        let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
+        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
+        observed.acks.insert(external_id, ack);
+        observed.intents.push(state(intent, IntentState::Done, None));
+    }
     Ok(())
 }
 
-fn reject(execution: &Execution<'_>, sending: &Sending, problem: &str, observed: &mut Observed) {
+/// The system will not have a write. It is still owed: what is in its way may be gone by the next run, which tries again.
+fn reject(
+    execution: &Execution<'_>,
+    sending: &Sending,
+    problem: &str,
+    observed: &mut Observed,
+    left: &mut Left,
+) {
     let problem = execution.world.scrub(problem);
     let Sending { intent, body, .. } = sending;
     observed.counters.written_rejected += 1;
-    observed.intents.push(state(intent, IntentState::Rejected, Some(problem.clone())));
+    observed.intents.push(state(intent, IntentState::Planned, Some(problem.clone())));
+    left.refused.push(intent.id);
     let external_id = (!body.external_id.is_empty()).then(|| body.external_id.to_string());
     let record = body.record.to_vec();
     observed.letters.push(DeadLetter {
         task: execution.name.clone(),
         source: format!("{}/{}", execution.task.connection, execution.task.entity),
-        line: 0,
+        // What tells the letters of one system apart that are about records which are not there yet.
+        line: u64::try_from(intent.id.0).unwrap_or(0),
         external_id,
         phase: "writing".to_owned(),
         problem,
