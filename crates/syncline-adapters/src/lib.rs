@@ -1,7 +1,9 @@
 //! The code that speaks to outside systems: the [`Adapter`] seam and one folder for each family.
 
+mod carddav;
 mod discover;
 mod file;
+mod http;
 pub mod manifest;
 mod page;
 pub mod registry;
