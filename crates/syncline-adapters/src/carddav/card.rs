@@ -90,6 +90,12 @@ impl Card {
         self.lines.iter().flat_map(|line| &line.raw).copied().collect()
     }
 
+    /// The lines as they are written.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> Vec<Vec<u8>> {
+        self.lines.iter().map(|line| line.raw.clone()).collect()
+    }
+
     /// The version that the card says, or nothing.
     pub(super) fn version(&self) -> &str {
         self.named("VERSION").next().map_or("", |property| property.line.value().trim())
@@ -246,6 +252,12 @@ pub(super) fn unescape(value: &str) -> String {
         }
     }
     text
+}
+
+/// A part of a value that another part can follow: a backslash at its very end is escaped.
+pub(super) fn closed(part: &str) -> String {
+    let backslashes = part.len() - part.trim_end_matches('\\').len();
+    format!("{part}{}", if backslashes % 2 == 1 { "\\" } else { "" })
 }
 
 /// Text as a value or a part of one.

@@ -1,6 +1,6 @@
 //! What a card says, by field, and how a field of it is changed.
 
-use super::card::{Card, Property, escape, split, unescape, verbatim};
+use super::card::{Card, Property, closed, escape, split, unescape, verbatim};
 use compact_str::CompactString;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -335,6 +335,9 @@ impl Field {
             .properties(card)
             .iter()
             .map(|property| (property.index, self.texts(property)))
+            .map(|(index, texts)| {
+                (index, texts.into_iter().filter(|text| !text.is_empty()).collect())
+            })
             .collect();
         let mut changed = Vec::new();
         for (index, held) in found {
@@ -366,7 +369,7 @@ impl Field {
             Form::Texts if added.is_empty() => {}
             Form::Texts => match self.properties(card).first() {
                 Some(first) => {
-                    let value = format!("{},{}", first.value(), added.join(","));
+                    let value = format!("{},{}", closed(first.value()), added.join(","));
                     card.set(first.index, &value, &[]);
                 }
                 None => card.add(self.property, &added.join(",")),
@@ -455,7 +458,11 @@ fn date(property: &Property<'_>) -> Option<Date> {
 
 fn with_part(parts: &[&str], place: usize, text: &str) -> Result<String, String> {
     let text = escape(text)?;
-    let mut parts = parts.to_vec();
+    let last = parts.last().map(|last| closed(last)).unwrap_or_default();
+    let (count, mut parts) = (parts.len(), parts.to_vec());
+    if let Some(end) = parts.last_mut().filter(|_| place >= count) {
+        *end = &last;
+    }
     parts.resize(parts.len().max(place + 1), "");
     parts[place] = &text;
     Ok(parts.join(";"))
@@ -473,7 +480,7 @@ fn texts(value: &Value) -> Result<Vec<String>, String> {
             return Err("it must be a list of texts".to_owned());
         }
         let text = item.to_plain().into_owned();
-        if !text.is_empty() && !texts.contains(&text) {
+        if !text.is_empty() {
             texts.push(text);
         }
     }

@@ -7,6 +7,7 @@
 mod book;
 mod card;
 mod client;
+mod dates;
 mod field;
 mod multistatus;
 mod read;

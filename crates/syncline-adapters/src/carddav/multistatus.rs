@@ -234,6 +234,21 @@ pub(super) fn listing() -> String {
     format!("<propfind {NAMES}><prop><resourcetype/><getetag/></prop></propfind>")
 }
 
+/// Asks for when the resources of a collection, or one of them, changed.
+pub(super) fn dates() -> String {
+    format!("<propfind {NAMES}><prop><getetag/><getlastmodified/></prop></propfind>")
+}
+
+/// Asks for the card with this UID.
+pub(super) fn with_uid(uid: &str) -> String {
+    format!(
+        "<C:addressbook-query {NAMES}><prop><getetag/></prop><C:filter><C:prop-filter name=\"UID\">\
+         <C:text-match collation=\"i;unicode-casemap\" match-type=\"equals\">{}</C:text-match>\
+         </C:prop-filter></C:filter></C:addressbook-query>",
+        escape(uid)
+    )
+}
+
 /// Asks for what changed since `token`; everything where it is empty.
 pub(super) fn sync(token: &str) -> String {
     format!(

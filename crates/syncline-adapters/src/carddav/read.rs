@@ -8,6 +8,7 @@ use super::CarddavAdapter;
 use super::book::{Book, Listing, Unlisted};
 use super::card::Card;
 use super::client::{Client, Fault};
+use super::dates::Dates;
 use super::field::{SHAPE, Told, cells, gone};
 use super::multistatus;
 use crate::page::PageBuilder;
@@ -57,7 +58,7 @@ pub(super) struct Shown {
 #[derive(Debug)]
 pub(super) struct ShownCard {
     pub(super) etag: Option<String>,
-    modified: Option<String>,
+    pub(super) modified: Option<String>,
     /// The card, or why there is none.
     card: Result<Card, Unreadable>,
 }
@@ -76,13 +77,14 @@ impl CarddavAdapter {
         request: ReadRequest,
         pages: &mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
-        let book = self.book(&request.entity).await?;
+        let (book, dated) =
+            (self.book(&request.entity).await?, self.spec(&request.entity)?.0.dated);
         let wrong = |fault: Fault| fault.into_adapter(&book.name);
         let given = request.cursor.filter(|cursor| !cursor.is_null());
         let known = given.as_ref().and_then(|cursor| Position::deserialize(cursor).ok());
         let known = known.filter(|at| at.version == VERSION && at.book == book.url.as_str());
         let start = Start::of(known, request.full);
-        let (listing, from) = list(&self.client, &book, &start).await.map_err(wrong)?;
+        let (listing, from) = list(&self.client, book, &start).await.map_err(wrong)?;
         let went_on = from == start.from;
         let mut position = Position {
             version: VERSION,
@@ -97,7 +99,7 @@ impl CarddavAdapter {
             .after
             .as_ref()
             .map_or(0, |after| names.partition_point(|(name, _)| name <= after));
-        let mut page = builder(request.changed_since, &book);
+        let mut page = builder(request.changed_since, book);
         let ended = |complete: bool, position: &Position, gap: Option<String>| ReadEnd {
             complete: complete && gap.is_none(),
             incomplete_because: if complete {
@@ -111,12 +113,15 @@ impl CarddavAdapter {
                 _ => position.to_cursor(),
             },
         };
-        let (mut line, mut unread) = (done as u64, 0);
+        let (mut line, mut unread, mut dates) = (done as u64, 0, Dates::default());
         let total = names.len().max(1) as f64;
         for batch in names[done..].chunks(CARDS_MAX.min(request.page_len.max(1))) {
             let there = batch.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
-            let mut shown =
-                show(&self.client, &book, there.cloned().collect()).await.map_err(wrong)?;
+            let shown = show(&self.client, book, there.cloned().collect()).await;
+            let mut shown = shown.map_err(wrong)?;
+            if dated {
+                dates.fill(&self.client, book, &mut shown).await.map_err(wrong)?;
+            }
             for (name, is_there) in batch {
                 line += 1;
                 if !is_there && position.from.is_some() {
@@ -147,16 +152,25 @@ impl CarddavAdapter {
         let book = self.book(entity).await?;
         let wrong = |fault: Fault| fault.into_adapter(&book.name);
         let start = Start::default();
-        let (listing, _) = list(&self.client, &book, &start).await.map_err(wrong)?;
+        let (listing, _) = list(&self.client, book, &start).await.map_err(wrong)?;
         let names: Vec<CompactString> = listing.cards.into_keys().take(limit).collect();
-        self.page(&book, names).await.map_err(wrong)
+        self.page(entity, names).await
     }
 
     /// The cards of these names, as they are now; those that are not there are left out.
-    pub(super) async fn page(&self, book: &Book, names: Vec<CompactString>) -> Result<Page, Fault> {
-        let mut page = builder(None, book);
+    pub(super) async fn page(
+        &self,
+        entity: &str,
+        names: Vec<CompactString>,
+    ) -> Result<Page, AdapterError> {
+        let (book, dated) = (self.book(entity).await?, self.spec(entity)?.0.dated);
+        let wrong = |fault: Fault| fault.into_adapter(&book.name);
+        let (mut page, mut dates) = (builder(None, book), Dates::default());
         for names in names.chunks(CARDS_MAX) {
-            let shown = show(&self.client, book, names.to_vec()).await?;
+            let mut shown = show(&self.client, book, names.to_vec()).await.map_err(wrong)?;
+            if dated {
+                dates.fill(&self.client, book, &mut shown).await.map_err(wrong)?;
+            }
             for (line, (name, card)) in (1..).zip(shown.cards) {
                 card.add_to(&mut page, &name, line);
             }

@@ -23,6 +23,8 @@ pub(super) struct Place {
 pub(super) struct Spec {
     pub(super) name: Option<String>,
     pub(super) version: VcardVersion,
+    /// Whether it is wanted when cards changed, as the server knows it.
+    pub(super) dated: bool,
 }
 
 impl Place {
@@ -81,6 +83,10 @@ impl Spec {
         {
             return Err(wrong(&format!("a card has no field `{field}`; `modified` is one")));
         }
-        Ok(Self { name: own.address_book.clone(), version: own.vcard_version.unwrap_or_default() })
+        Ok(Self {
+            name: own.address_book.clone(),
+            version: own.vcard_version.unwrap_or_default(),
+            dated: entity.modified.as_deref() == Some("modified"),
+        })
     }
 }

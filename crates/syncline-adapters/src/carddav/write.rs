@@ -3,9 +3,10 @@
 
 use super::CarddavAdapter;
 use super::book::Book;
-use super::card::Card;
-use super::client::{Client, Fault, Reply};
+use super::card::{Card, unescape};
+use super::client::{ANSWER_BYTES_MAX, Client, Fault, Reply};
 use super::field::{Told, cell, cells, create, edit};
+use super::multistatus;
 use super::read::show;
 use super::settings::Spec;
 use crate::AdapterError;
@@ -81,7 +82,7 @@ impl Writer for CarddavAdapter {
             let desk = Desk { client: &self.client, book, spec };
             let requests: Vec<_> = writes.iter().map(|write| desk.write(write).boxed()).collect();
             let outcomes: Vec<Outcome> = stream::iter(requests).buffered(PARALLEL).collect().await;
-            self.replies(book, outcomes).await
+            self.replies(entity, outcomes).await
         }
         .boxed()
     }
@@ -91,12 +92,7 @@ impl Writer for CarddavAdapter {
         entity: &'a str,
         keys: Vec<Vec<CompactString>>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        async move {
-            let book = self.book(entity).await?;
-            let names = keys.into_iter().flatten().collect();
-            self.page(book, names).await.map_err(|fault| fault.into_adapter(&book.name))
-        }
-        .boxed()
+        async move { self.page(entity, keys.into_iter().flatten().collect()).await }.boxed()
     }
 
     fn find<'a>(
@@ -104,24 +100,19 @@ impl Writer for CarddavAdapter {
         entity: &'a str,
         writes: Vec<Write>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        async move {
-            let book = self.book(entity).await?;
-            let names = writes.iter().map(name).collect();
-            self.page(book, names).await.map_err(|fault| fault.into_adapter(&book.name))
-        }
-        .boxed()
+        async move { self.page(entity, writes.iter().map(name).collect()).await }.boxed()
     }
 }
 
 impl CarddavAdapter {
     /// The replies to writes, with the cards as they are now. A card that shows another version than the server gave was
     /// changed by somebody else since: it is not shown, so that nobody takes that for what became of the write.
-    async fn replies(&self, book: &Book, outcomes: Vec<Outcome>) -> Replies {
+    async fn replies(&self, entity: &str, outcomes: Vec<Outcome>) -> Replies {
         let done = outcomes.iter().filter_map(|outcome| match &outcome.written {
             Written::Done { key, record: Some(_) } => key.first().cloned(),
             _ => None,
         });
-        let page = self.page(book, done.collect()).await.unwrap_or_default();
+        let page = self.page(entity, done.collect()).await.unwrap_or_default();
         let text = |record: &syncline_core::record::Record, name: &str| {
             let cell = cell(&record.cells, name).and_then(Option::as_ref);
             cell.and_then(Value::as_text).map(CompactString::from)
@@ -179,10 +170,27 @@ impl Desk<'_> {
                 if answer.conditions.iter().any(|condition| condition == "no-uid-conflict") =>
             {
                 let other = answer.href.and_then(|href| self.book.name_of(&href));
-                Written::Exists { key: Some(vec![other.unwrap_or(name)]) }.into()
+                let other = match other {
+                    Some(other) => Some(other),
+                    None => self.with_uid(&card).await,
+                };
+                Written::Exists { key: other.map(|other| vec![other]) }.into()
             }
             Err(fault) => failed(fault),
         }
+    }
+
+    /// The name of the card that has the UID of `card`, where the server finds it.
+    async fn with_uid(&self, card: &Card) -> Option<CompactString> {
+        let uid = card.named("UID").next()?.value().to_owned();
+        let mut found = None;
+        let ask = multistatus::with_uid(&unescape(&uid));
+        let each = |resource: multistatus::Resource| {
+            found = found.take().or(self.book.name_of(&resource.href));
+        };
+        let asked = self.client.ask("REPORT", &self.book.url, "1", ask, ANSWER_BYTES_MAX, each);
+        asked.await.ok()?;
+        found
     }
 
     async fn update(&self, target: &Target, fields: &[(CompactString, Value)]) -> Outcome {
