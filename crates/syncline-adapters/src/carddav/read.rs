@@ -100,18 +100,12 @@ impl CarddavAdapter {
             .as_ref()
             .map_or(0, |after| names.partition_point(|(name, _)| name <= after));
         let mut page = builder(request.changed_since, book);
-        let ended = |complete: bool, position: &Position, gap: Option<String>| ReadEnd {
-            complete: complete && gap.is_none(),
-            incomplete_because: if complete {
-                gap
-            } else {
-                Some("the read was stopped".to_owned())
-            },
+        let names_all = position.from.is_none();
+        let stopped = |position: &Position| ReadEnd {
+            incomplete_because: Some("the read was stopped".to_owned()),
             restarted,
-            cursor: match &position.to {
-                None if complete => Cursor::Null,
-                _ => position.to_cursor(),
-            },
+            cursor: position.to_cursor(),
+            ..ReadEnd::default()
         };
         let (mut line, mut unread, mut dates) = (done as u64, 0, Dates::default());
         let total = names.len().max(1) as f64;
@@ -135,16 +129,24 @@ impl CarddavAdapter {
             if page.len() + CARDS_MAX > request.page_len.max(CARDS_MAX) {
                 let page = page.take(position.to_cursor(), Some(line as f64 / total));
                 if pages.send(page).await.is_err() {
-                    return Ok(ended(false, &position, None));
+                    return Ok(stopped(&position));
                 }
             }
         }
         if page.len() > 0 && pages.send(page.take(position.to_cursor(), Some(1.0))).await.is_err() {
-            return Ok(ended(false, &position, None));
+            return Ok(stopped(&position));
         }
+        // A card that cannot be read may be anybody's.
+        let gap =
+            (names_all && unread > 0).then(|| format!("{unread} of the cards could not be read"));
         (position.from, position.after) = (None, None);
-        let gap = (unread > 0).then(|| format!("{unread} of the cards could not be read"));
-        Ok(ended(true, &position, gap))
+        Ok(ReadEnd {
+            complete: gap.is_none(),
+            incomplete_because: gap,
+            restarted,
+            listed_all: names_all && !request.full,
+            cursor: position.to.as_ref().map_or(Cursor::Null, |_| position.to_cursor()),
+        })
     }
 
     /// The first cards of a book, at most `limit`.

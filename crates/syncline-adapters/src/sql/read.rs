@@ -97,6 +97,7 @@ impl SqlAdapter {
             complete,
             incomplete_because: (!complete).then(|| "the read was stopped".to_owned()),
             restarted,
+            listed_all: false,
             cursor: if complete { Cursor::Null } else { position.to_cursor() },
         };
         let is_unique = known.table.is_unique(&spec.key);

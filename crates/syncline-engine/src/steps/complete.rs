@@ -139,7 +139,10 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     }
     let end = outcome.read.unwrap_or_default();
     let whole = end.complete && !execution.replay;
-    let cursor = (!execution.replay && (end.complete || !execution.full)).then_some(end.cursor);
+    // What blew the fuse is asked about again until it is allowed, or there again.
+    let asks_again = end.listed_all && matches!(outcome.missing, Missing::Fused { .. });
+    let moves_on = !execution.replay && (end.complete || !execution.full) && !asks_again;
+    let cursor = moves_on.then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(
             "partial",
