@@ -95,7 +95,7 @@ impl Book {
     ///
     /// When there can be no such card.
     pub(super) fn address(&self, href: &str) -> Result<Url, String> {
-        let is_name = !matches!(href, "" | "." | "..") && !href.contains(char::is_control);
+        let is_name = !matches!(href, "" | "." | "..") && !href.contains(['/', '\0']);
         let mut url = self.url.clone();
         let parts = url.path_segments_mut().ok().filter(|_| is_name);
         let mut parts = parts.ok_or_else(|| format!("`{href}` cannot name a card"))?;
@@ -112,7 +112,8 @@ impl Book {
             let (wanted, found) = (own.next()?, other.next()?);
             if wanted.is_empty() {
                 let is_last = other.next().is_none() && !found.is_empty();
-                return is_last.then(|| decoded(found).map(CompactString::from))?;
+                let name = decoded(found).filter(|name| is_last && !name.contains('/'));
+                return name.map(CompactString::from);
             }
             if decoded(wanted)? != decoded(found)? {
                 return None;

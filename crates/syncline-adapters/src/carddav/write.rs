@@ -243,10 +243,13 @@ impl Desk<'_> {
             }
             Err(fault) => return Err(failed(fault)),
         };
-        let Some(etag) = reply.etag().map(str::to_owned) else {
+        let Some(etag) = reply.etag() else {
             return Err(rejected(None, "the server says no version (ETag) of the card".to_owned()));
         };
-        if target.version.as_ref().is_some_and(|version| *version != etag) {
+        // What stands between may have packed the card, and marks its version as weak then.
+        let strong = |etag: &str| etag.trim_start_matches("W/").to_owned();
+        let version = target.version.as_deref().unwrap_or(etag).to_owned();
+        if strong(&version) != strong(etag) {
             return Err(Written::Changed.into());
         }
         let card = Card::parse(&reply.body)
@@ -259,7 +262,7 @@ impl Desk<'_> {
         if target.version.is_none() && !target.before.iter().all(is_as_before) {
             return Err(Written::Changed.into());
         }
-        Ok((card, etag))
+        Ok((card, version))
     }
 
     /// What a condition that did not hold means: another version, or no card at all.

@@ -27,6 +27,16 @@ impl Passing {
     pub(crate) fn pass(&self) -> Vec<u8> {
         exchange(self.port, &self.request)
     }
+
+    /// Lets it go on with another body, and returns the reply.
+    pub(crate) fn pass_with(&self, body: &str) -> Vec<u8> {
+        let lines = self.head.trim_end().lines();
+        let lines = lines.filter(|line| !line.to_lowercase().starts_with("content-length"));
+        let head: Vec<&str> = lines.collect();
+        let request =
+            format!("{}\r\nContent-Length: {}\r\n\r\n{body}", head.join("\r\n"), body.len());
+        exchange(self.port, request.as_bytes())
+    }
 }
 
 /// Listens, hands what comes for `port` to `meddle`, and returns where it listens. Where `meddle` returns nothing, the
@@ -47,6 +57,13 @@ pub(crate) fn between(
         }
     });
     own
+}
+
+/// The reply without the card's version, as of a server that rewrites what it is sent.
+pub(crate) fn without_etag(reply: Vec<u8>) -> Option<Vec<u8>> {
+    let text = String::from_utf8(reply).ok()?;
+    let lines = text.split_inclusive("\r\n").filter(|line| !line.starts_with("ETag"));
+    Some(lines.collect::<String>().into_bytes())
 }
 
 /// A reply without a body.

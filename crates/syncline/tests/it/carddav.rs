@@ -1,11 +1,12 @@
 //! Address books, from their cards to a table and back.
 
-use crate::meddler::between;
+use crate::meddler::{between, without_etag};
 use crate::project::{Project, Ran};
 use crate::radicale::{Radicale, SECRET, USER};
 use crate::servers::{Kind, PASSWORD, Server};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// An address book, and a SQLite table that it is kept in step with.
 struct Pair {
@@ -171,11 +172,11 @@ fn a_server_that_breaks_off_anywhere_loses_nothing_and_doubles_nothing() {
     // Each time, one more request goes through; of the next one, the reply is lost, and the server is gone after it.
     for through in 0..200 {
         let pair = Pair::new();
-        let passed = std::sync::Arc::new(AtomicUsize::new(0));
-        let counted = passed.clone();
+        let (passed, is_mended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, mended) = (passed.clone(), is_mended.clone());
         let port =
             between(pair.book.port, move |passing| match counted.fetch_add(1, Ordering::Relaxed) {
-                count if count < through => Some(passing.pass()),
+                count if count < through || mended.load(Ordering::Relaxed) => Some(passing.pass()),
                 count if count == through => {
                     passing.pass();
                     None
@@ -183,13 +184,17 @@ fn a_server_that_breaks_off_anywhere_loses_nothing_and_doubles_nothing() {
                 _ => None,
             });
         let ran = pair.run_on(port, &["run"]);
-        pair.run(&["run"]);
+        let was_whole = passed.load(Ordering::Relaxed) <= through;
+        is_mended.store(true, Ordering::Relaxed);
+        let mended = pair.run_on(port, &["run"]);
+        assert_eq!(mended.code, Some(0), "{through}: {mended:#?}");
         pair.agrees(&MET);
-        pair.is_quiet();
+        pair.run_on(port, &["run"]).expect(0, &["nothing changed, nothing written"]);
         let kept = pair.book.get("ada.vcf");
         assert!(kept.contains("X-OWN:kept"), "{kept}");
-        if passed.load(Ordering::Relaxed) <= through {
+        if was_whole {
             assert_eq!(ran.code, Some(0), "{ran:#?}");
+            pair.is_quiet();
             assert!(through > 5, "the writes were among them");
             return;
         }
@@ -198,19 +203,60 @@ fn a_server_that_breaks_off_anywhere_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
+fn a_server_that_rewrites_cards_is_not_written_again() {
+    let pair = Pair::new();
+    let port = between(pair.book.port, |passing| {
+        if !passing.is("PUT ") {
+            return Some(passing.pass());
+        }
+        let shouted = |line: &str| match line.starts_with("NOTE") {
+            true => line.to_uppercase(),
+            false => line.to_owned(),
+        };
+        let body: Vec<String> = passing.body().lines().map(shouted).collect();
+        without_etag(passing.pass_with(&(body.join("\r\n") + "\r\n")))
+    });
+    let is_quiet = || {
+        let before = (pair.rows(), pair.book.cards());
+        for _ in 0..2 {
+            pair.run_on(port, &["run"]).expect(0, &["nothing changed, nothing written"]);
+            assert_eq!((pair.rows(), pair.book.cards()), before);
+        }
+    };
+    pair.run_on(port, &["run"]).expect(0, &["written: 3 created"]);
+    assert_eq!(pair.cards()[2], "Cyd|cyd@x.example|A;B");
+    assert_eq!(pair.rows(), MET, "the table keeps what it says");
+    is_quiet();
+    pair.sql("UPDATE people SET note = 'new' WHERE name = 'Dan'");
+    pair.run_on(port, &["run"]).expect(0, &["written: 1 updated"]);
+    assert_eq!(pair.cards()[3], "Dan|dan@x.example|NEW");
+    assert_eq!(pair.rows()[3], "Dan|dan@x.example|new");
+    is_quiet();
+}
+
+#[test]
 fn what_was_deleted_while_a_token_was_forgotten_is_deleted() {
     let pair = Pair::new();
-    pair.run(&["run"]);
+    let has_forgotten = Arc::new(AtomicBool::new(false));
+    let forgets = has_forgotten.clone();
+    let port = between(pair.book.port, move |passing| {
+        let has_token = passing.body().contains("<sync-token>http");
+        let is_refused = has_token && forgets.load(Ordering::Relaxed);
+        if is_refused { crate::meddler::reply("410 Gone", "") } else { Some(passing.pass()) }
+    });
+    let run = || {
+        let ran = pair.run_on(port, &["run"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+    };
+    run();
+    pair.agrees(&MET);
     pair.book.delete("bob.vcf");
     pair.book.put("ada.vcf", &card("ada", "Ada L", ""));
-    // The server does not know the token any more.
-    let port = between(pair.book.port, |passing| {
-        let knows = !passing.body().contains("<sync-token>http");
-        if knows { Some(passing.pass()) } else { crate::meddler::reply("410 Gone", "") }
-    });
-    let ran = pair.run_on(port, &["run"]);
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    has_forgotten.store(true, Ordering::Relaxed);
+    run();
     pair.agrees(&["Ada L|ada@x.example", "Cyd|cyd@x.example|a;b", "Dan|dan@x.example"]);
+    has_forgotten.store(false, Ordering::Relaxed);
+    run();
     pair.is_quiet();
 }
 

@@ -11,7 +11,6 @@ mod dead_letters;
 mod docs;
 mod examples;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
-#[expect(dead_code, reason = "the adapters' own tests meddle more")]
 mod meddler;
 mod models;
 mod preview;
