@@ -38,18 +38,17 @@ impl fmt::Debug for CarddavSettings {
 pub struct AddressBookSettings {
     /// The name of the address book, as people see it or as its address ends. Default: the one that there is.
     pub address_book: Option<String>,
-    /// The version of vCards that are made; others keep theirs. Default `3.0`.
+    /// The version of vCards that are made; others keep theirs. Default `v3`.
     pub vcard_version: Option<VcardVersion>,
 }
 
 /// A version of the vCard format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum VcardVersion {
-    /// RFC 2426, which every server and app knows.
+    /// 3.0 (RFC 2426), which every server and app knows.
     #[default]
-    #[serde(rename = "3.0")]
     V3,
-    /// RFC 6350.
-    #[serde(rename = "4.0")]
+    /// 4.0 (RFC 6350).
     V4,
 }
