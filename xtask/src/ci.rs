@@ -242,7 +242,7 @@ impl Tools {
         }
     }
 
-    /// Asks Debian's packages for the database servers that tests start, where one of them is missing. The tests say
+    /// Asks Debian's packages for the servers that tests start, where one of them is missing. The tests say
     /// so where it still is.
     pub(crate) fn have_servers(&self) {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -250,7 +250,12 @@ impl Tools {
         let has_mariadb = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db"]
             .iter()
             .all(|program| Path::new(program).exists());
-        let wanted = [("postgresql", has_postgres), ("mariadb-server", has_mariadb)];
+        let has_radicale = Path::new("/usr/bin/radicale").exists();
+        let wanted = [
+            ("postgresql", has_postgres),
+            ("mariadb-server", has_mariadb),
+            ("radicale", has_radicale),
+        ];
         let missing = wanted.iter().filter(|(_, is_there)| !is_there).map(|(package, _)| *package);
         let missing: Vec<&str> = missing.collect();
         if missing.is_empty() {

@@ -1,7 +1,7 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
 use crate::servers::{Kind, PASSWORD, Server};
-use crate::{Outcome, ci, workspace};
+use crate::{Outcome, ci, example_carddav, workspace};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,15 @@ use std::process::Command;
 pub(crate) enum Name {
     /// Two PostgreSQL tables that are kept in step, and a CSV feed.
     TwoWayPostgres,
+    /// A CardDAV address book and a PostgreSQL table that are kept in step.
+    TwoWayCarddav,
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
-    let Name::TwoWayPostgres = name;
+    if name == Name::TwoWayCarddav {
+        return example_carddav::run();
+    }
     ci::Tools::new()?.have_servers();
     let program = workspace::release_build()?;
     let folder = tempfile::tempdir()?;

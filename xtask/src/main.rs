@@ -8,7 +8,15 @@ mod contacts;
 mod crash;
 mod crm;
 mod example;
+mod example_carddav;
 mod faults;
+#[path = "../../crates/syncline-adapters/tests/it/radicale.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests' own; a task that cannot have its server cannot go on"
+)]
+mod radicale;
 mod rng;
 #[path = "../../crates/syncline-adapters/tests/it/servers.rs"]
 #[expect(

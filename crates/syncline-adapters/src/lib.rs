@@ -1,7 +1,9 @@
 //! The code that speaks to outside systems: the [`Adapter`] seam and one folder for each family.
 
+mod carddav;
 mod discover;
 mod file;
+mod http;
 pub mod manifest;
 mod page;
 pub mod registry;
@@ -59,6 +61,9 @@ pub struct ReadEnd {
     pub incomplete_because: Option<String>,
     /// Whether the read began at the source's start, although a cursor was given (the source was replaced).
     pub restarted: bool,
+    /// Every record that there is came, although only what is new was asked for: its source could not say what that
+    /// is. What did not come is looked up, and deleted where it is not there.
+    pub listed_all: bool,
     /// Where the next read begins.
     pub cursor: Cursor,
 }

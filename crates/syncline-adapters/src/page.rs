@@ -43,11 +43,20 @@ impl PageBuilder {
         if self.is_old(&cells) {
             return;
         }
+        self.add(Record { cells, line, ..Record::default() });
+    }
+
+    fn add(&mut self, record: Record) {
         if self.sources.last() != Some(&self.source) {
             self.sources.push(self.source.clone());
         }
         let source = u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX);
-        self.records.push(Record { cells, source, line, deleted: false });
+        self.records.push(Record { source, ..record });
+    }
+
+    /// Adds a record of which nothing is left but its key.
+    pub(crate) fn push_deleted(&mut self, cells: Vec<Cell>, line: u64) {
+        self.add(Record { cells, line, deleted: true, ..Record::default() });
     }
 
     /// Adds something that is no record.

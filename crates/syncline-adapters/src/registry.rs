@@ -1,5 +1,6 @@
 //! The adapters of this build, by name: the one list that help, docs and forms are made from.
 
+use crate::carddav::CarddavAdapter;
 use crate::file::FileAdapter;
 use crate::manifest::ManifestAdapter;
 use crate::sql::SqlAdapter;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use syncline_core::config::model::Connection;
 
 /// The names that a connection's `adapter` can have.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
+pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest", "carddav"];
 
 /// Opens the adapter of `connection`; `base` is the folder of the configuration, to which relative paths
 /// belong. Nothing is read yet.
@@ -23,6 +24,7 @@ pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, Ad
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
         "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
+        "carddav" => Ok(Arc::new(CarddavAdapter::new(connection)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }

@@ -127,6 +127,7 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
         ReadEnd {
             complete: seen_all && incomplete_because.is_none(),
             restarted: self.restarted,
+            listed_all: false,
             cursor: if seen_all { self.cursor() } else { self.sent },
             incomplete_because,
         }

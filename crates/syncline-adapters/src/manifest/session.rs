@@ -9,8 +9,6 @@ use std::time::Duration;
 
 /// How much of kept responses is held, in bytes; what does not fit is asked for again.
 const KEPT_BYTES_MAX: usize = 24 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
-const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Where a connector gets its time from.
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +68,7 @@ impl Session {
     ///
     /// When there is no HTTP client to be had, for want of TLS.
     pub fn new(config: Json, clock: Clock) -> Result<Self, Trouble> {
-        // Another part of the program may have chosen the provider already.
-        let _already_chosen = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+        let client = crate::http::client()
             .build()
             .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))?;
         Ok(Self {

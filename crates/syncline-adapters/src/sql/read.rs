@@ -28,6 +28,11 @@ struct Position {
 }
 
 impl Position {
+    /// Before the first row in the order of the columns `by`.
+    fn start(by: Vec<String>) -> Self {
+        Self { version: VERSION, by, after: Vec::new(), rows: 0 }
+    }
+
     /// The position in `cursor`, where it is one in this order.
     fn parse(cursor: &Cursor, by: &[String]) -> Option<Self> {
         let position: Self = Deserialize::deserialize(cursor).ok()?;
@@ -91,12 +96,12 @@ impl SqlAdapter {
         let cursor = request.cursor.as_ref().filter(|cursor| !cursor.is_null());
         let resumed = cursor.and_then(|cursor| Position::parse(cursor, &by));
         let restarted = cursor.is_some() && resumed.is_none();
-        let start = Position { version: VERSION, by, after: Vec::new(), rows: 0 };
-        let mut position = resumed.unwrap_or(start);
+        let mut position = resumed.unwrap_or_else(|| Position::start(by));
         let ended = |complete: bool, position: &Position| ReadEnd {
             complete,
             incomplete_because: (!complete).then(|| "the read was stopped".to_owned()),
             restarted,
+            listed_all: false,
             cursor: if complete { Cursor::Null } else { position.to_cursor() },
         };
         let is_unique = known.table.is_unique(&spec.key);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as loudly as they do")]
 
+mod carddav;
 mod file_bad_input;
 mod file_csv;
 mod file_encodings;
@@ -11,6 +12,8 @@ mod file_jsonl;
 mod file_object_store;
 mod file_places;
 mod file_resume;
+mod meddler;
+mod radicale;
 mod reading;
 mod servers;
 mod sql_place;

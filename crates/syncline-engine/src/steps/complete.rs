@@ -29,6 +29,13 @@ impl Outcome {
     }
 }
 
+/// Whether the next read begins where this one ended.
+fn moves_on(execution: &Execution<'_>, end: &ReadEnd, missing: &Missing) -> bool {
+    // What blew the fuse is asked about again, until it is allowed, or there again.
+    let asks_again = end.listed_all && matches!(missing, Missing::Fused { .. });
+    !execution.replay && (end.complete || !execution.full) && !asks_again
+}
+
 /// What is said of an execution at its end.
 #[derive(Default)]
 struct Verdict {
@@ -139,7 +146,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     }
     let end = outcome.read.unwrap_or_default();
     let whole = end.complete && !execution.replay;
-    let cursor = (!execution.replay && (end.complete || !execution.full)).then_some(end.cursor);
+    let cursor = moves_on(execution, &end, &outcome.missing).then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(
             "partial",

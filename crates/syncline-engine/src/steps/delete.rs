@@ -38,7 +38,8 @@ pub(super) async fn missing(
     execution: &mut Execution<'_>,
     end: &ReadEnd,
 ) -> Result<Missing, EngineError> {
-    if !execution.full || execution.replay || !execution.lists_all {
+    let names_all = execution.full || end.listed_all;
+    if !names_all || execution.replay || !execution.lists_all {
         return Ok(Missing::NotAsked);
     }
     if !end.complete {
@@ -50,7 +51,8 @@ pub(super) async fn missing(
         return Ok(Missing::Gaps(reason));
     }
     let (gone, live) = unseen(execution).await?;
-    // Where a system can be asked, what a listing left out is asked for: it may be behind.
+    // Where a system can be asked, what a listing left out is asked for: it may be behind. What an incremental read
+    // named is not remembered as a full one's is, so there it must be asked.
     let gone = execution.truly_gone(gone).await?;
     let missing = gone.len() as u64;
     let empty = execution.counters.fetched == 0 && live > 0;
@@ -81,7 +83,7 @@ async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), Engine
     let seen: u64 = execution.seen.iter().map(|byte| u64::from(byte.count_ones())).sum();
     let flags = execution.world.rules.entities[&execution.entity].target;
     // Every record that is seen ends up live, unless the flags forbid to revive it.
-    if seen == live && flags.update_if_exists {
+    if execution.full && seen == live && flags.update_if_exists {
         return Ok((Vec::new(), live));
     }
     let (mut gone, mut after) = (Vec::new(), LinkId(0));
@@ -89,7 +91,11 @@ async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), Engine
         let links = store.entity_links(execution.entity, after, PAGE).await?;
         let Some(last) = links.last() else { return Ok((gone, live)) };
         after = last.id;
-        gone.extend(links.into_iter().filter(|link| !execution.has_seen(link.id)));
+        let has_come = |link: LinkId| match execution.full {
+            true => execution.has_seen(link),
+            false => execution.has_met(link),
+        };
+        gone.extend(links.into_iter().filter(|link| !has_come(link.id)));
     }
 }
 

@@ -125,6 +125,12 @@ fn mark(bits: &mut Vec<u8>, link: LinkId) {
     bits[bit / 8] |= 1 << (bit % 8);
 }
 
+/// Whether a link's bit is set.
+fn is_marked(bits: &[u8], link: LinkId) -> bool {
+    let Ok(bit) = usize::try_from(link.0) else { return false };
+    bits.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+}
+
 impl Execution<'_> {
     async fn body(&mut self) -> Result<complete::Outcome, EngineError> {
         self.standing = standing::Standing::of(self.world, &self.name, &self.begun);
@@ -171,8 +177,12 @@ impl Execution<'_> {
     }
 
     fn has_seen(&self, link: LinkId) -> bool {
-        let Ok(bit) = usize::try_from(link.0) else { return false };
-        self.seen.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+        is_marked(&self.seen, link)
+    }
+
+    /// Whether a batch of this process planned something about the link.
+    fn has_met(&self, link: LinkId) -> bool {
+        is_marked(&self.met, link)
     }
 
     /// Moves on: neither phase nor percentage ever goes back.

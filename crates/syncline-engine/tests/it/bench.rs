@@ -61,7 +61,8 @@ impl ManualClock {
 }
 
 /// The data of `shard s`, in SQL.
-pub(crate) const DATA: &str = "iif(s.said_by IS NULL, s.data, (SELECT image FROM link WHERE id = s.said_by))";
+pub(crate) const DATA: &str =
+    "iif(s.said_by IS NULL, s.data, (SELECT image FROM link WHERE id = s.said_by))";
 
 /// A folder with a configuration, files and a database.
 pub(crate) struct Bench {

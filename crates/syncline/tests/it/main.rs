@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
+mod carddav;
 mod check;
 mod connector;
 mod crm;
@@ -9,12 +10,17 @@ mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+#[path = "../../../syncline-adapters/tests/it/meddler.rs"]
+mod meddler;
 mod models;
 mod preview;
 mod project;
 mod query_export;
 mod query_init;
 mod query_shards;
+#[path = "../../../syncline-adapters/tests/it/radicale.rs"]
+#[expect(dead_code, reason = "the adapters' own tests do more with a server")]
+mod radicale;
 mod review;
 mod run;
 #[path = "../../../syncline-adapters/tests/it/servers.rs"]

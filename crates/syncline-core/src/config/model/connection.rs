@@ -1,8 +1,8 @@
 //! Outside systems, and the settings that their adapters take.
 
 use super::{
-    Condition, FileSettings, ManifestSettings, OneOrMany, ServerSettings, SqliteSettings,
-    StreamSettings, TableSettings,
+    AddressBookSettings, CarddavSettings, Condition, FileSettings, ManifestSettings, OneOrMany,
+    ServerSettings, SqliteSettings, StreamSettings, TableSettings,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub enum Settings {
     Sqlite(SqliteSettings),
     /// Of `manifest`.
     Manifest(ManifestSettings),
+    /// Of `carddav`.
+    Carddav(CarddavSettings),
 }
 
 impl Default for Settings {
@@ -56,6 +58,8 @@ pub enum EntitySettings {
     Table(TableSettings),
     /// Of `manifest`.
     Stream(StreamSettings),
+    /// Of `carddav`.
+    AddressBook(AddressBookSettings),
 }
 
 impl Default for EntitySettings {
@@ -98,7 +102,7 @@ impl<S> Entity<S> {
 }
 
 /// The adapters that a configuration can name. A build may have fewer.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
+pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest", "carddav"];
 
 impl JsonSchema for Connection {
     fn schema_name() -> Cow<'static, str> {
@@ -125,6 +129,8 @@ enum Declared {
     Sqlite(Parts<SqliteSettings, TableSettings>),
     /// An HTTP API, through a connector that a manifest describes.
     Manifest(Parts<ManifestSettings, StreamSettings>),
+    /// Contacts on a CardDAV server.
+    Carddav(Parts<CarddavSettings, AddressBookSettings>),
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -175,6 +181,9 @@ impl From<Declared> for Connection {
             Declared::Sqlite(parts) => parts.of("sqlite", Settings::Sqlite, EntitySettings::Table),
             Declared::Manifest(parts) => {
                 parts.of("manifest", Settings::Manifest, EntitySettings::Stream)
+            }
+            Declared::Carddav(parts) => {
+                parts.of("carddav", Settings::Carddav, EntitySettings::AddressBook)
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The JSON Schema for editors, and the checks for unknown keys and wrong types, are made from these
 //! structs; so a doc comment here is what a user reads in the editor.
 
+mod carddav;
 mod connection;
 mod conversion;
 mod database;
@@ -12,6 +13,7 @@ mod manifest;
 mod shard_type;
 mod task;
 
+pub use carddav::*;
 pub use connection::*;
 pub use conversion::*;
 pub use database::*;

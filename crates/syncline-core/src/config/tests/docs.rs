@@ -5,6 +5,7 @@ use crate::plan::program::Program;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+const CARDDAV: &str = include_str!("../../../../../docs/carddav.md");
 const DATABASES: &str = include_str!("../../../../../docs/databases.md");
 const CONFIGURATION: &str = include_str!("../../../../../docs/configuration.md");
 const MATCHING: &str = include_str!("../../../../../docs/matching.md");
@@ -59,6 +60,7 @@ fn every_key_and_choice_of_the_json_schema_is_explained() {
 #[test]
 fn the_yaml_of_each_page_is_one_configuration() {
     for (name, page) in [
+        ("carddav", CARDDAV),
         ("configuration", CONFIGURATION),
         ("databases", DATABASES),
         ("matching", MATCHING),

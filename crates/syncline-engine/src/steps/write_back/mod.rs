@@ -310,14 +310,22 @@ impl Execution<'_> {
         &self,
         missing: Vec<LinkRow>,
     ) -> Result<Vec<LinkRow>, EngineError> {
-        if missing.is_empty() || !self.writes() {
+        if missing.is_empty() || (self.full && !self.writes()) {
             return Ok(missing);
         }
-        let (channel, converter) = (self.channel().await?, self.converter()?);
+        let connection = &self.world.config.connections[&self.task.connection];
+        let adapter = (self.world.open_adapter)(connection, &self.world.base)?;
+        // Who cannot be asked said nothing, unless everything was read.
+        let Some(writer) = adapter.writer() else { return Ok(Vec::new()) };
+        let converter = self.converter()?;
+        let asked_max = match self.writes() {
+            true => writer.capabilities(&self.task.entity).await?.batch_max.max(1),
+            false => PAGE,
+        };
         let mut gone = Vec::with_capacity(missing.len());
-        for chunk in missing.chunks(channel.offers.batch_max.max(1)) {
+        for chunk in missing.chunks(asked_max) {
             let keys = chunk.iter().filter_map(|link| converter.key_of(&link.external_id));
-            let page = channel.writer()?.get(&self.task.entity, keys.collect()).await?;
+            let page = writer.get(&self.task.entity, keys.collect()).await?;
             let there: Vec<Option<CompactString>> = converter.external_ids(&page);
             let is_there = |link: &LinkRow| there.contains(&Some(link.external_id.clone()));
             gone.extend(chunk.iter().filter(|link| !is_there(link)).cloned());
