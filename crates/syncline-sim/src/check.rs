@@ -3,6 +3,7 @@
 use crate::remote::{FIELDS, Held, Remote, Said};
 use crate::scenario::Sim;
 use std::collections::{BTreeMap, BTreeSet};
+use syncline_adapters::write::UpdateGuard;
 use syncline_core::plan::rows::{ConflictRow, LinkId, LinkRow, ShardId, ShardRow};
 use syncline_core::reconcile::Winner;
 use syncline_core::value::Value;
@@ -138,7 +139,8 @@ impl<'a> Ground<'a> {
                 let (Some(ours), Some(theirs)) = (data.get(field), held.fields.get(field)) else {
                     continue;
                 };
-                let is_same = ours == theirs || (field == "name" && lowered(ours) == lowered(theirs));
+                let is_same =
+                    ours == theirs || (field == "name" && lowered(ours) == lowered(theirs));
                 if !is_same && !self.is_let_be(link.id, field) {
                     wrong.push(format!(
                         "convergence: {field} of {id}: the shard says {ours:?}, the record {theirs:?}"
@@ -159,7 +161,9 @@ impl<'a> Ground<'a> {
             for id in of.records.keys() {
                 let is_of = |link: &&LinkRow| link.external_id == id.as_str();
                 let mut links = self.links.iter().filter(is_of);
-                if !links.any(|link| self.remote_of(link).is_some_and(|o| o.remote.name == of.remote.name)) {
+                if !links.any(|link| {
+                    self.remote_of(link).is_some_and(|o| o.remote.name == of.remote.name)
+                }) {
                     wrong.push(format!("all there: {id} is linked to nothing"));
                 }
             }
@@ -174,7 +178,10 @@ impl<'a> Ground<'a> {
                 *made.entry(marker).or_default() += 1;
             }
             for (marker, times) in made.into_iter().filter(|(_, times)| *times > 1) {
-                wrong.push(format!("no double: {}: {marker} was made {times} times", of.remote.name));
+                wrong.push(format!(
+                    "no double: {}: {marker} was made {times} times",
+                    of.remote.name
+                ));
             }
         }
     }
@@ -224,7 +231,10 @@ impl<'a> Ground<'a> {
         for link in self.links.iter().filter(|link| !link.deleted) {
             let is_gone = self.shards.get(&link.shard).is_some_and(|s| s.deleted_at.is_some());
             if is_gone && !self.was_disputed(link.shard) {
-                wrong.push(format!("gone together: {} is there, its shard is gone", link.external_id));
+                wrong.push(format!(
+                    "gone together: {} is there, its shard is gone",
+                    link.external_id
+                ));
             }
         }
     }
@@ -248,25 +258,36 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Of two edits, that which came later stands, unless the times overlap.
+    /// Of two edits, that which came later stands, unless the times overlap. A record has one time for all of its
+    /// fields: an edit counts as made when its record was last edited.
     fn the_later_wins(&self, wrong: &mut Vec<String>) {
-        if self.sim.mix.strategy != "newest_wins" || !self.sim.remotes[0].is_unique() {
+        let is_known = self
+            .remotes
+            .iter()
+            .all(|of| of.remote.is_unique() && of.remote.traits.update == UpdateGuard::Strong);
+        if self.sim.mix.strategy != "newest_wins" || !is_known {
             return;
         }
-        let mut times: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-        for said in self.remotes.iter().flat_map(|of| &of.said) {
-            times.entry(lowered(&said.value)).or_default().push(said.at);
+        let mut times: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
+        for of in &self.remotes {
+            let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+            for said in of.said.iter().rev() {
+                let last = *last.entry(&said.id).or_insert(said.at);
+                times.entry(lowered(&said.value)).or_default().push((said.at, last));
+            }
         }
         let time = |value: &Option<Value>| match times.get(&lowered(value.as_ref()?))?.as_slice() {
-            [at] => Some(*at),
+            [times] => Some(*times),
             _ => None,
         };
-        let decided = self.conflicts.iter().filter(|row| row.kind == "update_update" && !row.by_tie);
+        let decided = self.conflicts.iter().filter(|r| r.kind == "update_update" && !r.by_tie);
         for row in decided {
-            let (Some(local), Some(remote)) = (time(&row.local), time(&row.remote)) else { continue };
+            let (Some(local), Some(remote)) = (time(&row.local), time(&row.remote)) else {
+                continue;
+            };
             let is_right = match row.winner {
-                Winner::Local => local >= remote,
-                Winner::Remote => remote >= local,
+                Winner::Local => local.1 >= remote.0,
+                Winner::Remote => remote.1 >= local.0,
                 _ => true,
             };
             if !is_right {

@@ -12,7 +12,8 @@ use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
 use super::writes::ConflictClosed;
 use crate::reconcile::{
-    Base, Dispute, Flow, Reconciled, Rule, Stamp, Unit, Winner, base_of_first_meeting, reconcile,
+    Base, Dispute, Flow, Reconciled, Rule, Stamp, Unit, Winner, base_of_first_meeting, is_form_of,
+    reconcile,
 };
 use crate::shard::Image;
 use crate::value::{Cell, Value};
@@ -515,23 +516,4 @@ fn is_held(base: &Base, says: &Cell) -> bool {
 
 pub(super) fn is_blank(cell: &Cell) -> bool {
     cell.as_ref().is_none_or(Value::is_blank)
-}
-
-/// Whether a value may be what a system made of one that it was sent: the same text but for case and blanks, or cut
-/// short; the same number but for its last digits.
-fn is_form_of(sent: &Cell, got: &Cell) -> bool {
-    match (sent, got) {
-        (Some(Value::Text(sent)), Some(Value::Text(got))) => {
-            let plain = |text: &str| -> String {
-                text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-            };
-            let (sent, got) = (plain(sent), plain(got));
-            !got.is_empty() && sent.starts_with(&got) || sent == got
-        }
-        (Some(sent), Some(got)) => match (sent.as_f64(), got.as_f64()) {
-            (Some(sent), Some(got)) => (sent - got).abs() <= sent.abs().max(1.0) * 1e-2,
-            _ => false,
-        },
-        _ => false,
-    }
 }

@@ -58,7 +58,10 @@ pub fn reconcile(
     }
     let (mut bs, mut br) = (bs.clone(), br.clone());
     if *unit.remote != br
-        && let Some(ours) = unit.sent.iter().find(|sent| project(sent) == *unit.remote)
+        && let Some(ours) = unit
+            .sent
+            .iter()
+            .find(|sent| project(sent) == *unit.remote || is_form_of(sent, unit.remote))
     {
         // A write of ours whose reply was lost has arrived: it is nobody's edit.
         (bs, br) = (Side::Is(ours.clone()), unit.remote.clone());
@@ -163,4 +166,23 @@ pub fn owed(
 /// Whether there is something at the record that a null could clear.
 fn remote_has(remote: &Cell) -> bool {
     remote.as_ref().is_some_and(|value| *value != Value::Null)
+}
+
+/// Whether a value may be what a system made of one that it was sent: the same text but for case and blanks, or cut
+/// short; the same number but for its last digits.
+pub fn is_form_of(sent: &Cell, got: &Cell) -> bool {
+    match (sent, got) {
+        (Some(Value::Text(sent)), Some(Value::Text(got))) => {
+            let plain = |text: &str| -> String {
+                text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+            };
+            let (sent, got) = (plain(sent), plain(got));
+            !got.is_empty() && sent.starts_with(&got) || sent == got
+        }
+        (Some(sent), Some(got)) => match (sent.as_f64(), got.as_f64()) {
+            (Some(sent), Some(got)) => (sent - got).abs() <= sent.abs().max(1.0) * 1e-2,
+            _ => false,
+        },
+        _ => false,
+    }
 }

@@ -13,7 +13,7 @@ mod rule;
 mod tests;
 
 pub use deletion::{DeletionFate, record_deleted, shard_deleted};
-pub use field::{Owed, Reconciled, Unit, base_of_first_meeting, owed, reconcile};
+pub use field::{Owed, Reconciled, Unit, base_of_first_meeting, is_form_of, owed, reconcile};
 pub use rule::{Flow, Policy, Rule, Winner};
 
 use crate::value::Cell;

@@ -6,7 +6,7 @@ use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use syncline_adapters::write::{Change, Replies, Target, Write, Written};
+use syncline_adapters::write::{Change, Replies, Target, UpdateGuard, Write, Written};
 use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::Ack;
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
@@ -51,34 +51,35 @@ pub(super) async fn send(
 /// The raw fields of records, before they are written.
 type Before = FxHashMap<IntentId, Vec<(CompactString, Value)>>;
 
-/// Reads the records of intents whose systems say no version. Those that have changed are taken up, and what they
-/// are owed is decided anew: their intents are gone then.
+/// Reads the records of intents whose systems say no version, or do not surely compare it when they write. Those that
+/// have changed are taken up, and what they are owed is decided anew: their intents are gone then.
 async fn read_before(
     execution: &mut Execution<'_>,
     channel: &Channel,
     intents: &[IntentRow],
 ) -> Result<Before, EngineError> {
     let converter = execution.converter()?;
-    let unversioned: Vec<(&IntentRow, Body)> = intents
+    let is_strong = channel.offers.update == UpdateGuard::Strong;
+    let unguarded: Vec<(&IntentRow, Body)> = intents
         .iter()
         .filter(|intent| intent.kind != IntentKind::Create)
         .map(|intent| (intent, Body::from_json(&intent.body)))
-        .filter(|(_, body)| body.version.is_none())
+        .filter(|(_, body)| !is_strong || body.version.is_none())
         .collect();
     let mut befores = Before::default();
-    let keys = unversioned.iter().filter_map(|(_, body)| converter.key_of(&body.external_id));
+    let keys = unguarded.iter().filter_map(|(_, body)| converter.key_of(&body.external_id));
     let keys: Vec<Vec<CompactString>> = keys.collect();
     if keys.is_empty() {
         return Ok(befores);
     }
     let page = channel.writer()?.get(&execution.task.entity, keys).await?;
     let shown = Shown::of(execution, &page);
-    let links = unversioned.iter().map(|(intent, _)| intent.link).collect();
+    let links = unguarded.iter().map(|(intent, _)| intent.link).collect();
     let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
     let rows: FxHashMap<_, &LinkRow> = found.links.iter().map(|link| (link.id, link)).collect();
     let mut observed = Observed::default();
     let mut changed = FxHashSet::default();
-    for (intent, body) in &unversioned {
+    for (intent, body) in &unguarded {
         match shown.by_id.get(&body.external_id) {
             None => observed.gone.push(body.external_id.clone()),
             Some(&(index, hash)) => {
