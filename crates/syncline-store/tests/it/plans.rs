@@ -166,7 +166,8 @@ async fn a_shard_whose_data_a_record_says_is_read_as_any_other() {
                 ..ShardFilter::default()
             };
             [
-                store.read(need).await.unwrap().shards,
+                store.read(need(2)).await.unwrap().shards,
+                store.read(need(4)).await.unwrap().shards,
                 store.shards_by_row(vec![ShardId(1)]).await.unwrap(),
                 store.shards_by_id("01").await.unwrap(),
                 store.shards(filter).await.unwrap(),
