@@ -60,13 +60,13 @@ impl Stage {
         say(
             "Where they differed, the later change stands; the other value is kept in the list of conflicts",
         );
-        self.syncline(&["conflicts", "list"])?;
+        self.syncline(&["conflicts", "list", "--all"])?;
         say("Both sides are edited");
         self.load("crm", "edits.crm.sql")?;
         self.load("shop", "edits.shop.sql")?;
         self.syncline(&["run"])?;
         self.tables();
-        self.syncline(&["conflicts", "list"])?;
+        self.syncline(&["conflicts", "list", "--all"])?;
         say("Nobody edits anything: two more runs write nothing");
         let before = self.written();
         self.syncline(&["run"])?;
