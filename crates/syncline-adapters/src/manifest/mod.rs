@@ -10,6 +10,7 @@ mod errors;
 mod expression;
 mod incremental;
 mod interpolate;
+mod limits;
 mod load;
 mod paginate;
 mod partition;
@@ -19,6 +20,7 @@ mod request;
 mod select;
 mod session;
 mod trouble;
+mod write;
 
 pub(crate) use adapter::ManifestAdapter;
 pub use load::Manifest;

@@ -46,6 +46,8 @@ pub struct Session {
     pub(super) config: Json,
     pub(super) clock: Clock,
     pub(super) client: reqwest::Client,
+    /// Follows no redirect: what changes something goes where it was meant to go, or nowhere.
+    pub(super) writing: reqwest::Client,
     kept: Mutex<Kept>,
     /// The configuration as refreshed tokens changed it.
     pub(super) saved_config: Mutex<Json>,
@@ -72,13 +74,21 @@ impl Session {
     pub fn new(config: Json, clock: Clock) -> Result<Self, Trouble> {
         // Another part of the program may have chosen the provider already.
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))?;
+        let client = || {
+            reqwest::Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(READ_TIMEOUT)
+                .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+        };
+        let built = |builder: reqwest::ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))
+        };
+        let writing = built(client().redirect(reqwest::redirect::Policy::none()))?;
+        let client = built(client())?;
         Ok(Self {
+            writing,
             saved_config: Mutex::new(config.clone()),
             config,
             clock,

@@ -11,6 +11,8 @@ mod file_jsonl;
 mod file_object_store;
 mod file_places;
 mod file_resume;
+mod kinto;
+mod kinto_writing;
 mod reading;
 mod servers;
 mod sql_place;

@@ -123,6 +123,15 @@ impl Authenticator {
         }
     }
 
+    /// Whether another token can be had where one is refused.
+    pub(super) fn can_refresh(&self) -> bool {
+        match self {
+            Self::OAuth(_) => true,
+            Self::Selective { choices, .. } => choices.iter().any(|(_, one)| one.can_refresh()),
+            _ => false,
+        }
+    }
+
     fn chosen(&self, session: &Session) -> Result<&Self, Trouble> {
         let Self::Selective { path, choices } = self else { return Ok(self) };
         let mut value = &session.config;

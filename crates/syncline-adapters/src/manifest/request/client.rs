@@ -137,6 +137,16 @@ impl Call {
     }
 
     async fn fetch(&self, session: &Session, url: &Url, parts: &Parts) -> Result<Outcome, Trouble> {
+        let request = session.client.request(self.method.clone(), url.clone());
+        receive(body_and_headers(request, parts)?.send().await).await
+    }
+}
+
+/// `request` with what `parts` say beside its address.
+pub(super) fn body_and_headers(
+    mut request: reqwest::RequestBuilder,
+    parts: &Parts,
+) -> Result<reqwest::RequestBuilder, Trouble> {
         let mut headers = HeaderMap::new();
         for (name, value) in &parts.headers {
             let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
@@ -146,7 +156,6 @@ impl Call {
         if !headers.contains_key(ACCEPT_ENCODING) {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let mut request = session.client.request(self.method.clone(), url.clone());
         let has_form = match &parts.form {
             Options::Map(map) => !map.is_empty(),
             Options::Text(text) => !text.is_empty(),
@@ -171,8 +180,7 @@ impl Call {
                 }
             }
         }
-        receive(request.headers(headers).send().await).await
-    }
+        Ok(request.headers(headers))
 }
 
 /// A form that is posted.

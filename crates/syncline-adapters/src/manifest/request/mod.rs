@@ -1,13 +1,15 @@
 //! Requests: what a requester is told, and how it is sent.
 
 mod client;
+mod once;
 mod options;
 
 pub(super) use client::{Form, receive};
-pub(super) use options::{Parts, RequestOption};
+pub(super) use once::{Outgoing, Reply};
+pub(super) use options::{Parts, RequestOption, encode_pairs};
 
 use super::auth::Authenticator;
-use super::errors::ErrorHandler;
+use super::errors::{ErrorHandler, Resolution};
 use super::expression::{Expression, Inputs, Nested, Options};
 use super::interpolate::{Accept, StreamSlice, text_of};
 use super::load::{Node, is_truthy};
@@ -80,6 +82,15 @@ impl Requester {
             errors: ErrorHandler::load(node)?,
             kept: node.flag("use_cache"),
         })
+    }
+
+    /// What the manifest's error handler says of a response; `None` where it says nothing.
+    pub(super) fn declared(
+        &self,
+        session: &Session,
+        response: &Response,
+    ) -> Result<Option<Resolution>, Trouble> {
+        self.errors.declared(session, response)
     }
 
     /// Sends one request for `slice`, with what paging and slicing add, and answers with the response;

@@ -11,6 +11,7 @@ pub mod indexed;
 mod manifest;
 mod shard_type;
 mod task;
+mod write_block;
 
 pub use connection::*;
 pub use conversion::*;
@@ -19,6 +20,7 @@ pub use file::*;
 pub use manifest::*;
 pub use shard_type::*;
 pub use task::*;
+pub use write_block::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
