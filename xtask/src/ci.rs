@@ -188,14 +188,19 @@ fn count_tests(said: &str) -> Tally {
 }
 
 /// Cargo's subcommands, installed where missing: inside the target folder, or by rustup where they come with Rust.
-struct Tools {
+pub(crate) struct Tools {
     folder: PathBuf,
     /// The search path with the folder in front.
     path: OsString,
 }
 
 impl Tools {
-    fn new() -> Result<Self, env::JoinPathsError> {
+    /// Those of this workspace.
+    ///
+    /// # Errors
+    ///
+    /// When the search path cannot hold their folder.
+    pub(crate) fn new() -> Result<Self, env::JoinPathsError> {
         let folder = workspace::root().join("target").join("tools");
         let usual = env::var_os("PATH").unwrap_or_default();
         let path =
@@ -234,7 +239,7 @@ impl Tools {
 
     /// Asks Debian's packages for the database servers that tests start, where one of them is missing. The tests say
     /// so where it still is.
-    fn have_servers(&self) {
+    pub(crate) fn have_servers(&self) {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let has_postgres = versions.into_iter().any(|one| one.path().join("bin/initdb").exists());
         let has_mariadb = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db"]

@@ -7,7 +7,15 @@ mod clock;
 mod contacts;
 mod crash;
 mod crm;
+mod example;
 mod rng;
+#[path = "../../crates/syncline-adapters/tests/it/servers.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests' own; a task that cannot have its server cannot go on"
+)]
+mod servers;
 mod sim;
 mod tidy;
 mod words;
@@ -63,6 +71,12 @@ enum Task {
         /// Equal seeds give equal moments.
         #[arg(long, default_value_t = 7)]
         seed: u64,
+    },
+    /// Run an example that needs servers: they are installed, started, filled, shown, and stopped.
+    Example {
+        /// Which example.
+        #[arg(value_enum)]
+        name: example::Name,
     },
     /// Simulate two-way sync with remotes that fail, by seed.
     Sim {
@@ -121,6 +135,7 @@ fn run(task: Task) -> Outcome {
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }
+        Task::Example { name } => example::run(name),
         Task::Sim { arguments } => sim::run(&arguments),
         Task::GenCrm { folder, truth } => {
             let usual = || workspace::root().join("examples/crm/data");

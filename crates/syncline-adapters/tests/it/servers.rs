@@ -234,7 +234,8 @@ impl Server {
         self.sql_in("it", script)
     }
 
-    fn sql_in(&self, database: &str, script: &str) -> String {
+    /// The same in another database.
+    pub(crate) fn sql_in(&self, database: &str, script: &str) -> String {
         let port = self.port.to_string();
         let mut client = match self.kind {
             Kind::Postgres => {

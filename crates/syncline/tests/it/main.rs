@@ -21,3 +21,4 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod two_way;
