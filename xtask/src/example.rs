@@ -1,5 +1,7 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
+mod two_way_kinto;
+
 use crate::servers::{Kind, PASSWORD, Server};
 use crate::{Outcome, ci, workspace};
 use std::error::Error;
@@ -12,12 +14,18 @@ use std::process::Command;
 pub(crate) enum Name {
     /// Two PostgreSQL tables that are kept in step, and a CSV feed.
     TwoWayPostgres,
+    /// A Kinto collection and a PostgreSQL table that are kept in step.
+    TwoWayKinto,
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
-    let Name::TwoWayPostgres = name;
-    ci::Tools::new()?.have_servers();
+    let tools = ci::Tools::new()?;
+    tools.have_servers();
+    if name == Name::TwoWayKinto {
+        tools.have_kinto();
+        return two_way_kinto::run();
+    }
     let program = workspace::release_build()?;
     let folder = tempfile::tempdir()?;
     let stage = Stage {

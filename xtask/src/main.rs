@@ -8,6 +8,13 @@ mod contacts;
 mod crash;
 mod crm;
 mod example;
+#[path = "../../crates/syncline-adapters/tests/it/kinto.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests' own; a task that cannot have its server cannot go on"
+)]
+mod kinto;
 mod rng;
 #[path = "../../crates/syncline-adapters/tests/it/servers.rs"]
 #[expect(

@@ -27,7 +27,7 @@ kinto.cache_backend = kinto.core.cache.memory
 kinto.permission_backend = kinto.core.permission.memory
 kinto.userid_hmac_secret = tests
 kinto.bucket_create_principals = system.Authenticated
-kinto.paginate_by = 10
+kinto.paginate_by = 20
 multiauth.policies = basicauth
 [loggers]
 keys = root
@@ -55,8 +55,9 @@ pub(crate) struct Kinto {
 
 /// The program, which `cargo xtask test` installs.
 fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.join("target/tools/kinto/bin/kinto")
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let places = above.map(|folder| folder.join("target/tools/kinto/bin/kinto"));
+    places.filter(|place| place.exists()).last().unwrap_or_else(|| PathBuf::from("kinto"))
 }
 
 impl Kinto {
@@ -164,7 +165,9 @@ impl Proxy {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (lost, counted) = (lost.clone(), counted.clone());
                 // A client or a server that goes away is no reason to stop.
-                std::thread::spawn(move || pass(stream, target, &lost, &counted).unwrap_or_default());
+                std::thread::spawn(move || {
+                    pass(stream, target, &lost, &counted).unwrap_or_default()
+                });
             }
         });
         Self { port, losing, writes }

@@ -297,14 +297,29 @@ fn what_is_wrong_with_a_block_is_told_with_its_place() {
     assert!(refusal(&within, Some(&write)).contains("keep one of them"));
     let cases = [
         ("  records:", "  recods:", "write.yaml:3:3", "no stream `recods`"),
-        ("fields_path: [data]", "field_path: [data]", "write.yaml:11:7", "unknown field `field_path`"),
+        (
+            "fields_path: [data]",
+            "field_path: [data]",
+            "write.yaml:11:7",
+            "unknown field `field_path`",
+        ),
         ("{{ write.marker }}", "{{ write.marker", "write.yaml:9:13", "cannot be read"),
         ("{{ write.marker }}", "{{ recrd.id }}", "write.yaml:9:13", "no variable `recrd`"),
         ("http_method: PUT", "http_method: P T", "write.yaml:7:20", "no HTTP method"),
-        ("size_max: 25", "size_max: 0", "write.yaml:29:17", "at least 1"),
-        ("      condition: { field_name: If-None-Match, value: \"*\" }\n", "", "write.yaml:9:", "a second creation"),
+        ("size_max: 25", "size_max: 0", "write.yaml:28:17", "at least 1"),
+        (
+            "      condition: { field_name: If-None-Match, value: \"*\" }\n",
+            "",
+            "write.yaml:9:",
+            "a second creation",
+        ),
         ("    get:", "    find:", "write.yaml:3:3", "no `get`"),
-        ("field_name: If-None-Match", "field_name: If None", "write.yaml:10:32", "cannot be the name"),
+        (
+            "field_name: If-None-Match",
+            "field_name: If None",
+            "write.yaml:10:32",
+            "cannot be the name",
+        ),
     ];
     for (from, to, place, problem) in cases {
         let told = refusal(&manifest, Some(&write.replacen(from, to, 1)));

@@ -9,6 +9,9 @@ mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+#[path = "../../../syncline-adapters/tests/it/kinto.rs"]
+#[expect(dead_code, reason = "the adapters' own tests do more with a server")]
+mod kinto;
 mod models;
 mod preview;
 mod project;
@@ -22,3 +25,4 @@ mod run;
 mod servers;
 mod stop;
 mod two_way;
+mod two_way_kinto;

@@ -247,7 +247,10 @@ impl Filter {
         let matches = self.codes.contains(&response.status)
             || self.predicate.as_ref().map(by_predicate).transpose()?.unwrap_or(false)
             || (!self.contains.is_empty()
-                && response.json().and_then(error_text).is_some_and(|text| text.contains(&self.contains)));
+                && response
+                    .json()
+                    .and_then(error_text)
+                    .is_some_and(|text| text.contains(&self.contains)));
         if !matches {
             return Ok(None);
         }

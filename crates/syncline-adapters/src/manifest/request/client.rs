@@ -147,40 +147,40 @@ pub(super) fn body_and_headers(
     mut request: reqwest::RequestBuilder,
     parts: &Parts,
 ) -> Result<reqwest::RequestBuilder, Trouble> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &parts.headers {
-            let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
-            let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
-            headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
+    let mut headers = HeaderMap::new();
+    for (name, value) in &parts.headers {
+        let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
+        let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
+        headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
+    }
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let has_form = match &parts.form {
+        Options::Map(map) => !map.is_empty(),
+        Options::Text(text) => !text.is_empty(),
+    };
+    if !parts.json.is_empty() {
+        if has_form {
+            return Err(Trouble::system("the request would have a JSON body and another one"));
         }
-        if !headers.contains_key(ACCEPT_ENCODING) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        if !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let has_form = match &parts.form {
-            Options::Map(map) => !map.is_empty(),
-            Options::Text(text) => !text.is_empty(),
-        };
-        if !parts.json.is_empty() {
-            if has_form {
-                return Err(Trouble::system("the request would have a JSON body and another one"));
-            }
-            if !headers.contains_key(CONTENT_TYPE) {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            }
-            request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
-        } else if has_form {
-            match &parts.form {
-                Options::Text(text) => request = request.body(text.clone()),
-                Options::Map(map) => {
-                    if !headers.contains_key(CONTENT_TYPE) {
-                        let form = "application/x-www-form-urlencoded";
-                        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
-                    }
-                    request = request.body(encode_pairs(map));
+        request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
+    } else if has_form {
+        match &parts.form {
+            Options::Text(text) => request = request.body(text.clone()),
+            Options::Map(map) => {
+                if !headers.contains_key(CONTENT_TYPE) {
+                    let form = "application/x-www-form-urlencoded";
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
                 }
+                request = request.body(encode_pairs(map));
             }
         }
-        Ok(request.headers(headers))
+    }
+    Ok(request.headers(headers))
 }
 
 /// A form that is posted.

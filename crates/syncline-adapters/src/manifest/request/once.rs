@@ -61,7 +61,8 @@ impl Requester {
             let url = address(&base, path.trim_start_matches('/'), &parts.query)?;
             let request = session.writing.request(method.clone(), url).timeout(timeout);
             let sent = body_and_headers(request, &parts)?.send().await;
-            let was_sent = !sent.as_ref().is_err_and(|error| error.is_connect() || error.is_builder());
+            let was_sent =
+                !sent.as_ref().is_err_and(|error| error.is_connect() || error.is_builder());
             match receive(sent).await? {
                 Outcome::Response(response) => {
                     if response.status == UNAUTHORIZED

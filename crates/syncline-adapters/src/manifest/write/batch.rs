@@ -169,8 +169,7 @@ pub(super) async fn enveloped(
     let names = &batch.names;
     let requests = requests.enumerate().map(|(index, ready)| {
         let Ready { method, path, headers, query, body } = ready;
-        let mut path =
-            format!("{}/{}", prefix.trim_end_matches('/'), path.trim_start_matches('/'));
+        let mut path = format!("{}/{}", prefix.trim_end_matches('/'), path.trim_start_matches('/'));
         if !query.is_empty() {
             path = format!("{path}?{}", encode_pairs(query));
         }
@@ -312,9 +311,10 @@ fn result_of(
         let scope = session.scope().with("write", &item.seen.plain).with("response", result);
         scope.with_headers(&response.headers)
     };
-    let told = records.status.as_ref().and_then(|status| {
-        Template::new(status).text(&scope()).ok()?.trim().parse::<u16>().ok()
-    });
+    let told = records
+        .status
+        .as_ref()
+        .and_then(|status| Template::new(status).text(&scope()).ok()?.trim().parse::<u16>().ok());
     let status = told.unwrap_or(response.status);
     let operation = item.operation;
     let meaning = declared(&operation.declared.outcomes, status);

@@ -36,9 +36,8 @@ pub(in super::super) fn load(
     streams: &[&str],
 ) -> Result<IndexedMap<WriteBlock>, Trouble> {
     let beside = file.with_file_name(FILE);
-    let wrong = |diagnostics: syncline_core::config::Diagnostics| {
-        Trouble::config(diagnostics.to_string())
-    };
+    let wrong =
+        |diagnostics: syncline_core::config::Diagnostics| Trouble::config(diagnostics.to_string());
     let source = |file: &Path, text: String| SourceFile { name: file.display().to_string(), text };
     match std::fs::read_to_string(&beside) {
         Ok(_) if has_own => Err(Trouble::config(format!(

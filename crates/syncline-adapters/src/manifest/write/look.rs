@@ -67,9 +67,7 @@ impl Writing {
         entity: &str,
         writes: &[Write],
     ) -> Result<Page, AdapterError> {
-        let refused = |problem| {
-            Failure { problem, later: None }.into_adapter(entity)
-        };
+        let refused = |problem| Failure { problem, later: None }.into_adapter(entity);
         let mut seen = Vec::with_capacity(writes.len());
         for write in writes {
             let operation = self.operation(write).map_err(refused)?;
@@ -79,12 +77,7 @@ impl Writing {
         self.look(session, look, seen).await.map_err(|failure| failure.into_adapter(entity))
     }
 
-    async fn look(
-        &self,
-        session: &Session,
-        look: &Look,
-        seen: Vec<Seen>,
-    ) -> Result<Page, Failure> {
+    async fn look(&self, session: &Session, look: &Look, seen: Vec<Seen>) -> Result<Page, Failure> {
         let chunk = look.declared.keys_max.max(1);
         let mut ready = Vec::new();
         for seen in seen.chunks(chunk) {
@@ -165,7 +158,8 @@ fn came(reply: Reply) -> Result<Arc<Response>, Failure> {
 
 /// A reply that is neither a record nor that there is none.
 fn failed(session: &Session, answer: Answer<'_>) -> Failure {
-    let problem = format!("reading back what was written failed with HTTP status {}", answer.status);
+    let problem =
+        format!("reading back what was written failed with HTTP status {}", answer.status);
     let is_later = matches!(answer.status, 408 | 429 | 500..);
     let wait = retry_after(answer.headers, session.clock.now());
     Failure { problem, later: is_later.then_some(wait) }

@@ -85,7 +85,8 @@ impl Writing {
     fn create_guard(&self) -> CreateGuard {
         let Some(create) = &self.create else { return CreateGuard::Nothing };
         let declared = &create.declared;
-        let is_unique = declared.unique || (!declared.key.is_empty() && declared.condition.is_some());
+        let is_unique =
+            declared.unique || (!declared.key.is_empty() && declared.condition.is_some());
         match (&declared.idempotency_key, &declared.marker) {
             _ if create.kind == Kind::Upsert => CreateGuard::Upsert,
             _ if is_unique => CreateGuard::UniqueKey,

@@ -43,8 +43,7 @@ impl Body {
                 Json::Array(items.iter().map(|item| item.eval(scope)).collect::<Result<_, _>>()?)
             }
             Self::Map(entries) => {
-                let entry =
-                    |(name, value): &(String, Self)| Ok((name.clone(), value.eval(scope)?));
+                let entry = |(name, value): &(String, Self)| Ok((name.clone(), value.eval(scope)?));
                 Json::Object(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
             }
         })

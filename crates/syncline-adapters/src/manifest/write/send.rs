@@ -96,9 +96,11 @@ impl Writing {
         path: String,
         parts: Parts,
     ) -> Result<Reply, Trouble> {
-        let base = self.block.url_base.as_deref().map(|base| {
-            super::super::interpolate::Template::new(base).text(&session.scope())
-        });
+        let base = self
+            .block
+            .url_base
+            .as_deref()
+            .map(|base| super::super::interpolate::Template::new(base).text(&session.scope()));
         let base = base.transpose()?;
         let timeout = Duration::from_secs(self.block.timeout_s.max(1));
         let outgoing = Outgoing { base, method, path, parts, timeout };
