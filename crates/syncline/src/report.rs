@@ -142,6 +142,14 @@ fn parts(sum: &Counters) -> Vec<String> {
             ]),
         ),
         (
+            "requests",
+            list(&[
+                (sum.requests, "sent"),
+                (sum.requests_limited, "too many for the system's limits"),
+                (sum.waited_ms / 1000, "s waited for limits"),
+            ]),
+        ),
+        (
             "matched anew",
             list(&[(sum.rematched, "records, since match rules, ranks or a model's size changed")]),
         ),

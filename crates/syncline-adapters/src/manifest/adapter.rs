@@ -1,10 +1,13 @@
 //! A connector as a connection: each stream is an entity.
 
+use super::auth::{OAuth, TokenFile};
+use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
 use super::select::Record;
 use super::write::Writing;
 use super::{Clock, Manifest, Session, Trouble};
+use crate::Shared;
 use crate::page::PageBuilder;
 use crate::write::{Replies, Write, WriteCapabilities, Writer, Written};
 use crate::{
@@ -57,7 +60,12 @@ impl ManifestAdapter {
     ///
     /// [`AdapterError::Settings`] where the manifest cannot be loaded, or for the first entity whose stream
     /// is not there or needs what is not supported.
-    pub(crate) fn new(connection: &Connection, base: &Path) -> Result<Self, AdapterError> {
+    pub(crate) fn new(
+        connection: &Connection,
+        base: &Path,
+        name: &str,
+        shared: &Shared,
+    ) -> Result<Self, AdapterError> {
         let settings = |problem: String| AdapterError::Settings(problem);
         let Settings::Manifest(own) = &connection.settings else {
             return Err(settings("its settings are not those of a manifest".to_owned()));
@@ -85,8 +93,21 @@ impl ManifestAdapter {
             entities.insert(name.clone(), entity);
         }
         let writes = entities.values().any(|entity| entity.writing.is_some());
+        let budget = manifest.budget.clone().with_settings(&own.limits);
+        let limiter = shared.limiter(name, || Limiter::new(budget.rules(&own.limits)));
+        let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
         let session = Session::new(config, Clock::System).map_err(refused)?;
+        let tokens = shared.tokens().filter(|_| !name.is_empty());
+        let tokens = tokens.map(|folder| TokenFile::new(folder, name));
+        let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);
         Ok(Self { session: Arc::new(session), entities, writes })
+    }
+
+    /// The ways in which its streams get their tokens.
+    pub(super) fn authorizations(&self) -> impl Iterator<Item = (&OAuth, &Arc<Session>)> {
+        let authenticators =
+            self.entities.values().map(|entity| entity.stream.requester.authenticator());
+        authenticators.flat_map(|one| one.oauths()).map(|oauth| (oauth, &self.session))
     }
 
     fn entity(&self, entity: &str) -> Result<&Entity, AdapterError> {

@@ -23,6 +23,8 @@ mod trouble;
 mod write;
 
 pub(crate) use adapter::ManifestAdapter;
+pub use auth::connect::Connecting;
+pub(crate) use limits::Limiter;
 pub use load::Manifest;
 pub use session::{Clock, Session};
 pub use trouble::{FailureKind, Trouble};

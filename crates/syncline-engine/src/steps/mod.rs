@@ -23,7 +23,7 @@ use crate::event::{Event, Progress};
 use crate::execution::{EngineError, Options, Report};
 use crate::world::World;
 use std::sync::Arc;
-use syncline_adapters::{AdapterError, ReadEnd};
+use syncline_adapters::{AdapterError, ReadEnd, Usage};
 use syncline_core::config::model::SyncTask;
 use syncline_core::plan::news::News;
 use syncline_core::plan::planner::Moment;
@@ -75,6 +75,8 @@ pub(crate) struct Execution<'a> {
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
     fused: Option<(u64, u64)>,
+    /// What the connection had been asked before this process began with it.
+    asked: Usage,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

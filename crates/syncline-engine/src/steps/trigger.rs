@@ -79,6 +79,7 @@ pub(super) async fn begin<'a>(
         recall: Recall::default(),
         news: sweep::news(world).await?,
         fused: None,
+        asked: world.shared.usage(&task.connection),
         options,
         begun,
     };

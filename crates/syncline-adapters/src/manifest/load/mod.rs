@@ -10,6 +10,7 @@ pub(super) use propagate::is_truthy;
 pub(super) use stream::Stream;
 
 use super::interpolate::{Scope, Template};
+use super::limits::Budget;
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub(super) streams: Vec<Declared>,
     /// How streams are written, by name.
     pub(super) writes: IndexedMap<WriteBlock>,
+    /// How fast the system may be asked.
+    pub(super) budget: Budget,
 }
 
 /// A stream of a manifest: compiled, or why it cannot be read.
@@ -89,6 +92,8 @@ impl Manifest {
             checked: names.filter_map(Json::as_str).map(str::to_owned).collect(),
             streams,
             writes,
+            budget: Budget::load(node.child("api_budget").as_ref(), config)
+                .map_err(|trouble| loader.explained(trouble))?,
         })
     }
 
@@ -117,7 +122,7 @@ impl Manifest {
 fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     let whole = Json::Object(raw);
     let mut used = Map::new();
-    for name in ["streams", "dynamic_streams", "check", "spec"] {
+    for name in ["streams", "dynamic_streams", "check", "spec", "api_budget"] {
         if let Some(part) = whole.get(name) {
             used.insert(name.to_owned(), reference::resolve(&whole, part)?);
         }

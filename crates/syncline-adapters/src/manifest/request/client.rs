@@ -5,6 +5,7 @@ use super::super::decode::unpacked;
 use super::super::errors::{Action, ErrorHandler, Outcome, Resolution};
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, text_of};
+use super::super::limits::{self, Operation};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
 use super::Sent;
@@ -27,6 +28,8 @@ pub(super) struct Call {
     pub(super) base: String,
     pub(super) path: String,
     pub(super) parts: Parts,
+    /// Whose call it is, where several wait for their turn.
+    pub(super) key: String,
 }
 
 /// How often a request has failed, by how its wait was found.
@@ -93,7 +96,11 @@ impl Call {
                 return Ok(Sent::Response(response));
             }
             attempts += 1;
+            let (method, stream) = (&self.method, self.key.as_str());
+            let wanted = limits::Call { operation: Operation::Fetch, stream, method, url: &url };
+            session.gate.pass(session.clock, wanted).await?;
             let outcome = self.fetch(session, &url, &parts).await?;
+            session.gate.heard(session.clock, &outcome);
             let resolution = errors.resolve(session, &outcome)?;
             match resolution.action {
                 Action::Success | Action::Ignore => {

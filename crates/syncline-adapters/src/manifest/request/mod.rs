@@ -30,6 +30,8 @@ pub(super) struct Requester {
     json: Option<Nested>,
     authenticator: Authenticator,
     errors: ErrorHandler,
+    /// Names whose requests they are, where several wait for their turn.
+    key: String,
     /// Whether responses are kept, because several streams ask for them.
     kept: bool,
 }
@@ -80,8 +82,14 @@ impl Requester {
                 .map(|json| Nested::new(json, &node.parameters)),
             authenticator,
             errors: ErrorHandler::load(node)?,
+            key: node.path.clone(),
             kept: node.flag("use_cache"),
         })
+    }
+
+    /// What gives its requests their credentials.
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     /// What the manifest's error handler says of a response; `None` where it says nothing.
@@ -120,7 +128,8 @@ impl Requester {
             Some(path) => path,
             None => text(&self.path)?.trim_start_matches('/').to_owned(),
         };
-        let call = client::Call { method: self.method.clone(), base, path, parts };
+        let (method, key) = (self.method.clone(), self.key.clone());
+        let call = client::Call { method, base, path, parts, key };
         call.send(session, &self.authenticator, &self.errors, self.kept).await
     }
 

@@ -6,6 +6,7 @@ use super::options::{Parts, address};
 use crate::manifest::errors::Outcome;
 use crate::manifest::expression::Options;
 use crate::manifest::interpolate::{Accept, StreamSlice, text_of};
+use crate::manifest::limits::{self, Operation};
 use crate::manifest::session::{Response, Session};
 use crate::manifest::trouble::Trouble;
 use serde_json::{Map, Value as Json};
@@ -18,6 +19,7 @@ const UNAUTHORIZED: u16 = 401;
 pub(in super::super) struct Outgoing {
     /// The address that the path belongs to, where it is not the stream's.
     pub(in super::super) base: Option<String>,
+    pub(in super::super) operation: Operation,
     pub(in super::super) method: reqwest::Method,
     pub(in super::super) path: String,
     pub(in super::super) parts: Parts,
@@ -44,7 +46,7 @@ impl Requester {
         session: &Session,
         outgoing: Outgoing,
     ) -> Result<Reply, Trouble> {
-        let Outgoing { base, method, path, mut parts, timeout } = outgoing;
+        let Outgoing { base, operation, method, path, mut parts, timeout } = outgoing;
         let base = match base {
             Some(base) => base,
             None => self.base_address(session)?,
@@ -59,11 +61,17 @@ impl Requester {
             let mut parts = parts.clone();
             parts.merge(self.authenticator.parts(session).await?)?;
             let url = address(&base, path.trim_start_matches('/'), &parts.query)?;
+            let call = limits::Call { operation, stream: &self.key, method: &method, url: &url };
+            if let Err(trouble) = session.gate.pass(session.clock, call).await {
+                return Ok(Reply::Lost { problem: trouble.message, was_sent: false });
+            }
             let request = session.writing.request(method.clone(), url).timeout(timeout);
             let sent = body_and_headers(request, &parts)?.send().await;
             let was_sent =
                 !sent.as_ref().is_err_and(|error| error.is_connect() || error.is_builder());
-            match receive(sent).await? {
+            let outcome = receive(sent).await?;
+            session.gate.heard(session.clock, &outcome);
+            match outcome {
                 Outcome::Response(response) => {
                     if response.status == UNAUTHORIZED
                         && !is_second

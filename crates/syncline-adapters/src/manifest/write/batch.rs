@@ -2,7 +2,7 @@
 
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, Template, text_of};
-use super::super::limits::retry_after;
+use super::super::limits::{self, retry_after};
 use super::super::request::{Parts, Reply, encode_pairs};
 use super::super::select::at;
 use super::super::session::{Response, Session};
@@ -138,7 +138,8 @@ async fn of_requests(
     batch: &[&Item<'_>],
 ) -> Sent {
     let ready = batch.iter().map(|item| &item.ready);
-    let reply = enveloped(writing, session, requests, ready).await;
+    let what = batch.first().map_or(Kind::Update, |item| item.operation.kind).into();
+    let reply = enveloped(writing, session, what, requests, ready).await;
     let response = match whole(session, batch, reply) {
         Ok(response) => response,
         Err(sent) => return sent,
@@ -161,6 +162,7 @@ async fn of_requests(
 pub(super) async fn enveloped(
     writing: &Writing,
     session: &Session,
+    what: limits::Operation,
     batch: &RequestBatch,
     requests: impl Iterator<Item = &Ready>,
 ) -> Result<Reply, Trouble> {
@@ -194,7 +196,8 @@ pub(super) async fn enveloped(
     let headers = filled(&texts(&batch.request_headers), &scope)?;
     let path = Template::new(&batch.path).text(&scope())?;
     let parts = Parts { headers, json: body, ..Parts::default() };
-    writing.send(session, method(batch.http_method.as_deref(), Method::POST), path, parts).await
+    let method = method(batch.http_method.as_deref(), Method::POST);
+    writing.send(session, what, method, path, parts).await
 }
 
 /// A response in a batch: status, headers, body.
@@ -231,7 +234,7 @@ async fn of_records(
     batch: &[&Item<'_>],
 ) -> Sent {
     let Some(records) = &operation.declared.batch else { return Sent::Items(Vec::new()) };
-    let response = match whole(session, batch, enlisted(writing, session, records, batch).await) {
+    let response = match whole(session, batch, enlisted(writing, session, operation, batch).await) {
         Ok(response) => response,
         Err(sent) => return sent,
     };
@@ -263,9 +266,12 @@ async fn of_records(
 async fn enlisted(
     writing: &Writing,
     session: &Session,
-    records: &RecordBatch,
+    operation: &Operation,
     batch: &[&Item<'_>],
 ) -> Result<Reply, Trouble> {
+    let Some(records) = &operation.declared.batch else {
+        return Err(Trouble::system("there is no batch to send records in"));
+    };
     let scope = || session.scope();
     let list = batch.iter().map(|item| Json::Object(item.ready.body.clone())).collect();
     let mut headers = filled(&texts(&records.request_headers), &scope)?;
@@ -280,7 +286,8 @@ async fn enlisted(
     }
     parts.headers = headers;
     let path = Template::new(&records.path).text(&scope())?;
-    writing.send(session, method(records.http_method.as_deref(), Method::POST), path, parts).await
+    let method = method(records.http_method.as_deref(), Method::POST);
+    writing.send(session, operation.kind.into(), method, path, parts).await
 }
 
 /// The results by what names the writes that they are for; `None` where they come in the order of the records.

@@ -9,7 +9,7 @@ use super::operation::{Look, Seen, problem};
 use super::settle::Answer;
 use crate::AdapterError;
 use crate::manifest::adapter::push;
-use crate::manifest::limits::retry_after;
+use crate::manifest::limits::{Operation, retry_after};
 use crate::page::PageBuilder;
 use crate::write::Write;
 use compact_str::CompactString;
@@ -93,7 +93,8 @@ impl Writing {
         match &self.block.batch {
             Some(batch) if ready.len() > 1 => {
                 for ready in ready.chunks(batch.size_max) {
-                    let reply = enveloped(self, session, batch, ready.iter()).await?;
+                    let reply =
+                        enveloped(self, session, Operation::Fetch, batch, ready.iter()).await?;
                     let response = came(reply)?;
                     if !(200..300).contains(&response.status) {
                         return Err(failed(session, Answer::of(&response)));
@@ -106,7 +107,7 @@ impl Writing {
             _ => {
                 let mut asked = Vec::with_capacity(ready.len());
                 for ready in ready {
-                    asked.push(self.ask(session, ready).boxed());
+                    asked.push(self.ask(session, Operation::Fetch, ready).boxed());
                 }
                 let at_once = self.block.concurrency.max(1);
                 let mut replies = stream::iter(asked).buffered(at_once);

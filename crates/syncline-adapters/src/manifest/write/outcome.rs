@@ -1,5 +1,6 @@
 //! What the status of a reply means for a write.
 
+use super::super::limits::Operation;
 use syncline_core::config::model::WriteOutcomes;
 
 /// What is done to a record.
@@ -14,6 +15,16 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn makes(self) -> bool {
         matches!(self, Self::Create | Self::Upsert)
+    }
+}
+
+impl From<Kind> for Operation {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Create | Kind::Upsert => Self::Create,
+            Kind::Update => Self::Update,
+            Kind::Delete => Self::Delete,
+        }
     }
 }
 

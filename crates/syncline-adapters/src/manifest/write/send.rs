@@ -1,5 +1,6 @@
 //! Sends writes: each with a request of its own, or several in one.
 
+use super::super::limits;
 use super::super::request::{Outgoing, Parts, Reply};
 use super::super::session::Session;
 use super::super::trouble::Trouble;
@@ -76,22 +77,28 @@ pub(super) async fn singly(
 }
 
 async fn alone(writing: &Writing, session: &Session, item: &Item<'_>) -> (usize, Settled) {
-    let reply = writing.ask(session, item.ready.clone()).await;
+    let reply = writing.ask(session, item.operation.kind.into(), item.ready.clone()).await;
     (item.index, settle::reply(writing, session, item.operation, &item.seen, reply))
 }
 
 impl Writing {
     /// Sends one request.
-    pub(super) async fn ask(&self, session: &Session, ready: Ready) -> Result<Reply, Trouble> {
+    pub(super) async fn ask(
+        &self,
+        session: &Session,
+        what: limits::Operation,
+        ready: Ready,
+    ) -> Result<Reply, Trouble> {
         let Ready { method, path, headers, query, body } = ready;
         let parts = Parts { headers, query, json: body, ..Parts::default() };
-        self.send(session, method, path, parts).await
+        self.send(session, what, method, path, parts).await
     }
 
     /// Sends one request with these parts.
     pub(super) async fn send(
         &self,
         session: &Session,
+        operation: limits::Operation,
         method: reqwest::Method,
         path: String,
         parts: Parts,
@@ -103,7 +110,7 @@ impl Writing {
             .map(|base| super::super::interpolate::Template::new(base).text(&session.scope()));
         let base = base.transpose()?;
         let timeout = Duration::from_secs(self.block.timeout_s.max(1));
-        let outgoing = Outgoing { base, method, path, parts, timeout };
+        let outgoing = Outgoing { base, operation, method, path, parts, timeout };
         self.stream.requester.once(session, outgoing).await
     }
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub tenant: Option<String>,
     /// Where shards are kept: the path of a SQLite file, relative to this file. `--store` overrides it.
     pub store: Option<String>,
+    /// How fast all connections together may be asked: so many calls in so much time.
+    pub limits: Vec<CallRate>,
     /// The outside systems, by name.
     pub connections: BTreeMap<String, Connection>,
     /// The user's own types, by name.
