@@ -40,7 +40,11 @@ fn connection(manifest: &Path, port: u16) -> Connection {
     let manifest = Some(manifest.display().to_string());
     Connection {
         adapter: "manifest".to_owned(),
-        settings: Settings::Manifest(ManifestSettings { manifest, config }),
+        settings: Settings::Manifest(ManifestSettings {
+            manifest,
+            config,
+            ..ManifestSettings::default()
+        }),
         entities: [("it".to_owned(), entity)].into(),
         ..Connection::default()
     }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as loudly as they do")]
 
+#[path = "../../../syncline/tests/it/api.rs"]
+mod api;
 mod file_bad_input;
 mod file_csv;
 mod file_encodings;
@@ -13,6 +15,7 @@ mod file_places;
 mod file_resume;
 mod kinto;
 mod kinto_writing;
+mod manifest_writing;
 mod reading;
 mod servers;
 mod sql_place;

@@ -12,6 +12,7 @@ mod examples;
 #[path = "../../../syncline-adapters/tests/it/kinto.rs"]
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod kinto;
+mod limits;
 mod models;
 mod preview;
 mod project;
@@ -24,5 +25,6 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod tokens;
 mod two_way;
 mod two_way_kinto;
