@@ -188,11 +188,11 @@ impl OAuth {
 
     fn configured_refresh(&self, session: &Session) -> Result<Option<String>, Trouble> {
         let Some(token) = &self.refresh_token else { return Ok(None) };
+        let is_needed = self.grant.text(session.scope())? == "refresh_token";
         match token.text(session.scope()) {
+            Ok(token) if token.is_empty() && is_needed => Err(no_refresh_token()),
             Ok(token) => Ok(Some(token)),
-            Err(Fault::Undefined(problem)) => Err(Trouble::config(format!(
-                "there is no refresh token ({problem}): put it into the connection's `config`, or run `syncline connect`"
-            ))),
+            Err(Fault::Undefined(_)) => Err(no_refresh_token()),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -414,6 +414,12 @@ struct Answer {
     token: String,
     until: i128,
     refresh_token: Option<Json>,
+}
+
+fn no_refresh_token() -> Trouble {
+    Trouble::config(
+        "there is no refresh token: put it into the connection's `config`, or run `syncline connect`",
+    )
 }
 
 impl Answer {

@@ -164,7 +164,10 @@ impl Gate {
         if let Some((tenant, name)) = &self.tenant {
             let rates = tenant.state().pace.rules().rates.len();
             let rates = (0..rates).collect();
+            let began = clock.now();
             tenant.pass(Ask { operation, key: name.clone(), rates }, clock).await?;
+            let waited = u64::try_from((clock.now() - began) / 1000).unwrap_or(0);
+            self.own.state().usage.waited_ms += waited;
         }
         Ok(())
     }

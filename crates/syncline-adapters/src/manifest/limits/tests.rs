@@ -41,9 +41,12 @@ fn calls_that_are_too_many_wait_for_their_window() {
     assert_eq!(at, [0, S, 2 * S, 10 * S, 11 * S, 12 * S, 20 * S]);
     let fixed = Rate { is_fixed: true, ..rate(2, 10) };
     let mut fixed = pace(vec![fixed], 0.0);
-    let at: Vec<i64> =
-        (0..4).map(|_| goes_at(&mut fixed, ask(Operation::Fetch, "a", &[0]), 9 * S)).collect();
-    assert_eq!(at, [9 * S, 9 * S, 19 * S, 19 * S]);
+    let (mut now, mut at) = (9 * S, Vec::new());
+    for _ in 0..5 {
+        now = goes_at(&mut fixed, ask(Operation::Fetch, "a", &[0]), now);
+        at.push(now);
+    }
+    assert_eq!(at, [9 * S, 9 * S, 19 * S, 19 * S, 29 * S]);
     let mut both = pace(vec![rate(100, 60), rate(1, 60)], 0.0);
     assert_eq!(goes_at(&mut both, ask(Operation::Delete, "a", &[0, 1]), 0), 0);
     assert_eq!(goes_at(&mut both, ask(Operation::Delete, "a", &[0, 1]), 0), 60 * S);
