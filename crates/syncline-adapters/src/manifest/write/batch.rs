@@ -18,7 +18,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use syncline_core::config::model::{RecordBatch, RequestBatch};
+use syncline_core::config::model::RequestBatch;
 
 /// Sends writes in batches where there is a way to, else one by one.
 pub(super) async fn send(
@@ -240,18 +240,17 @@ async fn of_records(
     };
     let results = at(response.json_or_empty(), &records.results_path).and_then(Json::as_array);
     let results = results.map(Vec::as_slice).unwrap_or_default();
-    let named = named(session, records, results, &response);
+    let named = named(session, operation, results, &response);
     let settled = batch.iter().enumerate().map(|(place, item)| {
-        let result = match (&named, &records.write_id) {
-            (Some(named), Some(id)) => {
+        let result = match (&named, &operation.results.id) {
+            (Some(named), Some((_, id))) => {
                 let scope = session.scope().with("write", &item.seen.plain);
-                let id = Template::new(id).text(&scope).ok();
-                id.and_then(|id| named.get(&id).copied())
+                id.text(&scope).ok().and_then(|id| named.get(&id).copied())
             }
             _ => results.get(place),
         };
         let outcome = match result {
-            Some(result) => result_of(writing, session, records, item, &response, result),
+            Some(result) => result_of(writing, session, item, &response, result),
             None => {
                 let problem = "the reply to the batch says nothing of it".to_owned();
                 (Written::Unknown { problem }, None)
@@ -293,11 +292,11 @@ async fn enlisted(
 /// The results by what names the writes that they are for; `None` where they come in the order of the records.
 fn named<'a>(
     session: &Session,
-    records: &RecordBatch,
+    operation: &Operation,
     results: &'a [Json],
     response: &Response,
 ) -> Option<HashMap<String, &'a Json>> {
-    let id = Template::new(records.result_id.as_deref()?);
+    let (id, _) = operation.results.id.as_ref()?;
     let id_of = |result: &'a Json| {
         let scope = session.scope().with("response", result).with_headers(&response.headers);
         Some((id.text(&scope).ok()?, result))
@@ -309,7 +308,6 @@ fn named<'a>(
 fn result_of(
     writing: &Writing,
     session: &Session,
-    records: &RecordBatch,
     item: &Item<'_>,
     response: &Response,
     result: &Json,
@@ -318,16 +316,14 @@ fn result_of(
         let scope = session.scope().with("write", &item.seen.plain).with("response", result);
         scope.with_headers(&response.headers)
     };
-    let told = records
-        .status
-        .as_ref()
-        .and_then(|status| Template::new(status).text(&scope()).ok()?.trim().parse::<u16>().ok());
-    let status = told.unwrap_or(response.status);
     let operation = item.operation;
+    let told = operation.results.status.as_ref();
+    let told = told.and_then(|status| status.text(&scope()).ok()?.trim().parse::<u16>().ok());
+    let status = told.unwrap_or(response.status);
     let meaning = declared(&operation.declared.outcomes, status);
     let mut meaning = meaning.unwrap_or_else(|| usual(operation.kind, status));
-    if let Some(success) = &records.success {
-        let is_done = Template::new(success).eval_bool(&scope()).unwrap_or(false);
+    if let Some(success) = &operation.results.success {
+        let is_done = success.eval_bool(&scope()).unwrap_or(false);
         meaning = match (is_done, meaning) {
             (true, _) => Meaning::Done,
             (false, Meaning::Done) => Meaning::Rejected,

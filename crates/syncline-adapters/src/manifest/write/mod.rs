@@ -13,6 +13,7 @@ mod settle;
 
 pub(super) use load::load;
 
+use super::interpolate::Template;
 use super::load::Stream;
 use super::session::Session;
 use crate::AdapterError;
@@ -35,6 +36,10 @@ pub(super) struct Writing {
     delete: Option<Operation>,
     get: Look,
     find: Option<Look>,
+    /// The address that paths belong to, where it is not the stream's.
+    base: Option<Template>,
+    /// The field that holds the version, and what it is.
+    version: Option<(String, Template)>,
 }
 
 impl Writing {
@@ -49,6 +54,11 @@ impl Writing {
             delete: block.delete.as_ref().map(|one| Operation::new(Kind::Delete, one)),
             get: Look::new(block.get.as_ref()?),
             find: block.find.as_ref().map(Look::new),
+            base: block.url_base.as_deref().map(Template::new),
+            version: block
+                .version
+                .as_ref()
+                .map(|one| (one.field.clone(), Template::new(&one.value))),
             block: block.clone(),
         })
     }

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use syncline_core::config::model::indexed::IndexedMap;
-use syncline_core::config::model::{ReadBack, WriteOperation, WritePlace};
+use syncline_core::config::model::{ReadBack, RecordBatch, WriteOperation, WritePlace};
 use syncline_core::value::Value;
 
 /// A body with templates in it.
@@ -101,6 +101,28 @@ pub(super) struct Operation {
     reply_key: Vec<Template>,
     problem: Option<Template>,
     problem_field: Option<Template>,
+    /// What tells the results of a batch of records apart.
+    pub(super) results: Results,
+}
+
+/// What tells the results of a batch of records apart, and what they come to.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// What names the write that a result is for; in terms of the result, and of the write.
+    pub(super) id: Option<(Template, Template)>,
+    pub(super) success: Option<Template>,
+    pub(super) status: Option<Template>,
+}
+
+impl Results {
+    fn new(declared: &RecordBatch) -> Self {
+        let text = |text: &Option<String>| text.as_deref().map(Template::new);
+        Self {
+            id: text(&declared.result_id).zip(text(&declared.write_id)),
+            success: text(&declared.success),
+            status: text(&declared.status),
+        }
+    }
 }
 
 fn each(texts: &[String]) -> Vec<Template> {
@@ -128,6 +150,7 @@ impl Operation {
             reply_key: each(&declared.reply_key),
             problem: text(&declared.problem),
             problem_field: text(&declared.problem_field),
+            results: declared.batch.as_ref().map(Results::new).unwrap_or_default(),
             declared: declared.clone(),
         }
     }

@@ -103,12 +103,7 @@ impl Writing {
         path: String,
         parts: Parts,
     ) -> Result<Reply, Trouble> {
-        let base = self
-            .block
-            .url_base
-            .as_deref()
-            .map(|base| super::super::interpolate::Template::new(base).text(&session.scope()));
-        let base = base.transpose()?;
+        let base = self.base.as_ref().map(|base| base.text(&session.scope())).transpose()?;
         let timeout = Duration::from_secs(self.block.timeout_s.max(1));
         let outgoing = Outgoing { base, operation, method, path, parts, timeout };
         self.stream.requester.once(session, outgoing).await

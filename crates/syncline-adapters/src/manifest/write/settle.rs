@@ -151,12 +151,11 @@ impl Writing {
         let Some(mut record) = self.stream.selector.single(session, record)? else {
             return Ok(None);
         };
-        if let Some(version) = &self.block.version {
+        if let Some((field, value)) = &self.version {
             let (status, nothing) = (Json::from(answer.status), Json::Null);
             let scope = session.scope().with_headers(answer.headers).with("status", &status);
             let scope = scope.with("response", answer.body).with("write", &nothing);
-            let value = super::super::interpolate::Template::new(&version.value).text(&scope)?;
-            record.insert(version.field.clone(), value.into());
+            record.insert(field.clone(), value.text(&scope)?.into());
         }
         Ok(Some(record))
     }
