@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How long a browser may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_LINE_MAX: u64 = 16 << 10;
+const REQUEST_HEAD_MAX: u64 = 64 << 10;
 
 /// An authorization that waits for its person.
 pub struct Connecting {
@@ -176,11 +176,16 @@ impl Connecting {
     /// Answers one request of the browser: the code, where it brings one.
     async fn answer(&self, stream: TcpStream) -> Result<Option<String>, AdapterError> {
         let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        let read = tokio::io::AsyncReadExt::take(&mut stream, REQUEST_LINE_MAX);
-        if BufReader::new(read).read_line(&mut line).await.is_err() {
-            return Ok(None);
+        let mut head = String::new();
+        let mut reader = tokio::io::AsyncReadExt::take(&mut stream, REQUEST_HEAD_MAX);
+        // The whole head is read: a browser may show no answer to a request that it was still sending.
+        while !head.ends_with("\r\n\r\n") {
+            match reader.read_line(&mut head).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(_) => {}
+            }
         }
+        let line = head.lines().next().unwrap_or_default();
         let target = line.split(' ').nth(1).unwrap_or_default();
         let url = reqwest::Url::parse("http://127.0.0.1").and_then(|base| base.join(target)).ok();
         let url = url.filter(|url| url.path() == "/callback");
