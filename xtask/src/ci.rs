@@ -18,6 +18,9 @@ const FAULT_ROUNDS: &str = "20";
 /// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "20000";
 
+/// The Kinto server that tests and an example start, as PyPI names it.
+const KINTO: &str = "kinto==26.5.0";
+
 /// How many checks or tests passed, and how many did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -110,6 +113,7 @@ const STEPS: [fn(&Tools) -> Step; 14] = [
 
 fn tests(tools: &Tools) -> Step {
     tools.have_servers();
+    tools.have_kinto();
     let step = if tools.have("nextest") {
         cargo("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
@@ -270,6 +274,25 @@ impl Tools {
             println!("\n=== install: {install:?}");
             if let Err(problem) = install.status() {
                 println!("cannot run apt-get ({problem}): install {}", missing.join(", "));
+            }
+        }
+    }
+
+    /// Asks PyPI for the Kinto server that tests start, into a Python of its own, where it is missing. The tests say so
+    /// where it still is.
+    pub(crate) fn have_kinto(&self) {
+        let folder = self.folder.join("kinto");
+        if folder.join("bin/kinto").exists() {
+            return;
+        }
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv"]).arg(&folder);
+        let mut install = Command::new(folder.join("bin/pip"));
+        install.args(["install", "--quiet", "--disable-pip-version-check", KINTO]);
+        for mut command in [make, install] {
+            println!("\n=== install: {command:?}");
+            if let Err(problem) = command.status() {
+                println!("cannot run python3 ({problem}): install it, with its venv module");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
+mod two_way_kinto;
+
 use crate::servers::{Kind, PASSWORD, Server};
 use crate::{Outcome, ci, example_carddav, workspace};
 use std::error::Error;
@@ -14,6 +16,8 @@ pub(crate) enum Name {
     TwoWayPostgres,
     /// A CardDAV address book and a PostgreSQL table that are kept in step.
     TwoWayCarddav,
+    /// A Kinto collection and a PostgreSQL table that are kept in step.
+    TwoWayKinto,
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
@@ -21,7 +25,12 @@ pub(crate) fn run(name: Name) -> Outcome {
     if name == Name::TwoWayCarddav {
         return example_carddav::run();
     }
-    ci::Tools::new()?.have_servers();
+    let tools = ci::Tools::new()?;
+    tools.have_servers();
+    if name == Name::TwoWayKinto {
+        tools.have_kinto();
+        return two_way_kinto::run();
+    }
     let program = workspace::release_build()?;
     let folder = tempfile::tempdir()?;
     let stage = Stage {

@@ -7,8 +7,11 @@ mod http;
 pub mod manifest;
 mod page;
 pub mod registry;
+mod shared;
 mod sql;
 pub mod write;
+
+pub use shared::Shared;
 
 use futures_util::future::BoxFuture;
 use syncline_core::record::{Cursor, Page};
@@ -25,6 +28,17 @@ pub struct Capabilities {
     pub lists_all: bool,
     /// Reading costs calls, so payloads are worth keeping.
     pub reading_costs_calls: bool,
+}
+
+/// What a connection has been asked since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Of these: were one too many, as the system said.
+    pub limited: u64,
+    /// How long requests waited for the system's limits, in milliseconds.
+    pub waited_ms: u64,
 }
 
 /// What is to be read.

@@ -4,7 +4,7 @@ use crate::carddav::CarddavAdapter;
 use crate::file::FileAdapter;
 use crate::manifest::ManifestAdapter;
 use crate::sql::SqlAdapter;
-use crate::{Adapter, AdapterError};
+use crate::{Adapter, AdapterError, Shared};
 use std::path::Path;
 use std::sync::Arc;
 use syncline_core::config::model::Connection;
@@ -20,11 +20,25 @@ pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest
 /// [`AdapterError::UnknownAdapter`], or [`AdapterError::Settings`] for the first entity whose settings
 /// cannot work.
 pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, AdapterError> {
+    open_sharing(connection, base, "", &Shared::default())
+}
+
+/// The same, for the connection `name` of a tenant whose adapters share limits and tokens.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_sharing(
+    connection: &Connection,
+    base: &Path,
+    name: &str,
+    shared: &Shared,
+) -> Result<Arc<dyn Adapter>, AdapterError> {
     match connection.adapter.as_str() {
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
-        "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
         "carddav" => Ok(Arc::new(CarddavAdapter::new(connection)?)),
+        "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base, name, shared)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }

@@ -1,13 +1,19 @@
 //! A connector as a connection: each stream is an entity.
 
+use super::auth::{OAuth, TokenFile};
+use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
 use super::select::Record;
+use super::write::Writing;
 use super::{Clock, Manifest, Session, Trouble};
+use crate::Shared;
 use crate::page::PageBuilder;
+use crate::write::{Replies, Write, WriteCapabilities, Writer, Written};
 use crate::{
     Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
 };
+use compact_str::CompactString;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -25,7 +31,17 @@ const SAMPLE_LEN: usize = 100;
 /// Reads the streams of one connector.
 pub(crate) struct ManifestAdapter {
     session: Arc<Session>,
-    entities: BTreeMap<String, Arc<Stream>>,
+    entities: BTreeMap<String, Entity>,
+    /// Whether any of them can be written.
+    writes: bool,
+}
+
+/// A stream as an entity.
+struct Entity {
+    stream: Arc<Stream>,
+    writing: Option<Writing>,
+    /// Whether the entity names the field of its version.
+    is_versioned: bool,
 }
 
 /// Where a read stands: the state that it began with, and how many records came since. A state alone would
@@ -44,7 +60,12 @@ impl ManifestAdapter {
     ///
     /// [`AdapterError::Settings`] where the manifest cannot be loaded, or for the first entity whose stream
     /// is not there or needs what is not supported.
-    pub(crate) fn new(connection: &Connection, base: &Path) -> Result<Self, AdapterError> {
+    pub(crate) fn new(
+        connection: &Connection,
+        base: &Path,
+        name: &str,
+        shared: &Shared,
+    ) -> Result<Self, AdapterError> {
         let settings = |problem: String| AdapterError::Settings(problem);
         let Settings::Manifest(own) = &connection.settings else {
             return Err(settings("its settings are not those of a manifest".to_owned()));
@@ -56,24 +77,58 @@ impl ManifestAdapter {
         let manifest = Manifest::load(&base.join(path), &config).map_err(refused)?;
         let mut entities = BTreeMap::new();
         for (name, entity) in &connection.entities {
-            let EntitySettings::Stream(entity) = &entity.settings else {
+            let EntitySettings::Stream(own) = &entity.settings else {
                 return Err(settings(format!(
                     "entity {name}: its settings are not those of a stream"
                 )));
             };
-            let stream = manifest.stream(entity.stream.as_deref().unwrap_or(name));
+            let stream = manifest.stream(own.stream.as_deref().unwrap_or(name));
             let stream = stream
                 .map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
-            entities.insert(name.clone(), stream.clone());
+            let block = manifest.writes.position(&stream.name);
+            let block = block.map(|index| &manifest.writes.0[index].1);
+            let writing = block.and_then(|block| Writing::new(stream, block));
+            let is_versioned = entity.version.is_some();
+            let entity = Entity { stream: stream.clone(), writing, is_versioned };
+            entities.insert(name.clone(), entity);
         }
+        let writes = entities.values().any(|entity| entity.writing.is_some());
+        let budget = manifest.budget.clone().with_settings(&own.limits);
+        let limiter = shared.limiter(name, || Limiter::new(budget.rules(&own.limits)));
+        let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
         let session = Session::new(config, Clock::System).map_err(refused)?;
-        Ok(Self { session: Arc::new(session), entities })
+        let tokens = shared.tokens().filter(|_| !name.is_empty());
+        let tokens = tokens.map(|folder| TokenFile::new(folder, name));
+        let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);
+        Ok(Self { session: Arc::new(session), entities, writes })
     }
 
-    fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
+    /// The ways in which its streams get their tokens.
+    pub(super) fn authorizations(&self) -> impl Iterator<Item = (&OAuth, &Arc<Session>)> {
+        let authenticators =
+            self.entities.values().map(|entity| entity.stream.requester.authenticator());
+        authenticators.flat_map(|one| one.oauths()).map(|oauth| (oauth, &self.session))
+    }
+
+    fn entity(&self, entity: &str) -> Result<&Entity, AdapterError> {
         self.entities.get(entity).ok_or_else(|| {
             AdapterError::Settings(format!("the connection has no entity `{entity}`"))
         })
+    }
+
+    fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
+        Ok(&self.entity(entity)?.stream)
+    }
+
+    fn writing(&self, entity: &str) -> Result<(&Writing, bool), AdapterError> {
+        let Entity { stream, writing, is_versioned } = self.entity(entity)?;
+        let writing = writing.as_ref().ok_or_else(|| {
+            AdapterError::Settings(format!(
+                "the stream `{}` has no `write` block, so it is only read: see docs/connectors.md",
+                stream.name
+            ))
+        })?;
+        Ok((writing, *is_versioned))
     }
 
     async fn sample(&self, entity: &str) -> Result<Page, AdapterError> {
@@ -158,7 +213,7 @@ impl ManifestAdapter {
     }
 }
 
-fn push(page: &mut PageBuilder, record: Record, line: u64) {
+pub(super) fn push(page: &mut PageBuilder, record: Record, line: u64) {
     let shape = Arc::make_mut(&mut page.shape);
     let mut cells = Vec::with_capacity(record.len());
     for (name, value) in record {
@@ -179,7 +234,7 @@ impl Adapter for ManifestAdapter {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             resumes: true,
-            lists_all: self.entities.values().all(|stream| stream.cursor.is_none()),
+            lists_all: self.entities.values().all(|entity| entity.stream.cursor.is_none()),
             reading_costs_calls: true,
         }
     }
@@ -206,5 +261,51 @@ impl Adapter for ManifestAdapter {
         pages: mpsc::Sender<Page>,
     ) -> BoxFuture<'a, Result<ReadEnd, AdapterError>> {
         self.run(request, pages).boxed()
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.writes.then_some(self)
+    }
+}
+
+impl Writer for ManifestAdapter {
+    fn capabilities<'a>(
+        &'a self,
+        entity: &'a str,
+    ) -> BoxFuture<'a, Result<WriteCapabilities, AdapterError>> {
+        let capabilities = self.writing(entity);
+        let capabilities =
+            capabilities.and_then(|(writing, versioned)| writing.capabilities(entity, versioned));
+        std::future::ready(capabilities).boxed()
+    }
+
+    fn write<'a>(&'a self, entity: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
+        async move {
+            match self.writing(entity) {
+                Ok((writing, _)) => writing.write(&self.session, writes).await,
+                Err(error) => {
+                    let problem = error.to_string();
+                    let not_sent = Written::NotSent { problem, retry_after_ms: None };
+                    Replies { written: vec![not_sent; writes.len()], ..Replies::default() }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn get<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: Vec<Vec<CompactString>>,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        async move { self.writing(entity)?.0.get(&self.session, entity, keys).await }.boxed()
+    }
+
+    fn find<'a>(
+        &'a self,
+        entity: &'a str,
+        writes: Vec<Write>,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        async move { self.writing(entity)?.0.find(&self.session, entity, &writes).await }.boxed()
     }
 }

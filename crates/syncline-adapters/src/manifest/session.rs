@@ -1,6 +1,9 @@
 //! What all streams of one connector share while it runs: configuration, clock, HTTP client, kept responses.
 
+use super::auth::TokenFile;
 use super::interpolate::{Headers, Scope};
+use super::limits::{Budget, Gate};
+use super::load::Manifest;
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -44,6 +47,12 @@ pub struct Session {
     pub(super) config: Json,
     pub(super) clock: Clock,
     pub(super) client: reqwest::Client,
+    /// Follows no redirect: what changes something goes where it was meant to go, or nowhere.
+    pub(super) writing: reqwest::Client,
+    /// The way to the system, through its limits.
+    pub(super) gate: Gate,
+    /// Where tokens are kept.
+    pub(super) tokens: Option<TokenFile>,
     kept: Mutex<Kept>,
     /// The configuration as refreshed tokens changed it.
     pub(super) saved_config: Mutex<Json>,
@@ -68,17 +77,40 @@ impl Session {
     ///
     /// When there is no HTTP client to be had, for want of TLS.
     pub fn new(config: Json, clock: Clock) -> Result<Self, Trouble> {
-        let client = crate::http::client()
-            .build()
-            .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))?;
+        let built = |builder: reqwest::ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))
+        };
+        let client = built(crate::http::client())?;
+        let writing = built(crate::http::client().redirect(reqwest::redirect::Policy::none()))?;
         Ok(Self {
+            writing,
             saved_config: Mutex::new(config.clone()),
             config,
             clock,
             client,
+            gate: Gate::alone(Budget::default()),
+            tokens: None,
             kept: Mutex::default(),
             changed: Mutex::default(),
         })
+    }
+
+    /// The same, kept within what `manifest` declares of limits.
+    #[must_use]
+    pub fn within_budget(self, manifest: &Manifest) -> Self {
+        self.through(Gate::alone(manifest.budget.clone()))
+    }
+
+    /// The same by another way.
+    pub(super) fn through(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// The same, with tokens that outlast the process.
+    pub(super) fn keeping(self, tokens: Option<TokenFile>) -> Self {
+        Self { tokens, ..self }
     }
 
     /// The variables that every template sees.
@@ -104,6 +136,11 @@ impl Session {
         let mut config = lock(&self.saved_config);
         change(&mut config);
         lock(&self.changed).push(config.clone());
+    }
+
+    /// Brings the saved configuration up to date with what another process saved.
+    pub(super) fn take_over_config(&self, change: impl FnOnce(&mut Json)) {
+        change(&mut lock(&self.saved_config));
     }
 
     pub(super) fn with_saved_config<T>(&self, look: impl FnOnce(&Json) -> T) -> T {

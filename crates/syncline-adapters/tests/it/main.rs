@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as loudly as they do")]
 
+#[path = "../../../syncline/tests/it/api.rs"]
+mod api;
 mod carddav;
 mod file_bad_input;
 mod file_csv;
@@ -12,6 +14,9 @@ mod file_jsonl;
 mod file_object_store;
 mod file_places;
 mod file_resume;
+mod kinto;
+mod kinto_writing;
+mod manifest_writing;
 mod meddler;
 mod radicale;
 mod reading;

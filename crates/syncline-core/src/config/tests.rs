@@ -125,7 +125,7 @@ fn columns_count_characters_and_lines_end_as_yaml_says() {
         ("\u{feff}tenanz: é", "1:1 [tenanz] unknown key `tenanz` (did you mean `tenant`?)"),
         (
             "{é: 1, ü€: 2}",
-            "1:2 [é] unknown key `é` (known: `tenant`, `store`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)\n1:8 [ü€] unknown key `ü€` (known: `tenant`, `store`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)",
+            "1:2 [é] unknown key `é` (known: `tenant`, `store`, `limits`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)\n1:8 [ü€] unknown key `ü€` (known: `tenant`, `store`, `limits`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)",
         ),
         (
             "tenant: a\r\nstore: 5\r\n",

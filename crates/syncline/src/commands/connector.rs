@@ -116,5 +116,6 @@ fn open(
 ) -> Result<(Manifest, Arc<Session>), Trouble> {
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
     let manifest = Manifest::load(&source.manifest_path, &config)?;
-    Ok((manifest, Arc::new(Session::new(config, clock)?)))
+    let session = Session::new(config, clock)?.within_budget(&manifest);
+    Ok((manifest, Arc::new(session)))
 }

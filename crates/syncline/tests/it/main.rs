@@ -10,6 +10,10 @@ mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+#[path = "../../../syncline-adapters/tests/it/kinto.rs"]
+#[expect(dead_code, reason = "the adapters' own tests do more with a server")]
+mod kinto;
+mod limits;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
 mod meddler;
 mod models;
@@ -27,4 +31,6 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod tokens;
 mod two_way;
+mod two_way_kinto;

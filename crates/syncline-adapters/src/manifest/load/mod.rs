@@ -10,11 +10,14 @@ pub(super) use propagate::is_truthy;
 pub(super) use stream::Stream;
 
 use super::interpolate::{Scope, Template};
+use super::limits::Budget;
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_core::config::model::WriteBlock;
+use syncline_core::config::model::indexed::IndexedMap;
 
 /// A loaded manifest.
 pub struct Manifest {
@@ -22,6 +25,10 @@ pub struct Manifest {
     /// The names of the streams that a check reads.
     pub(super) checked: Vec<String>,
     pub(super) streams: Vec<Declared>,
+    /// How streams are written, by name.
+    pub(super) writes: IndexedMap<WriteBlock>,
+    /// How fast the system may be asked.
+    pub(super) budget: Budget,
 }
 
 /// A stream of a manifest: compiled, or why it cannot be read.
@@ -57,6 +64,7 @@ impl Manifest {
         let Json::Object(raw) = raw else {
             return Err(Trouble::config(format!("{} is no manifest", file.display())));
         };
+        let has_writes = raw.contains_key("write");
         let mut root = resolved(raw)?;
         mark_kept(&mut root);
         let schemas = file.parent().map(Path::to_owned).unwrap_or_default();
@@ -75,12 +83,17 @@ impl Manifest {
         if streams.is_empty() {
             return Err(Trouble::config(format!("{} declares no streams", file.display())));
         }
+        let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+        let writes = super::write::load(file, text, has_writes, &known)?;
         let names = node.child("check").and_then(|check| check.get("stream_names").cloned());
         let names = names.as_ref().and_then(Json::as_array).into_iter().flatten();
         Ok(Self {
             spec: spec(root.get("spec")),
             checked: names.filter_map(Json::as_str).map(str::to_owned).collect(),
             streams,
+            writes,
+            budget: Budget::load(node.child("api_budget").as_ref(), config)
+                .map_err(|trouble| loader.explained(trouble))?,
         })
     }
 
@@ -109,7 +122,7 @@ impl Manifest {
 fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     let whole = Json::Object(raw);
     let mut used = Map::new();
-    for name in ["streams", "dynamic_streams", "check", "spec"] {
+    for name in ["streams", "dynamic_streams", "check", "spec", "api_budget"] {
         if let Some(part) = whole.get(name) {
             used.insert(name.to_owned(), reference::resolve(&whole, part)?);
         }

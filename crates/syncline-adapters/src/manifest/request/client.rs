@@ -5,6 +5,7 @@ use super::super::decode::unpacked;
 use super::super::errors::{Action, ErrorHandler, Outcome, Resolution};
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, text_of};
+use super::super::limits::{self, Operation};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
 use super::Sent;
@@ -27,6 +28,8 @@ pub(super) struct Call {
     pub(super) base: String,
     pub(super) path: String,
     pub(super) parts: Parts,
+    /// Whose call it is, where several wait for their turn.
+    pub(super) key: String,
 }
 
 /// How often a request has failed, by how its wait was found.
@@ -93,7 +96,11 @@ impl Call {
                 return Ok(Sent::Response(response));
             }
             attempts += 1;
+            let (method, stream) = (&self.method, self.key.as_str());
+            let wanted = limits::Call { operation: Operation::Fetch, stream, method, url: &url };
+            session.gate.pass(session.clock, wanted).await?;
             let outcome = self.fetch(session, &url, &parts).await?;
+            session.gate.heard(session.clock, &outcome);
             let resolution = errors.resolve(session, &outcome)?;
             match resolution.action {
                 Action::Success | Action::Ignore => {
@@ -137,42 +144,50 @@ impl Call {
     }
 
     async fn fetch(&self, session: &Session, url: &Url, parts: &Parts) -> Result<Outcome, Trouble> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &parts.headers {
-            let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
-            let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
-            headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
-        }
-        if !headers.contains_key(ACCEPT_ENCODING) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let mut request = session.client.request(self.method.clone(), url.clone());
-        let has_form = match &parts.form {
-            Options::Map(map) => !map.is_empty(),
-            Options::Text(text) => !text.is_empty(),
-        };
-        if !parts.json.is_empty() {
-            if has_form {
-                return Err(Trouble::system("the request would have a JSON body and another one"));
-            }
-            if !headers.contains_key(CONTENT_TYPE) {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            }
-            request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
-        } else if has_form {
-            match &parts.form {
-                Options::Text(text) => request = request.body(text.clone()),
-                Options::Map(map) => {
-                    if !headers.contains_key(CONTENT_TYPE) {
-                        let form = "application/x-www-form-urlencoded";
-                        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
-                    }
-                    request = request.body(encode_pairs(map));
-                }
-            }
-        }
-        receive(request.headers(headers).send().await).await
+        let request = session.client.request(self.method.clone(), url.clone());
+        receive(body_and_headers(request, parts)?.send().await).await
     }
+}
+
+/// `request` with what `parts` say beside its address.
+pub(super) fn body_and_headers(
+    mut request: reqwest::RequestBuilder,
+    parts: &Parts,
+) -> Result<reqwest::RequestBuilder, Trouble> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &parts.headers {
+        let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
+        let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
+        headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
+    }
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let has_form = match &parts.form {
+        Options::Map(map) => !map.is_empty(),
+        Options::Text(text) => !text.is_empty(),
+    };
+    if !parts.json.is_empty() {
+        if has_form {
+            return Err(Trouble::system("the request would have a JSON body and another one"));
+        }
+        if !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
+    } else if has_form {
+        match &parts.form {
+            Options::Text(text) => request = request.body(text.clone()),
+            Options::Map(map) => {
+                if !headers.contains_key(CONTENT_TYPE) {
+                    let form = "application/x-www-form-urlencoded";
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+                }
+                request = request.body(encode_pairs(map));
+            }
+        }
+    }
+    Ok(request.headers(headers))
 }
 
 /// A form that is posted.

@@ -133,7 +133,7 @@ fn merge(
 }
 
 /// `name=value` pairs, percent-encoded; a list gives its name to each of its values.
-pub(super) fn encode_pairs(map: &Map<String, Json>) -> String {
+pub(in super::super) fn encode_pairs(map: &Map<String, Json>) -> String {
     let encode = |text: &str| percent_encode(text, "_.-~", true);
     let mut pairs = Vec::new();
     for (name, value) in map {

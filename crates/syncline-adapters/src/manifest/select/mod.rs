@@ -133,6 +133,15 @@ impl Selector {
         Ok(selected)
     }
 
+    /// A record that the API shows elsewhere, as a read would have it; `None` where a read leaves it out.
+    pub(super) fn single(
+        &self,
+        session: &Session,
+        record: Json,
+    ) -> Result<Option<Record>, Trouble> {
+        self.record(session, &StreamSlice::default(), &Json::Null, record, &|_| true)
+    }
+
     fn record(
         &self,
         session: &Session,
