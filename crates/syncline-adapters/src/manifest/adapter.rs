@@ -18,14 +18,22 @@ use std::sync::Arc;
 use syncline_core::config::model::{Connection, EntitySettings, Settings};
 use syncline_core::record::{Cursor, Page};
 use syncline_core::value::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, OnceCell, mpsc};
 
 const SAMPLE_LEN: usize = 100;
 
 /// Reads the streams of one connector.
 pub(crate) struct ManifestAdapter {
     session: Arc<Session>,
-    entities: BTreeMap<String, Arc<Stream>>,
+    manifest: Mutex<Manifest>,
+    entities: BTreeMap<String, Entity>,
+    lists_all: bool,
+}
+
+/// A stream, once it is known: one that a template makes is not known before the API was asked.
+struct Entity {
+    stream: String,
+    known: OnceCell<Arc<Stream>>,
 }
 
 /// Where a read stands: the state that it began with, and how many records came since. A state alone would
@@ -54,30 +62,48 @@ impl ManifestAdapter {
         let config = serde_json::to_value(&own.config).unwrap_or_default();
         let refused = |trouble: Trouble| settings(trouble.message);
         let manifest = Manifest::load(&base.join(path), &config).map_err(refused)?;
+        manifest.allowed().map_err(refused)?;
         let mut entities = BTreeMap::new();
+        let mut lists_all = true;
         for (name, entity) in &connection.entities {
             let EntitySettings::Stream(entity) = &entity.settings else {
                 return Err(settings(format!(
                     "entity {name}: its settings are not those of a stream"
                 )));
             };
-            let stream = manifest.stream(entity.stream.as_deref().unwrap_or(name));
-            let stream = stream
-                .map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
-            entities.insert(name.clone(), stream.clone());
+            let stream = entity.stream.as_deref().unwrap_or(name);
+            let known = OnceCell::new();
+            match manifest.stream(stream) {
+                Ok(found) => {
+                    lists_all &= found.cursor.is_none();
+                    drop(known.set(found.clone()));
+                }
+                Err(_) if manifest.may_make(stream) => lists_all &= !manifest.may_have_cursors(),
+                Err(trouble) => {
+                    return Err(settings(format!("entity {name}: {}", trouble.message)));
+                }
+            }
+            entities.insert(name.clone(), Entity { stream: stream.to_owned(), known });
         }
-        let session = Session::new(config, Clock::System).map_err(refused)?;
-        Ok(Self { session: Arc::new(session), entities })
+        let session = Session::new(manifest.config().clone(), Clock::System).map_err(refused)?;
+        let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
+        Ok(Self { session, manifest, entities, lists_all })
     }
 
-    fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
-        self.entities.get(entity).ok_or_else(|| {
+    async fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
+        let found = self.entities.get(entity).ok_or_else(|| {
             AdapterError::Settings(format!("the connection has no entity `{entity}`"))
-        })
+        })?;
+        let known = found.known.get_or_try_init(|| async {
+            let mut manifest = self.manifest.lock().await;
+            manifest.expand(&self.session).await?;
+            manifest.stream(&found.stream).cloned()
+        });
+        known.await.map_err(|trouble: Trouble| trouble.into_adapter(entity))
     }
 
     async fn sample(&self, entity: &str) -> Result<Page, AdapterError> {
-        let stream = self.stream(entity)?;
+        let stream = self.stream(entity).await?;
         let failed = |trouble: Trouble| trouble.into_adapter(entity);
         let mut page = PageBuilder::new(None);
         let mut reader =
@@ -107,7 +133,7 @@ impl ManifestAdapter {
         request: ReadRequest,
         pages: mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
-        let stream = self.stream(&request.entity)?;
+        let stream = self.stream(&request.entity).await?;
         let failed = |trouble: Trouble| trouble.into_adapter(&request.entity);
         let at = match request.cursor.filter(|cursor| !cursor.is_null()) {
             None => At::default(),
@@ -177,11 +203,7 @@ fn push(page: &mut PageBuilder, record: Record, line: u64) {
 impl Adapter for ManifestAdapter {
     /// A stream with a cursor begins at a date, so it never names every record.
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            resumes: true,
-            lists_all: self.entities.values().all(|stream| stream.cursor.is_none()),
-            reading_costs_calls: true,
-        }
+        Capabilities { resumes: true, lists_all: self.lists_all, reading_costs_calls: true }
     }
 
     fn check<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {

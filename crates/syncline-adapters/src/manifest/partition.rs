@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value as Json};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// How a stream is parted.
@@ -21,6 +21,18 @@ pub(super) enum Router {
     Substream(Arc<Vec<Parent>>),
     /// Every combination of the routers' partitions.
     Product(Vec<Router>),
+    /// The partitions of a router, several at a time.
+    Grouped {
+        router: Box<Router>,
+        size: usize,
+        /// Whether a key that came before is left out.
+        once: bool,
+    },
+    /// The partitions of several routers, each value of the field once.
+    Union {
+        routers: Vec<Router>,
+        field: String,
+    },
 }
 
 pub(super) struct ListRouter {
@@ -106,6 +118,28 @@ impl Router {
                 }
                 Ok(Self::Substream(Arc::new(parents)))
             }
+            "GroupingPartitionRouter" => {
+                let router = node.needed_child("underlying_partition_router")?;
+                let router = Self::load_one(&router, load_parent)?;
+                let size = node.int("group_size").and_then(|size| usize::try_from(size).ok());
+                let size = size.filter(|size| *size > 0);
+                Ok(Self::Grouped {
+                    router: Box::new(router),
+                    size: size.ok_or_else(|| node.missing("group_size"))?,
+                    once: node.get("deduplicate").and_then(Json::as_bool).unwrap_or(true),
+                })
+            }
+            "UnionPartitionRouter" => {
+                let routers = node.children("partition_routers");
+                let field = node.text("partition_field");
+                Ok(Self::Union {
+                    routers: routers
+                        .iter()
+                        .map(|router| Self::load_one(router, load_parent))
+                        .collect::<Result<_, _>>()?,
+                    field: field.ok_or_else(|| node.missing("partition_field"))?.to_owned(),
+                })
+            }
             _ => Err(node.unsupported("partition router")),
         }
     }
@@ -128,6 +162,7 @@ impl Router {
                     put(&parent.option, &parent.field)?;
                 }
             }
+            Self::Grouped { .. } | Self::Union { .. } => {}
             Self::Product(routers) => {
                 for router in routers {
                     let added = router.parts(session, slice)?;
@@ -174,6 +209,23 @@ impl ListRouter {
 pub(super) enum Partitions {
     Fixed(VecDeque<StreamSlice>),
     Substream(Box<Substream>),
+    Grouped(Box<Groups>),
+    Union(Box<Union>),
+}
+
+/// Partitions, several at a time.
+pub(super) struct Groups {
+    inner: Partitions,
+    size: usize,
+    seen: Option<HashSet<String>>,
+}
+
+/// The partitions of several routers, each value once.
+pub(super) struct Union {
+    inners: Vec<Partitions>,
+    at: usize,
+    field: String,
+    seen: HashSet<String>,
 }
 
 /// The partitions that the records of parent streams make.
@@ -211,6 +263,28 @@ impl Partitions {
                     parent_state: Map::new(),
                 }))));
             }
+            Some(Router::Grouped { router, size, once }) => {
+                let inner = Self::new(session, Some(router), child_state);
+                let (size, seen) = (*size, once.then(HashSet::new));
+                return async move {
+                    let inner = inner.await?;
+                    Ok(Self::Grouped(Box::new(Groups { inner, size, seen })))
+                }
+                .boxed();
+            }
+            Some(Router::Union { routers, field }) => {
+                let each = routers.iter().map(|r| Self::new(session, Some(r), child_state));
+                let (each, field) = (each.collect::<Vec<_>>(), field.clone());
+                return async move {
+                    let mut inners = Vec::with_capacity(each.len());
+                    for inner in each {
+                        inners.push(inner.await?);
+                    }
+                    let seen = HashSet::new();
+                    Ok(Self::Union(Box::new(Union { inners, at: 0, field, seen })))
+                }
+                .boxed();
+            }
             Some(Router::Product(routers)) => routers
                 .iter()
                 .map(|router| Self::new(session, Some(router), &Map::new()))
@@ -235,11 +309,16 @@ impl Partitions {
     }
 
     /// The next partition.
-    pub(super) async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
-        match self {
-            Self::Fixed(slices) => Ok(slices.pop_front()),
-            Self::Substream(substream) => substream.next().await,
+    pub(super) fn next(&mut self) -> BoxFuture<'_, Result<Option<StreamSlice>, Trouble>> {
+        async move {
+            match self {
+                Self::Fixed(slices) => Ok(slices.pop_front()),
+                Self::Substream(substream) => substream.next().await,
+                Self::Grouped(groups) => groups.next().await,
+                Self::Union(union) => union.next().await,
+            }
         }
+        .boxed()
     }
 
     /// The state of the parent streams, where there are any.
@@ -247,7 +326,77 @@ impl Partitions {
         match self {
             Self::Fixed(_) => None,
             Self::Substream(substream) => Some(Json::Object(substream.parent_state.clone())),
+            Self::Grouped(groups) => groups.inner.parent_state(),
+            Self::Union(union) => {
+                let mut all = Map::new();
+                for state in union.inners.iter().filter_map(Self::parent_state) {
+                    if let Json::Object(state) = state {
+                        all.extend(state);
+                    }
+                }
+                Some(Json::Object(all))
+            }
         }
+    }
+}
+
+impl Groups {
+    async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
+        let mut group: Vec<StreamSlice> = Vec::new();
+        while group.len() < self.size {
+            let Some(slice) = self.inner.next().await? else { break };
+            let mut keys = slice.partition().iter().filter(|(name, _)| *name != "parent_slice");
+            let (Some((_, key)), None) = (keys.next(), keys.next()) else {
+                return Err(Trouble::config("only partitions of one field can be grouped"));
+            };
+            if self.seen.as_mut().is_none_or(|seen| seen.insert(key.to_string())) {
+                group.push(slice);
+            }
+        }
+        let Some(first) = group.first() else { return Ok(None) };
+        let lists = |names: Vec<String>, of: &dyn Fn(&StreamSlice) -> Map<String, Json>| {
+            let list = |name: String| {
+                let values = group.iter().map(|s| of(s).get(&name).cloned().unwrap_or_default());
+                let values = Json::Array(values.collect());
+                (name, values)
+            };
+            names.into_iter().map(list).collect::<Map<_, _>>()
+        };
+        let partition =
+            lists(first.partition().keys().cloned().collect(), &|s| s.partition().clone());
+        let mut names = Vec::new();
+        for name in group.iter().flat_map(|slice| slice.extra_fields().keys()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        let extra = lists(names, &|slice| slice.extra_fields().clone());
+        Ok(Some(StreamSlice::new(partition, Map::new(), extra)))
+    }
+}
+
+impl Union {
+    async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
+        while let Some(inner) = self.inners.get_mut(self.at) {
+            let Some(slice) = inner.next().await? else {
+                self.at += 1;
+                continue;
+            };
+            let mut rest = slice.partition().clone();
+            let Some(value) = rest.shift_remove(&self.field) else {
+                return Err(Trouble::config(format!(
+                    "a partition has no `{}`, which all routers of a union give",
+                    self.field
+                )));
+            };
+            if self.seen.insert(value.to_string()) {
+                let partition = Map::from_iter([(self.field.clone(), value)]);
+                let mut extra = slice.extra_fields().clone();
+                extra.extend(rest);
+                return Ok(Some(StreamSlice::new(partition, Map::new(), extra)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -89,21 +89,10 @@ impl<W: Write> Printer<W> {
     /// When nothing can be written.
     pub async fn check(
         &mut self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         session: &Arc<Session>,
     ) -> io::Result<Ended> {
-        let mut failed = None;
-        for name in &manifest.checked {
-            let checked = match manifest.stream(name) {
-                Ok(stream) => first_page(session, stream).await,
-                Err(trouble) => Err(trouble),
-            };
-            self.changed_configs(session)?;
-            if let Err(trouble) = checked {
-                failed = Some(format!("stream {name} is not available: {trouble}"));
-                break;
-            }
-        }
+        let failed = self.checked(manifest, session).await?.err();
         let status = match failed {
             None => json!({"status": "SUCCEEDED"}),
             Some(message) => json!({"status": "FAILED", "message": message}),
@@ -113,16 +102,72 @@ impl<W: Write> Printer<W> {
         Ok(Ended::Well)
     }
 
+    /// Tries the streams that the manifest names for that; the message where one cannot be read.
+    async fn checked(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Result<(), String>> {
+        if let Some(config) = manifest.migrated() {
+            session.note_config(config);
+        }
+        self.changed_configs(session)?;
+        let check = &manifest.check;
+        let known = |name: &String| manifest.streams.iter().any(|stream| stream.name == *name);
+        let asks = check.first > 0 || !check.templates.is_empty() || !check.names.iter().all(known);
+        let mut found = manifest.allowed();
+        if found.is_ok() && asks && manifest.has_templates() {
+            found = manifest.expand(session).await;
+        }
+        if let Err(trouble) = found {
+            return Ok(Err(trouble.message));
+        }
+        let check = &manifest.check;
+        let mut names = check.names.clone();
+        let mut add = |streams: &mut dyn Iterator<Item = &Declared>, most: usize| {
+            names.extend(streams.take(most).map(|stream| stream.name.clone()));
+        };
+        add(&mut manifest.streams.iter(), if check.only_counts { 0 } else { check.first });
+        for (template, most) in &check.templates {
+            let made = manifest.streams.iter();
+            let mut made = made.filter(|s| s.template.as_ref() == Some(template));
+            add(&mut made, most.unwrap_or(usize::MAX));
+        }
+        if manifest.streams.is_empty() {
+            return Ok(Err("there are no streams".to_owned()));
+        }
+        for name in &names {
+            let checked = match manifest.stream(name) {
+                Ok(stream) => first_page(session, stream).await,
+                Err(trouble) => Err(trouble),
+            };
+            self.changed_configs(session)?;
+            if let Err(trouble) = checked {
+                return Ok(Err(format!("stream {name} is not available: {trouble}")));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Prints the streams that can be read; those that cannot are logged, each with the reason.
     ///
     /// # Errors
     ///
     /// When nothing can be written.
-    pub fn discover(&mut self, manifest: &Manifest, session: &Session) -> io::Result<Ended> {
+    pub async fn discover(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Ended> {
+        if let Err(trouble) = self.ready(manifest, session).await? {
+            return self.refuse(session.clock, &trouble);
+        }
         let mut streams = Vec::new();
-        for Declared { name, stream } in &manifest.streams {
-            let entry =
-                stream.as_ref().map_err(Clone::clone).and_then(|s| catalog_entry(s, session));
+        for Declared { name, stream, .. } in &manifest.streams {
+            let entry = match stream {
+                Ok(stream) => catalog_entry(stream, session).await,
+                Err(trouble) => Err(trouble.clone()),
+            };
             match entry {
                 Ok(entry) => streams.push(entry),
                 Err(trouble) => {
@@ -147,15 +192,18 @@ impl<W: Write> Printer<W> {
     /// When nothing can be written.
     pub async fn read(
         &mut self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         session: &Arc<Session>,
         catalog: &Json,
         states: &Json,
     ) -> io::Result<Ended> {
-        let names = catalog.get("streams").and_then(Json::as_array).into_iter().flatten();
-        let names = names.filter_map(|entry| entry.pointer("/stream/name")?.as_str());
+        if let Err(trouble) = self.ready(manifest, session).await? {
+            return self.refuse(session.clock, &trouble);
+        }
         let mut ready = Vec::new();
-        for name in names {
+        for entry in catalog.get("streams").and_then(Json::as_array).into_iter().flatten() {
+            let Some(name) = entry.pointer("/stream/name").and_then(Json::as_str) else { continue };
+            session.select(name, entry.pointer("/stream/json_schema").unwrap_or(&Json::Null));
             match manifest.stream(name) {
                 Ok(stream) => ready.push(stream),
                 // Said before anything is read.
@@ -182,6 +230,24 @@ impl<W: Write> Printer<W> {
         let message =
             format!("these streams could not be read to their end: {}", failed.join("; "));
         self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
+    }
+
+    /// Makes ready what a command needs: the configuration is allowed, and all streams are known.
+    async fn ready(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Result<(), Trouble>> {
+        if let Some(config) = manifest.migrated() {
+            session.note_config(config);
+        }
+        self.changed_configs(session)?;
+        if let Err(trouble) = manifest.allowed() {
+            return Ok(Err(trouble));
+        }
+        let expanded = manifest.expand(session).await;
+        self.changed_configs(session)?;
+        Ok(expanded)
     }
 
     /// Reads one stream; what could not be read is printed, and the last of it is what this answers with.
@@ -283,10 +349,10 @@ async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), 
     }
 }
 
-fn catalog_entry(stream: &Stream, session: &Session) -> Result<Json, Trouble> {
+async fn catalog_entry(stream: &Stream, session: &Arc<Session>) -> Result<Json, Trouble> {
     let mut entry = Map::new();
     entry.insert("name".to_owned(), stream.name.as_str().into());
-    entry.insert("json_schema".to_owned(), stream.schema.clone());
+    entry.insert("json_schema".to_owned(), stream.schema.get(session).await?.clone());
     let mut modes = vec!["full_refresh"];
     if let Some(cursor) = &stream.cursor {
         modes.push("incremental");

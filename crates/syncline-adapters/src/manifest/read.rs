@@ -3,11 +3,13 @@
 use super::incremental::CursorRules;
 use super::incremental::{NO_CURSOR_STATE, PerPartition, Position, Windows};
 use super::interpolate::StreamSlice;
+use super::job::Done;
 use super::load::{Stream, is_truthy};
 use super::paginate::LastPage;
 use super::partition::Partitions;
+use super::properties::Merged;
 use super::request::Sent;
-use super::select::Record;
+use super::select::{Place, Record, Selected};
 use super::session::{Response, Session};
 use super::trouble::Trouble;
 use futures_util::FutureExt;
@@ -71,6 +73,8 @@ struct Pages {
     token: Option<Json>,
     resets: u32,
     seen: HashSet<u64>,
+    /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
+    work: Option<(Done, Vec<StreamSlice>)>,
     done: bool,
 }
 
@@ -238,48 +242,38 @@ impl StreamReader {
     /// Reads one page.
     async fn page(&mut self, pages: &mut Pages) -> Result<Vec<Record>, Trouble> {
         let stream = self.stream.clone();
-        let cursor = stream.cursor.as_ref();
-        let feed = cursor.is_some_and(|cursor| cursor.is_data_feed);
-        let client_side = cursor.is_some_and(|cursor| cursor.is_client_side) && !feed;
-        let token = match &pages.token {
-            Some(token) => {
-                Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())]))
-            }
-            None => Json::Null,
-        };
-        let path = stream.paginator.as_ref().and_then(|pager| pager.path(pages.token.as_ref()));
-        let parts = stream.parts(&self.session, &pages.slice, pages.token.as_ref())?;
-        let sent = stream.requester.send(&self.session, &pages.slice, &token, path, parts).await?;
-        let response = match sent {
-            Sent::Response(response) => response,
-            Sent::ResetPagination => {
-                pages.resets += 1;
-                if pages.resets > RESETS_MAX {
-                    return Err(Trouble::system(
-                        "the API asks again and again to begin with the first page",
-                    ));
-                }
-                pages.token = stream.paginator.as_ref().and_then(|pager| pager.first_token());
+        if let (Some(job), None) = (&stream.job, &pages.work) {
+            let Some(mut done) = job.run(&self.session, &pages.slice).await? else {
+                pages.done = true;
                 return Ok(Vec::new());
-            }
-        };
-        if !response.is_ok() {
-            pages.done = true;
-            return Ok(Vec::new());
+            };
+            let mut downloads = std::mem::take(&mut done.downloads);
+            downloads.reverse();
+            pages.work = Some((done, downloads));
         }
-        let wanted = |record: &Record| !client_side || self.wants(&pages.slice, record);
-        let selected =
-            stream.selector.records(&self.session, &pages.slice, &token, &response, &wanted)?;
-        let mut records = selected.records;
-        if let Some(trouble) = selected.trouble {
+        let slice = match &pages.work {
+            None => pages.slice.clone(),
+            Some((_, downloads)) => match downloads.last() {
+                Some(download) => Arc::new(download.clone()),
+                None => return self.finish_work(pages).await.map(|()| Vec::new()),
+            },
+        };
+        let feed = stream.cursor.as_ref().is_some_and(|cursor| cursor.is_data_feed);
+        let Some(page) = self.fetch(pages, &slice).await? else {
+            pages.token = first_token(&stream);
+            return Ok(Vec::new());
+        };
+        let mut records = page.selected.records;
+        if let Some(trouble) = page.selected.trouble {
             self.pending = Some(trouble);
         } else {
             let reached =
                 feed && records.last().is_some_and(|record| !self.wants(&pages.slice, record));
-            let next = if reached {
-                Ok(None)
-            } else {
-                next_token(&self.session, &stream, pages, &response, &records)
+            let next = match &page.response {
+                Some(response) if !reached => {
+                    next_token(&self.session, &stream, pages, response, page.found, &records)
+                }
+                _ => Ok(None),
             };
             // The records of the page are good, whatever is wrong with its token.
             let next = next.unwrap_or_else(|trouble| {
@@ -289,11 +283,121 @@ impl StreamReader {
             pages.done = next.is_none();
             pages.token = next;
         }
+        if let (true, Some((_, downloads))) = (pages.done, &mut pages.work) {
+            downloads.pop();
+            pages.token = first_token(&stream);
+            pages.done = false;
+            if downloads.is_empty() && self.pending.is_none() {
+                self.finish_work(pages).await?;
+            }
+        }
         if feed {
             records.retain(|record| self.wants(&pages.slice, record));
         }
         Ok(records)
     }
+
+    async fn finish_work(&self, pages: &mut Pages) -> Result<(), Trouble> {
+        pages.done = true;
+        match (&self.stream.job, &pages.work) {
+            (Some(job), Some((done, _))) => job.delete(&self.session, done).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for one page, in as many requests as it takes; `None` where it is to be begun again with the first.
+    async fn fetch(
+        &self,
+        pages: &mut Pages,
+        slice: &StreamSlice,
+    ) -> Result<Option<Fetched>, Trouble> {
+        let stream = &self.stream;
+        let token = match &pages.token {
+            Some(token) => {
+                Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())]))
+            }
+            None => Json::Null,
+        };
+        let requests = match &stream.properties {
+            None => vec![None],
+            Some(properties) => {
+                let requests = properties.requests(&self.session, &stream.name).await?;
+                requests.into_iter().map(Some).collect()
+            }
+        };
+        let schema = match stream.selector.normalises {
+            true => Some(stream.schema.get(&self.session).await?),
+            false => None,
+        };
+        let mut merged = Merged::default();
+        let mut page = Fetched::default();
+        for names in requests {
+            let with_names;
+            let slice = match &names {
+                None => slice,
+                Some(names) => {
+                    let extra = [("query_properties".to_owned(), Json::from(names.clone()))];
+                    let (partition, window) = (slice.partition(), slice.cursor_slice());
+                    let extra = Map::from_iter(extra);
+                    with_names = StreamSlice::new(partition.clone(), window.clone(), extra);
+                    &with_names
+                }
+            };
+            let path = stream.paginator.as_ref().and_then(|pager| pager.path(pages.token.as_ref()));
+            let mut parts = stream.parts(&self.session, slice, pages.token.as_ref())?;
+            let parameter = stream.properties.as_ref().and_then(|p| p.parameter.clone());
+            if let (Some(parameter), Some(names)) = (parameter, &names) {
+                parts.query.insert(parameter, names.join(",").into());
+            }
+            let sent = stream.requester.send(&self.session, slice, &token, path, parts).await?;
+            let response = match sent {
+                Sent::Response(response) => response,
+                Sent::ResetPagination => {
+                    pages.resets += 1;
+                    if pages.resets > RESETS_MAX {
+                        return Err(Trouble::system(
+                            "the API asks again and again to begin with the first page",
+                        ));
+                    }
+                    return Ok(None);
+                }
+            };
+            if !response.is_ok() {
+                page.response = None;
+                break;
+            }
+            let found = stream.selector.extractor.records(&self.session, &response)?;
+            page.found += found.len();
+            let cursor = stream.cursor.as_ref();
+            let client_side =
+                cursor.is_some_and(|cursor| cursor.is_client_side && !cursor.is_data_feed);
+            let wanted = |record: &Record| !client_side || self.wants(&pages.slice, record);
+            let place = Place { slice: &pages.slice, token: &token, schema };
+            let mut selected = stream.selector.records(&self.session, &place, found, &wanted);
+            page.response = Some(response);
+            page.selected.trouble = page.selected.trouble.or(selected.trouble.take());
+            match stream.properties.as_ref().filter(|properties| properties.is_merged()) {
+                Some(properties) => properties.merge(&mut merged, selected.records),
+                None => page.selected.records.append(&mut selected.records),
+            }
+        }
+        page.selected.records.extend(merged.into_records());
+        Ok(Some(page))
+    }
+}
+
+/// One page as it came.
+#[derive(Default)]
+struct Fetched {
+    /// The last response; `None` where it was to be ignored.
+    response: Option<Arc<Response>>,
+    /// How many records it held, before the filter.
+    found: usize,
+    selected: Selected,
+}
+
+fn first_token(stream: &Stream) -> Option<Json> {
+    stream.paginator.as_ref().and_then(|pager| pager.first_token())
 }
 
 impl Pages {
@@ -301,9 +405,10 @@ impl Pages {
         Self {
             slice: Arc::new(slice),
             is_last_of_partition,
-            token: stream.paginator.as_ref().and_then(|pager| pager.first_token()),
+            token: first_token(stream),
             resets: 0,
             seen: HashSet::new(),
+            work: None,
             done: false,
         }
     }
@@ -315,17 +420,19 @@ fn next_token(
     stream: &Stream,
     pages: &mut Pages,
     response: &Response,
+    found: usize,
     records: &[Record],
 ) -> Result<Option<Json>, Trouble> {
     let Some(pager) = &stream.paginator else { return Ok(None) };
     let last = records.last().cloned().map(Json::Object);
     let page = LastPage {
         response,
+        found,
         len: records.len(),
         record: last.as_ref(),
         token: pages.token.as_ref(),
     };
-    let next = pager.next_token(session, &stream.selector.extractor, &page)?;
+    let next = pager.next_token(session, &page)?;
     let next = next.filter(is_truthy);
     if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
         let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());

@@ -51,6 +51,8 @@ pub struct Session {
     pub(super) saved_config: Mutex<Json>,
     /// Changed configurations that nobody has taken yet.
     changed: Mutex<Vec<Json>>,
+    /// The fields of streams that were chosen, by the name of the stream.
+    selected: Mutex<HashMap<String, Map<String, Json>>>,
 }
 
 #[derive(Default)]
@@ -85,6 +87,7 @@ impl Session {
             client,
             kept: Mutex::default(),
             changed: Mutex::default(),
+            selected: Mutex::default(),
         })
     }
 
@@ -115,6 +118,22 @@ impl Session {
 
     pub(super) fn with_saved_config<T>(&self, look: impl FnOnce(&Json) -> T) -> T {
         look(&lock(&self.saved_config))
+    }
+
+    /// Remembers a configuration that was brought into the form of today, for whoever keeps it.
+    pub(super) fn note_config(&self, config: &Json) {
+        lock(&self.changed).push(config.clone());
+    }
+
+    /// Of the stream `name`, only the fields of `schema` are needed.
+    pub(super) fn select(&self, name: &str, schema: &Json) {
+        let fields = schema.get("properties").and_then(Json::as_object).cloned();
+        lock(&self.selected).insert(name.to_owned(), fields.unwrap_or_default());
+    }
+
+    /// The fields of the stream `name` that are needed, where that was said.
+    pub(super) fn selected(&self, name: &str) -> Option<Map<String, Json>> {
+        lock(&self.selected).get(name).cloned()
     }
 
     /// The configurations that came of refreshed tokens since this was last asked.

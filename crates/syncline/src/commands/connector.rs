@@ -89,19 +89,19 @@ async fn answer<W: io::Write>(
     };
     let clock = source.now.unwrap_or(Clock::System);
     let opened = open(source, config, clock);
-    let (manifest, session) = match opened {
+    let (mut manifest, session) = match opened {
         Ok(opened) => opened,
         Err(trouble) => return printer.refuse(clock, &trouble),
     };
     match &command {
         Command::Spec(_) => printer.spec(&manifest),
-        Command::Check(_) => printer.check(&manifest, &session).await,
-        Command::Discover(_) => printer.discover(&manifest, &session),
+        Command::Check(_) => printer.check(&mut manifest, &session).await,
+        Command::Discover(_) => printer.discover(&mut manifest, &session).await,
         Command::Read { catalog, state, .. } => {
             let states = state.as_deref().map_or_else(|| Ok(json!([])), read_json);
             match (read_json(catalog), states) {
                 (Ok(catalog), Ok(states)) => {
-                    printer.read(&manifest, &session, &catalog, &states).await
+                    printer.read(&mut manifest, &session, &catalog, &states).await
                 }
                 (Err(trouble), _) | (_, Err(trouble)) => printer.refuse(clock, &trouble),
             }
@@ -116,5 +116,6 @@ fn open(
 ) -> Result<(Manifest, Arc<Session>), Trouble> {
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
     let manifest = Manifest::load(&source.manifest_path, &config)?;
-    Ok((manifest, Arc::new(Session::new(config, clock)?)))
+    let session = Session::new(manifest.config().clone(), clock)?;
+    Ok((manifest, Arc::new(session)))
 }

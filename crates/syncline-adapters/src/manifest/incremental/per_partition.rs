@@ -159,6 +159,7 @@ impl PerPartition {
     fn raise_global(&mut self, value: Json) {
         let higher = match (&self.new_global, value.as_str()) {
             (Some(Json::String(old)), Some(new)) => old.as_str() < new,
+            (Some(Json::Number(old)), None) => old.as_i64() < value.as_i64(),
             _ => true,
         };
         if higher {

@@ -122,6 +122,19 @@ pub(crate) enum Accept {
     Boolean,
 }
 
+impl Accept {
+    /// The kind that a manifest calls `name`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "string" => Some(Self::Text),
+            "number" => Some(Self::Number),
+            "integer" => Some(Self::Integer),
+            "boolean" => Some(Self::Boolean),
+            _ => None,
+        }
+    }
+}
+
 /// A text with templates in it, compiled once.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
