@@ -3,7 +3,7 @@
 use super::load::Stream;
 use super::read::{Step, StreamReader};
 use super::select::Record;
-use super::{Clock, Manifest, Session, Trouble};
+use super::{Clock, Manifest, Reach, Session, Trouble};
 use crate::page::PageBuilder;
 use crate::{
     Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
@@ -85,7 +85,8 @@ impl ManifestAdapter {
             }
             entities.insert(name.clone(), Entity { stream: stream.to_owned(), known });
         }
-        let session = Session::new(manifest.config().clone(), Clock::System).map_err(refused)?;
+        let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
+        let session = Session::new(&manifest, Clock::System, reach).map_err(refused)?;
         let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
         Ok(Self { session, manifest, entities, lists_all })
     }
@@ -99,12 +100,12 @@ impl ManifestAdapter {
             manifest.expand(&self.session).await?;
             manifest.stream(&found.stream).cloned()
         });
-        known.await.map_err(|trouble: Trouble| trouble.into_adapter(entity))
+        known.await.map_err(|trouble: Trouble| self.session.hidden(trouble).into_adapter(entity))
     }
 
     async fn sample(&self, entity: &str) -> Result<Page, AdapterError> {
         let stream = self.stream(entity).await?;
-        let failed = |trouble: Trouble| trouble.into_adapter(entity);
+        let failed = |trouble: Trouble| self.session.hidden(trouble).into_adapter(entity);
         let mut page = PageBuilder::new(None);
         let mut reader =
             StreamReader::new(&self.session, stream, &Map::new()).await.map_err(failed)?;
@@ -134,7 +135,7 @@ impl ManifestAdapter {
         pages: mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
         let stream = self.stream(&request.entity).await?;
-        let failed = |trouble: Trouble| trouble.into_adapter(&request.entity);
+        let failed = |trouble: Trouble| self.session.hidden(trouble).into_adapter(&request.entity);
         let at = match request.cursor.filter(|cursor| !cursor.is_null()) {
             None => At::default(),
             Some(cursor) => serde_json::from_value(cursor).map_err(|_| {

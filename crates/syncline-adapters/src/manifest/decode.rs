@@ -5,7 +5,7 @@ mod xml;
 use super::interpolate::text_of;
 use super::load::Node;
 use super::select::at;
-use super::session::Response;
+use super::session::{Response, Unread};
 use super::trouble::Trouble;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value as Json};
@@ -14,6 +14,9 @@ use std::io::{Cursor, Read as _};
 
 /// The largest body after unpacking, in bytes.
 const UNPACKED_MAX: u64 = 64 << 20;
+/// No data packs so well that this much of it came out of so many times fewer bytes.
+const RATIO_MAX: u64 = 250;
+const RATIO_FROM: u64 = 8 << 20;
 
 /// How bodies are written.
 #[derive(Clone, Debug)]
@@ -70,12 +73,20 @@ impl Decoder {
     /// The values of the body. A body that cannot be read as JSON is one empty map.
     pub(super) fn values<'a>(&self, response: &'a Response) -> Result<Vec<Cow<'a, Json>>, Trouble> {
         if matches!(self, Self::Json) {
-            return Ok(match response.json() {
-                Some(Json::Array(items)) if !items.is_empty() => {
+            return Ok(match response.read_json() {
+                Ok(Json::Array(items)) if !items.is_empty() => {
                     items.iter().map(Cow::Borrowed).collect()
                 }
-                Some(Json::Array(_)) | None => vec![Cow::Owned(Json::Object(Map::new()))],
-                Some(value) => vec![Cow::Borrowed(value)],
+                Ok(Json::Array(_)) | Err(Unread::Other) => {
+                    vec![Cow::Owned(Json::Object(Map::new()))]
+                }
+                Ok(value) => vec![Cow::Borrowed(value)],
+                Err(Unread::Short) => {
+                    return Err(Trouble::transient("a response breaks off in the middle"));
+                }
+                Err(Unread::Deep) => {
+                    return Err(Trouble::system("a response is nested too deeply to be read"));
+                }
             });
         }
         Ok(self.owned(&response.body)?.into_iter().map(Cow::Owned).collect())
@@ -130,11 +141,12 @@ impl Decoder {
 /// Unpacks gzip, up to a bound that no packed trap can pass.
 pub(super) fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
+    let bound = bound_of(packed.len());
     MultiGzDecoder::new(packed)
-        .take(UNPACKED_MAX + 1)
+        .take(bound + 1)
         .read_to_end(&mut body)
         .map_err(|error| Trouble::system(format!("a response is no gzip: {error}")))?;
-    if body.len() as u64 > UNPACKED_MAX {
+    if body.len() as u64 > bound {
         return Err(too_large());
     }
     Ok(body)
@@ -146,7 +158,7 @@ fn unzipped(packed: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
         Trouble::system(format!("a response is no zip archive: {error}"))
     };
     let mut archive = zip::ZipArchive::new(Cursor::new(packed)).map_err(|error| bad(&error))?;
-    let (mut files, mut left) = (Vec::new(), UNPACKED_MAX);
+    let (mut files, mut left) = (Vec::new(), bound_of(packed.len()));
     for index in 0..archive.len() {
         let file = archive.by_index(index).map_err(|error| bad(&error))?;
         let mut body = Vec::new();
@@ -155,6 +167,11 @@ fn unzipped(packed: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
         files.push(body);
     }
     Ok(files)
+}
+
+/// How much may come out of `len` packed bytes.
+fn bound_of(len: usize) -> u64 {
+    (len as u64).saturating_mul(RATIO_MAX).clamp(RATIO_FROM, UNPACKED_MAX)
 }
 
 fn too_large() -> Trouble {

@@ -16,13 +16,16 @@ mod paginate;
 mod partition;
 mod properties;
 pub mod protocol;
+mod reach;
 mod read;
 mod request;
+mod secrets;
 mod select;
 mod session;
 mod trouble;
 
 pub(crate) use adapter::ManifestAdapter;
 pub use load::Manifest;
+pub use reach::Reach;
 pub use session::{Clock, Session};
 pub use trouble::{FailureKind, Trouble};

@@ -2,6 +2,7 @@
 //! line (<https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>).
 
 use super::Manifest;
+use super::incremental::NO_CURSOR_STATE;
 use super::load::{Declared, Stream};
 use super::read::{Step, StreamReader};
 use super::session::{Clock, Session};
@@ -95,7 +96,7 @@ impl<W: Write> Printer<W> {
         let failed = self.checked(manifest, session).await?.err();
         let status = match failed {
             None => json!({"status": "SUCCEEDED"}),
-            Some(message) => json!({"status": "FAILED", "message": message}),
+            Some(message) => json!({"status": "FAILED", "message": session.hide(&message)}),
         };
         self.print(&json!({"type": "CONNECTION_STATUS", "connectionStatus": status}))?;
         self.out.flush()?;
@@ -160,7 +161,7 @@ impl<W: Write> Printer<W> {
         session: &Arc<Session>,
     ) -> io::Result<Ended> {
         if let Err(trouble) = self.ready(manifest, session).await? {
-            return self.refuse(session.clock, &trouble);
+            return self.refuse(session.clock, &session.hidden(trouble));
         }
         let mut streams = Vec::new();
         for Declared { name, stream, .. } in &manifest.streams {
@@ -171,13 +172,13 @@ impl<W: Write> Printer<W> {
             match entry {
                 Ok(entry) => streams.push(entry),
                 Err(trouble) => {
-                    self.log("WARN", &format!("stream {name} is left out: {trouble}"))?
+                    self.log("WARN", &session.hide(&format!("stream {name} is left out: {trouble}")))?
                 }
             }
         }
         let first = manifest.streams.iter().find_map(|declared| declared.stream.as_ref().err());
         if let (true, Some(trouble)) = (streams.is_empty(), first) {
-            return self.refuse(session.clock, trouble);
+            return self.refuse(session.clock, &session.hidden(trouble.clone()));
         }
         self.print(&json!({"type": "CATALOG", "catalog": {"streams": streams}}))?;
         self.out.flush()?;
@@ -198,7 +199,7 @@ impl<W: Write> Printer<W> {
         states: &Json,
     ) -> io::Result<Ended> {
         if let Err(trouble) = self.ready(manifest, session).await? {
-            return self.refuse(session.clock, &trouble);
+            return self.refuse(session.clock, &session.hidden(trouble));
         }
         let mut ready = Vec::new();
         for entry in catalog.get("streams").and_then(Json::as_array).into_iter().flatten() {
@@ -229,7 +230,7 @@ impl<W: Write> Printer<W> {
         }
         let message =
             format!("these streams could not be read to their end: {}", failed.join("; "));
-        self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
+        self.refuse(session.clock, &session.hidden(Trouble { kind: FailureKind::Config, message }))
     }
 
     /// Makes ready what a command needs: the configuration is allowed, and all streams are known.
@@ -260,7 +261,11 @@ impl<W: Write> Printer<W> {
         let mut reader = match StreamReader::new(session, stream, state).await {
             Ok(reader) => reader,
             Err(trouble) => {
-                self.error(session.clock, Some(&stream.name), &trouble)?;
+                self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
+                if stream.cursor.is_none() {
+                    let none = Map::from_iter([(NO_CURSOR_STATE.to_owned(), true.into())]);
+                    self.state(&stream.name, none, 0)?;
+                }
                 return Ok(Some(trouble));
             }
         };
@@ -285,7 +290,7 @@ impl<W: Write> Printer<W> {
                     }
                 }
                 Ok(Step::SliceFailed(trouble)) => {
-                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
                     failed = Some(trouble);
                 }
                 Ok(Step::End) => {
@@ -293,7 +298,7 @@ impl<W: Write> Printer<W> {
                     return Ok(failed);
                 }
                 Err(trouble) => {
-                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
                     self.state(&stream.name, reader.state(), count)?;
                     return Ok(Some(trouble));
                 }
@@ -339,13 +344,17 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// Reads the first page of a stream.
+/// Reads the first record of a stream, or the first part of it where that has none.
 async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), Trouble> {
     let mut reader = StreamReader::new(session, stream, &Map::new()).await?;
-    match reader.step().await? {
-        Step::SliceFailed(trouble) => Err(trouble),
-        Step::End => Err(Trouble::config("it has no parts that could be read")),
-        _ => Ok(()),
+    let mut begun = false;
+    loop {
+        match reader.step().await? {
+            Step::Page { records, .. } if records.is_empty() => begun = true,
+            Step::SliceFailed(trouble) => return Err(trouble),
+            Step::End if !begun => return Err(Trouble::config("it has no parts that could be read")),
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::manifest::protocol::{Ended, Printer};
-use syncline_adapters::manifest::{Clock, Manifest, Session, Trouble};
+use syncline_adapters::manifest::{Clock, Manifest, Reach, Session, Trouble};
 
 /// Asks a connector that a manifest describes for its specification, its streams or its records. What it
 /// answers are the messages of the Airbyte protocol on standard output, a JSON object a line.
@@ -48,6 +48,9 @@ struct Source {
     /// What counts as now, in ISO 8601; waiting then takes no time. For tests [default: the clock]
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<Clock>,
+    /// Let requests go to private addresses. Whoever runs the command by hand may ask this machine itself anyway
+    #[arg(long)]
+    allow_private: bool,
 }
 
 fn moment(text: &str) -> Result<Clock, String> {
@@ -116,6 +119,7 @@ fn open(
 ) -> Result<(Manifest, Arc<Session>), Trouble> {
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
     let manifest = Manifest::load(&source.manifest_path, &config)?;
-    let session = Session::new(manifest.config().clone(), clock)?;
+    let reach = if source.allow_private { Reach::Everywhere } else { Reach::Loopback };
+    let session = Session::new(&manifest, clock, reach)?;
     Ok((manifest, Arc::new(session)))
 }
