@@ -1,5 +1,6 @@
 //! Measures whole commands, as a user would run them.
 
+mod http;
 mod matching;
 mod measure;
 mod report;
@@ -22,6 +23,8 @@ pub(crate) enum Subject {
     Sync,
     /// Matching by a model: its cost, and how much it finds.
     Match,
+    /// Reading from an HTTP API on this machine.
+    Http,
 }
 
 /// What is measured.
@@ -44,8 +47,10 @@ const PAGE: &str = "docs/benchmarks.md";
 
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(crate) fn run(options: Options) -> Outcome {
-    if options.subject == Subject::Match {
-        return matching::run(options);
+    match options.subject {
+        Subject::Sync => {}
+        Subject::Match => return matching::run(options),
+        Subject::Http => return http::run(options),
     }
     let program = workspace::release_build()?;
     let folder = workspace::root().join("target").join("bench-data");

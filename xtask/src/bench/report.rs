@@ -103,7 +103,7 @@ pub(super) fn replaced(page: &str, table: &str, text: &str) -> Result<String, St
 }
 
 /// The middle of `all`; between the two middle ones where their number is even, 0 where there is none.
-fn median(mut all: Vec<f64>) -> f64 {
+pub(super) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     match all.len() {
         0 => 0.0,

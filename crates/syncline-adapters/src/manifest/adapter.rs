@@ -121,7 +121,7 @@ impl ManifestAdapter {
                         break;
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { .. } => {}
                 Step::SliceFailed(trouble) => return Err(failed(trouble)),
                 Step::End => break,
             }
@@ -147,6 +147,7 @@ impl ManifestAdapter {
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(stream.name.as_str()));
         let mut seen = 0;
+        let mut incomplete = None;
         let cursor = |seen: u64| {
             serde_json::to_value(At { state: at.state.clone(), skip: seen }).unwrap_or_default()
         };
@@ -166,7 +167,7 @@ impl ManifestAdapter {
                         }
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { doubt } => incomplete = incomplete.or(doubt),
                 Step::SliceFailed(trouble) => {
                     // What was read of it is committed before the read is tried again.
                     if page.len() > 0 {
@@ -180,8 +181,15 @@ impl ManifestAdapter {
         if page.len() > 0 && pages.send(page.take(cursor(seen), None)).await.is_err() {
             return Ok(ReadEnd { cursor: cursor(seen), ..ReadEnd::default() });
         }
-        let end = serde_json::to_value(At { state: reader.state(), skip: 0 }).unwrap_or_default();
-        Ok(ReadEnd { complete: true, cursor: end, ..ReadEnd::default() })
+        // What may not be whole is read once more from where it began.
+        let state = if incomplete.is_some() { at.state } else { reader.state() };
+        let end = serde_json::to_value(At { state, skip: 0 }).unwrap_or_default();
+        Ok(ReadEnd {
+            complete: incomplete.is_none(),
+            incomplete_because: incomplete,
+            cursor: end,
+            ..ReadEnd::default()
+        })
     }
 }
 

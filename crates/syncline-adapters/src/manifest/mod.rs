@@ -6,6 +6,7 @@
 mod adapter;
 mod auth;
 mod decode;
+mod doubt;
 mod errors;
 mod expression;
 mod incremental;

@@ -171,6 +171,16 @@ impl Paginator {
         }
     }
 
+    /// Whether the next page is asked for by what the last record has in `field`.
+    pub(super) fn follows(&self, field: &str) -> bool {
+        match &self.strategy {
+            Strategy::Cursor { value, .. } => {
+                value.source().contains("last_record") && value.source().contains(field)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the API decides what the next token is, so that it can go round in a circle.
     pub(super) fn can_loop(&self) -> bool {
         matches!(self.strategy, Strategy::Cursor { .. })

@@ -440,7 +440,7 @@ impl Substream {
                         }
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { .. } => {}
                 Step::SliceFailed(trouble) => return Err(trouble),
                 Step::End => {
                     if parent.incremental {

@@ -163,7 +163,7 @@ impl Properties {
                         names.push(name.unwrap_or_else(|| "[]".to_owned()));
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { .. } => {}
                 Step::SliceFailed(trouble) => return Err(trouble),
                 Step::End => return Ok(names),
             }

@@ -171,9 +171,8 @@ impl<W: Write> Printer<W> {
             };
             match entry {
                 Ok(entry) => streams.push(entry),
-                Err(trouble) => {
-                    self.log("WARN", &session.hide(&format!("stream {name} is left out: {trouble}")))?
-                }
+                Err(trouble) => self
+                    .log("WARN", &session.hide(&format!("stream {name} is left out: {trouble}")))?,
             }
         }
         let first = manifest.streams.iter().find_map(|declared| declared.stream.as_ref().err());
@@ -284,13 +283,20 @@ impl<W: Write> Printer<W> {
                         self.record(session, &stream.name, record)?;
                     }
                 }
-                Ok(Step::SliceDone) => {
+                Ok(Step::SliceDone { doubt }) => {
+                    if let Some(doubt) = doubt {
+                        self.log("WARN", &format!("stream {}: {doubt}", stream.name))?;
+                    }
                     if stream.cursor.is_some() && stream.router.is_none() {
                         self.state(&stream.name, reader.state(), std::mem::take(&mut count))?;
                     }
                 }
                 Ok(Step::SliceFailed(trouble)) => {
-                    self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
+                    self.error(
+                        session.clock,
+                        Some(&stream.name),
+                        &session.hidden(trouble.clone()),
+                    )?;
                     failed = Some(trouble);
                 }
                 Ok(Step::End) => {
@@ -298,7 +304,11 @@ impl<W: Write> Printer<W> {
                     return Ok(failed);
                 }
                 Err(trouble) => {
-                    self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
+                    self.error(
+                        session.clock,
+                        Some(&stream.name),
+                        &session.hidden(trouble.clone()),
+                    )?;
                     self.state(&stream.name, reader.state(), count)?;
                     return Ok(Some(trouble));
                 }
@@ -352,7 +362,9 @@ async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), 
         match reader.step().await? {
             Step::Page { records, .. } if records.is_empty() => begun = true,
             Step::SliceFailed(trouble) => return Err(trouble),
-            Step::End if !begun => return Err(Trouble::config("it has no parts that could be read")),
+            Step::End if !begun => {
+                return Err(Trouble::config("it has no parts that could be read"));
+            }
             _ => return Ok(()),
         }
     }

@@ -4,8 +4,8 @@
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, USER_AGENT,
 };
 use reqwest::{Method, StatusCode, Url};
 use std::fmt;
@@ -268,15 +268,35 @@ mod tests {
 
     #[test]
     fn only_what_the_world_can_reach_is_public() {
-        let public = ["1.1.1.1", "93.184.216.34", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8"];
+        let public =
+            ["1.1.1.1", "93.184.216.34", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8"];
         for address in public {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
         let private = [
-            "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
-            "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.0.8",
-            "::1", "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "fec0::1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.0.8",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "fec0::1",
         ];
         for address in private {
             assert!(!is_public(address.parse().unwrap()), "{address}");
@@ -285,7 +305,8 @@ mod tests {
 
     #[test]
     fn an_address_in_another_spelling_is_the_same_address() {
-        let spellings = ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::1]/"];
+        let spellings =
+            ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::1]/"];
         for url in spellings {
             let url = Url::parse(url).unwrap();
             assert!(Reach::Public.check(&url).is_err(), "{url}");

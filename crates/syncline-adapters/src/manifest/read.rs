@@ -1,5 +1,6 @@
 //! Reads one stream: slice by slice, page by page.
 
+use super::doubt::Watch;
 use super::incremental::CursorRules;
 use super::incremental::{NO_CURSOR_STATE, PerPartition, Position, Windows};
 use super::interpolate::StreamSlice;
@@ -27,8 +28,8 @@ const RESETS_MAX: u32 = 20;
 pub(super) enum Step {
     /// A page, possibly without records.
     Page { slice: Arc<StreamSlice>, records: Vec<Record> },
-    /// A slice was read to its end.
-    SliceDone,
+    /// A slice was read to its end; with why that may not have been all of it.
+    SliceDone { doubt: Option<String> },
     /// A slice could not be read to its end; the next step goes on with the next one.
     SliceFailed(Trouble),
     /// All was read.
@@ -73,6 +74,7 @@ struct Pages {
     token: Option<Json>,
     resets: u32,
     seen: HashSet<u64>,
+    watch: Watch,
     /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
     work: Option<(Done, Vec<StreamSlice>)>,
     done: bool,
@@ -155,7 +157,7 @@ impl StreamReader {
             };
             if pages.done {
                 self.close(&pages)?;
-                return Ok(Step::SliceDone);
+                return Ok(Step::SliceDone { doubt: pages.watch.verdict() });
             }
             let records = match self.page(&mut pages).await {
                 Ok(records) => records,
@@ -231,6 +233,14 @@ impl StreamReader {
         }
     }
 
+    fn rules(&self) -> Option<&CursorRules> {
+        match &self.cursor {
+            Progress::Whole => None,
+            Progress::Single { rules, .. } => Some(rules),
+            Progress::PerPartition { cursor, .. } => Some(&cursor.rules),
+        }
+    }
+
     fn wants(&self, slice: &StreamSlice, record: &Record) -> bool {
         match &self.cursor {
             Progress::Whole => true,
@@ -269,6 +279,9 @@ impl StreamReader {
         } else {
             let reached =
                 feed && records.last().is_some_and(|record| !self.wants(&pages.slice, record));
+            if let Some(response) = &page.response {
+                pages.watch.page(&stream.primary_key, response, page.found, &records);
+            }
             let next = match &page.response {
                 Some(response) if !reached => {
                     next_token(&self.session, &stream, pages, response, page.found, &records)
@@ -280,6 +293,11 @@ impl StreamReader {
                 self.pending = Some(trouble);
                 None
             });
+            if let (Some(_), Some(rules)) = (&next, self.rules())
+                && stream.paginator.as_ref().is_some_and(|pager| pager.follows(&rules.field))
+            {
+                pages.watch.tie(rules, &records);
+            }
             pages.done = next.is_none();
             pages.token = next;
         }
@@ -354,6 +372,7 @@ impl StreamReader {
                 Sent::Response(response) => response,
                 Sent::ResetPagination => {
                     pages.resets += 1;
+                    pages.watch = Watch::default();
                     if pages.resets > RESETS_MAX {
                         return Err(Trouble::system(
                             "the API asks again and again to begin with the first page",
@@ -408,6 +427,7 @@ impl Pages {
             token: first_token(stream),
             resets: 0,
             seen: HashSet::new(),
+            watch: Watch::default(),
             work: None,
             done: false,
         }
@@ -436,7 +456,7 @@ fn next_token(
     let next = next.filter(is_truthy);
     if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
         let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
-        if !pages.seen.insert(mark) {
+        if !pages.seen.insert(mark) || pages.watch.goes_in_circles() {
             return Err(Trouble::system(
                 "the API gives the same page again and again: its pages go round in a circle",
             ));

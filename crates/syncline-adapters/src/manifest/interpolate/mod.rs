@@ -168,6 +168,11 @@ impl Template {
         Self { source: source.into(), body }
     }
 
+    /// The text that it was made of.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Renders to text. A type error leaves the template's own text.
     fn render(&self, scope: &Scope<'_>) -> Result<Cow<'_, str>, Fault> {
         let program = match &self.body {

@@ -113,7 +113,7 @@ impl Dynamic {
                                 components.push(self.component(session, &record, Some(&slice))?);
                             }
                         }
-                        Step::SliceDone => {}
+                        Step::SliceDone { .. } => {}
                         Step::SliceFailed(trouble) => return Err(trouble),
                         Step::End => break,
                     }

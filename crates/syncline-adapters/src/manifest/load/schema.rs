@@ -256,7 +256,7 @@ async fn first_record(
             Step::Page { mut records, .. } if !records.is_empty() => {
                 return Ok(Some(Json::Object(records.swap_remove(0))));
             }
-            Step::Page { .. } | Step::SliceDone => {}
+            Step::Page { .. } | Step::SliceDone { .. } => {}
             Step::SliceFailed(trouble) => return Err(trouble),
             Step::End => return Ok(None),
         }
