@@ -28,6 +28,8 @@ pub(crate) struct ManifestAdapter {
     manifest: Mutex<Manifest>,
     entities: BTreeMap<String, Entity>,
     lists_all: bool,
+    /// How many slices of a stream are read at a time.
+    side_by_side: usize,
 }
 
 /// A stream, once it is known: one that a template makes is not known before the API was asked.
@@ -87,8 +89,9 @@ impl ManifestAdapter {
         }
         let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
         let session = Session::new(&manifest, Clock::System, reach).map_err(refused)?;
+        let side_by_side = manifest.side_by_side;
         let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
-        Ok(Self { session, manifest, entities, lists_all })
+        Ok(Self { session, manifest, entities, lists_all, side_by_side })
     }
 
     async fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
@@ -142,8 +145,8 @@ impl ManifestAdapter {
                 AdapterError::Settings("the cursor is not one of this connection".to_owned())
             })?,
         };
-        let mut reader =
-            StreamReader::new(&self.session, stream, &at.state).await.map_err(failed)?;
+        let reader = StreamReader::new(&self.session, stream, &at.state).await.map_err(failed)?;
+        let mut reader = reader.side_by_side(self.side_by_side);
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(stream.name.as_str()));
         let mut seen = 0;

@@ -13,6 +13,7 @@ mod incremental;
 mod interpolate;
 mod job;
 mod load;
+mod pages;
 mod paginate;
 mod partition;
 mod properties;

@@ -23,12 +23,19 @@ pub enum Ended {
 /// Prints messages, each at once.
 pub struct Printer<W> {
     out: W,
+    side_by_side: usize,
 }
 
 impl<W: Write> Printer<W> {
     /// Prints to `out`.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self { out, side_by_side: 1 }
+    }
+
+    /// Reads up to `slices` slices of a stream at a time.
+    #[must_use]
+    pub fn side_by_side(self, slices: usize) -> Self {
+        Self { side_by_side: slices, ..self }
     }
 
     fn print(&mut self, message: &Json) -> io::Result<()> {
@@ -258,7 +265,7 @@ impl<W: Write> Printer<W> {
         state: &Map<String, Json>,
     ) -> io::Result<Option<Trouble>> {
         let mut reader = match StreamReader::new(session, stream, state).await {
-            Ok(reader) => reader,
+            Ok(reader) => reader.side_by_side(self.side_by_side),
             Err(trouble) => {
                 self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
                 if stream.cursor.is_none() {

@@ -36,6 +36,9 @@ enum Command {
         /// The states that an earlier read printed, as a list
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
+        /// How many slices of a stream are read at a time
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        concurrency: usize,
     },
 }
 
@@ -73,8 +76,8 @@ fn read_json(path: &Path) -> Result<Value, Trouble> {
 ///
 /// When standard output is closed or full. What is wrong with the connector is printed in the protocol.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let mut printer = Printer::new(BufWriter::new(io::stdout()));
-    let ended = answer(args.command, app.config.as_deref(), &mut printer).await?;
+    let printer = Printer::new(BufWriter::new(io::stdout()));
+    let ended = answer(args.command, app.config.as_deref(), printer).await?;
     Ok(match ended {
         Ended::Well => Exit::Success,
         Ended::Badly => Exit::Error,
@@ -84,7 +87,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 async fn answer<W: io::Write>(
     command: Command,
     config: Option<&Path>,
-    printer: &mut Printer<W>,
+    mut printer: Printer<W>,
 ) -> io::Result<Ended> {
     let source = match &command {
         Command::Spec(source) | Command::Check(source) | Command::Discover(source) => source,
@@ -100,7 +103,8 @@ async fn answer<W: io::Write>(
         Command::Spec(_) => printer.spec(&manifest),
         Command::Check(_) => printer.check(&mut manifest, &session).await,
         Command::Discover(_) => printer.discover(&mut manifest, &session).await,
-        Command::Read { catalog, state, .. } => {
+        Command::Read { catalog, state, concurrency, .. } => {
+            let mut printer = printer.side_by_side(*concurrency);
             let states = state.as_deref().map_or_else(|| Ok(json!([])), read_json);
             match (read_json(catalog), states) {
                 (Ok(catalog), Ok(states)) => {

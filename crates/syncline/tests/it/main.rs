@@ -4,6 +4,7 @@
 mod api;
 mod check;
 mod connector;
+mod connector_reading;
 mod crm;
 mod databases;
 mod dead_letters;

@@ -5,7 +5,7 @@ mod per_partition;
 mod windows;
 
 pub(super) use per_partition::PerPartition;
-pub(super) use windows::{Position, Windows};
+pub(super) use windows::{Bounds, Position, Windows};
 
 use clamp::{Clamp, ClampSpec};
 

@@ -152,17 +152,36 @@ impl Position {
         state
     }
 
-    /// Whether a record lies between the beginning of this run and its end. One without a moment does.
-    pub(in super::super) fn wants(&self, rules: &CursorRules, record: &Record) -> bool {
+    /// Between which moments records are wanted: from the beginning of this run to its end.
+    pub(in super::super) fn bounds(&self, rules: &CursorRules) -> Bounds {
         let mut lower = self.start.micros();
         if let Some(lookback) = &rules.lookback
             && let Ok(earlier) = self.start.plus(&lookback.negated())
         {
             lower = earlier.micros().max(lower.min(rules.start.micros()));
         }
-        rules
+        Bounds { rules: rules.clone(), lower }
+    }
+}
+
+/// Between which moments records are wanted.
+#[derive(Debug)]
+pub(in super::super) struct Bounds {
+    rules: CursorRules,
+    /// In microseconds since 1970.
+    lower: i128,
+}
+
+impl Bounds {
+    pub(in super::super) fn rules(&self) -> &CursorRules {
+        &self.rules
+    }
+
+    /// Whether a record is within. One without a moment is.
+    pub(in super::super) fn hold(&self, record: &Record) -> bool {
+        self.rules
             .moment_of(record)
-            .is_none_or(|moment| (lower..=rules.end.micros()).contains(&moment.micros()))
+            .is_none_or(|moment| (self.lower..=self.rules.end.micros()).contains(&moment.micros()))
     }
 }
 

@@ -21,12 +21,17 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// More slices than this are not read at a time, whatever a manifest says: each holds up to three pages.
+const SIDE_BY_SIDE_MAX: usize = 8;
+
 /// A loaded manifest.
 pub struct Manifest {
     spec: Json,
     loader: Loader,
     migrated: Option<Json>,
     refused: Option<Trouble>,
+    /// How many slices of a stream the connector lets be read at a time.
+    pub(super) side_by_side: usize,
     pub(super) check: Check,
     pub(super) streams: Vec<Declared>,
     /// Templates whose streams are not known yet.
@@ -110,6 +115,7 @@ impl Manifest {
             spec: spec(root.get("spec")),
             migrated: normal.migrated,
             refused: normal.refused,
+            side_by_side: side_by_side(&node, &loader.config),
             check: Check::load(node.child("check").as_ref()),
             loader,
             streams,
@@ -199,7 +205,7 @@ impl Manifest {
 fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     let whole = Json::Object(raw);
     let mut used = Map::new();
-    for name in ["streams", "dynamic_streams", "check", "spec"] {
+    for name in ["streams", "dynamic_streams", "check", "spec", "concurrency_level"] {
         if let Some(part) = whole.get(name) {
             used.insert(name.to_owned(), reference::resolve(&whole, part)?);
         }
@@ -223,6 +229,17 @@ fn spec(declared: Option<&Json>) -> Json {
         }
     }
     Json::Object(spec)
+}
+
+/// The number of slices that are read at a time, as the manifest declares it; one where it does not.
+fn side_by_side(manifest: &Node<'_>, config: &Json) -> usize {
+    let Some(level) = manifest.child("concurrency_level") else { return 1 };
+    let number = |name: &str| -> Option<usize> {
+        let scope = Scope::new(0).with("config", config);
+        level.expression(name)?.text(scope).ok()?.trim().parse().ok()
+    };
+    let most = number("max_concurrency").unwrap_or(SIDE_BY_SIDE_MAX).min(SIDE_BY_SIDE_MAX);
+    number("default_concurrency").unwrap_or(1).clamp(1, most.max(1))
 }
 
 impl Check {
