@@ -1,6 +1,8 @@
 //! The parts of a stream that are read one after the other: values of a list, records of a parent stream, or
 //! all pairs of both.
 
+mod several;
+
 use super::expression::Expression;
 use super::interpolate::{StreamSlice, text_of};
 use super::load::{Node, Stream, is_truthy};
@@ -12,6 +14,7 @@ use super::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value as Json};
+use several::{Groups, Union};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -213,21 +216,6 @@ pub(super) enum Partitions {
     Union(Box<Union>),
 }
 
-/// Partitions, several at a time.
-pub(super) struct Groups {
-    inner: Partitions,
-    size: usize,
-    seen: Option<HashSet<String>>,
-}
-
-/// The partitions of several routers, each value once.
-pub(super) struct Union {
-    inners: Vec<Partitions>,
-    at: usize,
-    field: String,
-    seen: HashSet<String>,
-}
-
 /// The partitions that the records of parent streams make.
 pub(super) struct Substream {
     session: Arc<Session>,
@@ -337,66 +325,6 @@ impl Partitions {
                 Some(Json::Object(all))
             }
         }
-    }
-}
-
-impl Groups {
-    async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
-        let mut group: Vec<StreamSlice> = Vec::new();
-        while group.len() < self.size {
-            let Some(slice) = self.inner.next().await? else { break };
-            let mut keys = slice.partition().iter().filter(|(name, _)| *name != "parent_slice");
-            let (Some((_, key)), None) = (keys.next(), keys.next()) else {
-                return Err(Trouble::config("only partitions of one field can be grouped"));
-            };
-            if self.seen.as_mut().is_none_or(|seen| seen.insert(key.to_string())) {
-                group.push(slice);
-            }
-        }
-        let Some(first) = group.first() else { return Ok(None) };
-        let lists = |names: Vec<String>, of: &dyn Fn(&StreamSlice) -> Map<String, Json>| {
-            let list = |name: String| {
-                let values = group.iter().map(|s| of(s).get(&name).cloned().unwrap_or_default());
-                let values = Json::Array(values.collect());
-                (name, values)
-            };
-            names.into_iter().map(list).collect::<Map<_, _>>()
-        };
-        let partition =
-            lists(first.partition().keys().cloned().collect(), &|s| s.partition().clone());
-        let mut names = Vec::new();
-        for name in group.iter().flat_map(|slice| slice.extra_fields().keys()) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        let extra = lists(names, &|slice| slice.extra_fields().clone());
-        Ok(Some(StreamSlice::new(partition, Map::new(), extra)))
-    }
-}
-
-impl Union {
-    async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
-        while let Some(inner) = self.inners.get_mut(self.at) {
-            let Some(slice) = inner.next().await? else {
-                self.at += 1;
-                continue;
-            };
-            let mut rest = slice.partition().clone();
-            let Some(value) = rest.shift_remove(&self.field) else {
-                return Err(Trouble::config(format!(
-                    "a partition has no `{}`, which all routers of a union give",
-                    self.field
-                )));
-            };
-            if self.seen.insert(value.to_string()) {
-                let partition = Map::from_iter([(self.field.clone(), value)]);
-                let mut extra = slice.extra_fields().clone();
-                extra.extend(rest);
-                return Ok(Some(StreamSlice::new(partition, Map::new(), extra)));
-            }
-        }
-        Ok(None)
     }
 }
 
