@@ -121,9 +121,8 @@ impl Job {
                         drop(send(abort, session, &own).await);
                     }
                 }
-                (Status::Failed, polled) => {
+                (Status::Failed, _) => {
                     last = "the API says that it failed".to_owned();
-                    drop(polled);
                     if let (Some(pause), true) = (&self.pause, attempt < ATTEMPTS) {
                         let seconds = pause.text(session.scope())?.trim().parse().unwrap_or(0.0);
                         session.clock.wait(seconds).await;

@@ -186,10 +186,7 @@ impl Pages {
             let slice = match &names {
                 None => slice,
                 Some(names) => {
-                    let extra = [("query_properties".to_owned(), Json::from(names.clone()))];
-                    let (partition, window) = (slice.partition(), slice.cursor_slice());
-                    let extra = Map::from_iter(extra);
-                    with_names = StreamSlice::new(partition.clone(), window.clone(), extra);
+                    with_names = named(slice, names);
                     &with_names
                 }
             };
@@ -235,6 +232,13 @@ impl Pages {
         page.selected.records.extend(merged.into_records());
         Ok(Some(page))
     }
+}
+
+/// The same slice with the fields that a request asks for.
+fn named(slice: &StreamSlice, names: &[String]) -> StreamSlice {
+    let extra = [("query_properties".to_owned(), Json::from(names.to_vec()))];
+    let (partition, window) = (slice.partition().clone(), slice.cursor_slice().clone());
+    StreamSlice::new(partition, window, Map::from_iter(extra))
 }
 
 /// One page as it came.
