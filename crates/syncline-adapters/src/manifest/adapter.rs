@@ -6,7 +6,7 @@ use super::load::Stream;
 use super::read::{Step, StreamReader};
 use super::select::Record;
 use super::write::Writing;
-use super::{Clock, Manifest, Session, Trouble};
+use super::{Clock, Manifest, Reach, Session, Trouble};
 use crate::Shared;
 use crate::page::PageBuilder;
 use crate::write::{Replies, Write, WriteCapabilities, Writer, Written};
@@ -24,24 +24,44 @@ use std::sync::Arc;
 use syncline_core::config::model::{Connection, EntitySettings, Settings};
 use syncline_core::record::{Cursor, Page};
 use syncline_core::value::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, OnceCell, mpsc};
 
 const SAMPLE_LEN: usize = 100;
 
 /// Reads the streams of one connector.
 pub(crate) struct ManifestAdapter {
     session: Arc<Session>,
+    manifest: Mutex<Manifest>,
     entities: BTreeMap<String, Entity>,
+    lists_all: bool,
+    /// How many slices of a stream are read at a time.
+    side_by_side: usize,
     /// Whether any of them can be written.
     writes: bool,
 }
 
 /// A stream as an entity.
 struct Entity {
-    stream: Arc<Stream>,
-    writing: Option<Writing>,
+    stream: String,
+    /// One that a template makes is not known before the API was asked.
+    known: OnceCell<Known>,
     /// Whether the entity names the field of its version.
     is_versioned: bool,
+}
+
+/// A stream that is known, and how it is written.
+struct Known {
+    stream: Arc<Stream>,
+    writing: Option<Writing>,
+}
+
+impl Known {
+    fn of(manifest: &Manifest, stream: &Arc<Stream>) -> Self {
+        let block = manifest.writes.position(&stream.name);
+        let block = block.map(|index| &manifest.writes.0[index].1);
+        let writing = block.and_then(|block| Writing::new(stream, block));
+        Self { stream: stream.clone(), writing }
+    }
 }
 
 /// Where a read stands: the state that it began with, and how many records came since. A state alone would
@@ -75,65 +95,90 @@ impl ManifestAdapter {
         let config = serde_json::to_value(&own.config).unwrap_or_default();
         let refused = |trouble: Trouble| settings(trouble.message);
         let manifest = Manifest::load(&base.join(path), &config).map_err(refused)?;
+        manifest.allowed().map_err(refused)?;
         let mut entities = BTreeMap::new();
+        let (mut lists_all, mut writes) = (true, false);
         for (name, entity) in &connection.entities {
             let EntitySettings::Stream(own) = &entity.settings else {
                 return Err(settings(format!(
                     "entity {name}: its settings are not those of a stream"
                 )));
             };
-            let stream = manifest.stream(own.stream.as_deref().unwrap_or(name));
-            let stream = stream
-                .map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
-            let block = manifest.writes.position(&stream.name);
-            let block = block.map(|index| &manifest.writes.0[index].1);
-            let writing = block.and_then(|block| Writing::new(stream, block));
+            let stream = own.stream.as_deref().unwrap_or(name);
+            let known = OnceCell::new();
+            match manifest.stream(stream) {
+                Ok(found) => {
+                    lists_all &= found.cursor.is_none();
+                    drop(known.set(Known::of(&manifest, found)));
+                }
+                Err(_) if manifest.may_make(stream) => lists_all &= !manifest.may_have_cursors(),
+                Err(trouble) => {
+                    return Err(settings(format!("entity {name}: {}", trouble.message)));
+                }
+            }
+            writes |= manifest.writes.position(stream).is_some();
             let is_versioned = entity.version.is_some();
-            let entity = Entity { stream: stream.clone(), writing, is_versioned };
+            let entity = Entity { stream: stream.to_owned(), known, is_versioned };
             entities.insert(name.clone(), entity);
         }
-        let writes = entities.values().any(|entity| entity.writing.is_some());
         let budget = manifest.budget.clone().with_settings(&own.limits);
         let limiter = shared.limiter(name, || Limiter::new(budget.rules(&own.limits)));
         let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
-        let session = Session::new(config, Clock::System).map_err(refused)?;
+        let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
+        let session = Session::new(&manifest, Clock::System, reach).map_err(refused)?;
         let tokens = shared.tokens().filter(|_| !name.is_empty());
         let tokens = tokens.map(|folder| TokenFile::new(folder, name));
         let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);
-        Ok(Self { session: Arc::new(session), entities, writes })
+        let side_by_side = manifest.side_by_side;
+        let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
+        Ok(Self { session, manifest, entities, lists_all, side_by_side, writes })
     }
 
     /// The ways in which its streams get their tokens.
     pub(super) fn authorizations(&self) -> impl Iterator<Item = (&OAuth, &Arc<Session>)> {
-        let authenticators =
-            self.entities.values().map(|entity| entity.stream.requester.authenticator());
+        let known = self.entities.values().filter_map(|entity| entity.known.get());
+        let authenticators = known.map(|known| known.stream.requester.authenticator());
         authenticators.flat_map(|one| one.oauths()).map(|oauth| (oauth, &self.session))
     }
 
-    fn entity(&self, entity: &str) -> Result<&Entity, AdapterError> {
-        self.entities.get(entity).ok_or_else(|| {
+    async fn known(&self, entity: &str) -> Result<(&Known, bool), AdapterError> {
+        let found = self.entities.get(entity).ok_or_else(|| {
             AdapterError::Settings(format!("the connection has no entity `{entity}`"))
-        })
+        })?;
+        let known = found.known.get_or_try_init(|| async {
+            let mut manifest = self.manifest.lock().await;
+            manifest.expand(&self.session).await?;
+            let stream = manifest.stream(&found.stream)?;
+            Ok(Known::of(&manifest, stream))
+        });
+        let known = known.await;
+        let known =
+            known.map_err(|trouble: Trouble| self.session.hidden(trouble).into_adapter(entity))?;
+        Ok((known, found.is_versioned))
     }
 
-    fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
-        Ok(&self.entity(entity)?.stream)
+    async fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
+        Ok(&self.known(entity).await?.0.stream)
     }
 
-    fn writing(&self, entity: &str) -> Result<(&Writing, bool), AdapterError> {
-        let Entity { stream, writing, is_versioned } = self.entity(entity)?;
+    async fn writing(&self, entity: &str) -> Result<(&Writing, bool), AdapterError> {
+        let (Known { stream, writing }, is_versioned) = self.known(entity).await?;
         let writing = writing.as_ref().ok_or_else(|| {
             AdapterError::Settings(format!(
                 "the stream `{}` has no `write` block, so it is only read: see docs/connectors.md",
                 stream.name
             ))
         })?;
-        Ok((writing, *is_versioned))
+        if stream.selector.normalises {
+            let failed = |trouble: Trouble| self.session.hidden(trouble).into_adapter(entity);
+            stream.schema.get(&self.session).await.map_err(failed)?;
+        }
+        Ok((writing, is_versioned))
     }
 
     async fn sample(&self, entity: &str) -> Result<Page, AdapterError> {
-        let stream = self.stream(entity)?;
-        let failed = |trouble: Trouble| trouble.into_adapter(entity);
+        let stream = self.stream(entity).await?;
+        let failed = |trouble: Trouble| self.session.hidden(trouble).into_adapter(entity);
         let mut page = PageBuilder::new(None);
         let mut reader =
             StreamReader::new(&self.session, stream, &Map::new()).await.map_err(failed)?;
@@ -149,7 +194,7 @@ impl ManifestAdapter {
                         break;
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { .. } => {}
                 Step::SliceFailed(trouble) => return Err(failed(trouble)),
                 Step::End => break,
             }
@@ -162,19 +207,20 @@ impl ManifestAdapter {
         request: ReadRequest,
         pages: mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
-        let stream = self.stream(&request.entity)?;
-        let failed = |trouble: Trouble| trouble.into_adapter(&request.entity);
+        let stream = self.stream(&request.entity).await?;
+        let failed = |trouble: Trouble| self.session.hidden(trouble).into_adapter(&request.entity);
         let at = match request.cursor.filter(|cursor| !cursor.is_null()) {
             None => At::default(),
             Some(cursor) => serde_json::from_value(cursor).map_err(|_| {
                 AdapterError::Settings("the cursor is not one of this connection".to_owned())
             })?,
         };
-        let mut reader =
-            StreamReader::new(&self.session, stream, &at.state).await.map_err(failed)?;
+        let reader = StreamReader::new(&self.session, stream, &at.state).await.map_err(failed)?;
+        let mut reader = reader.side_by_side(self.side_by_side);
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(stream.name.as_str()));
         let mut seen = 0;
+        let mut incomplete = None;
         let cursor = |seen: u64| {
             serde_json::to_value(At { state: at.state.clone(), skip: seen }).unwrap_or_default()
         };
@@ -194,7 +240,7 @@ impl ManifestAdapter {
                         }
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { doubt } => incomplete = incomplete.or(doubt),
                 Step::SliceFailed(trouble) => {
                     // What was read of it is committed before the read is tried again.
                     if page.len() > 0 {
@@ -208,8 +254,15 @@ impl ManifestAdapter {
         if page.len() > 0 && pages.send(page.take(cursor(seen), None)).await.is_err() {
             return Ok(ReadEnd { cursor: cursor(seen), ..ReadEnd::default() });
         }
-        let end = serde_json::to_value(At { state: reader.state(), skip: 0 }).unwrap_or_default();
-        Ok(ReadEnd { complete: true, cursor: end, ..ReadEnd::default() })
+        // What may not be whole is read once more from where it began.
+        let state = if incomplete.is_some() { at.state } else { reader.state() };
+        let end = serde_json::to_value(At { state, skip: 0 }).unwrap_or_default();
+        Ok(ReadEnd {
+            complete: incomplete.is_none(),
+            incomplete_because: incomplete,
+            cursor: end,
+            ..ReadEnd::default()
+        })
     }
 }
 
@@ -232,11 +285,7 @@ pub(super) fn push(page: &mut PageBuilder, record: Record, line: u64) {
 impl Adapter for ManifestAdapter {
     /// A stream with a cursor begins at a date, so it never names every record.
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            resumes: true,
-            lists_all: self.entities.values().all(|entity| entity.stream.cursor.is_none()),
-            reading_costs_calls: true,
-        }
+        Capabilities { resumes: true, lists_all: self.lists_all, reading_costs_calls: true }
     }
 
     fn check<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
@@ -273,15 +322,16 @@ impl Writer for ManifestAdapter {
         &'a self,
         entity: &'a str,
     ) -> BoxFuture<'a, Result<WriteCapabilities, AdapterError>> {
-        let capabilities = self.writing(entity);
-        let capabilities =
-            capabilities.and_then(|(writing, versioned)| writing.capabilities(entity, versioned));
-        std::future::ready(capabilities).boxed()
+        async move {
+            let (writing, is_versioned) = self.writing(entity).await?;
+            writing.capabilities(entity, is_versioned)
+        }
+        .boxed()
     }
 
     fn write<'a>(&'a self, entity: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
         async move {
-            match self.writing(entity) {
+            match self.writing(entity).await {
                 Ok((writing, _)) => writing.write(&self.session, writes).await,
                 Err(error) => {
                     let problem = error.to_string();
@@ -298,7 +348,7 @@ impl Writer for ManifestAdapter {
         entity: &'a str,
         keys: Vec<Vec<CompactString>>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        async move { self.writing(entity)?.0.get(&self.session, entity, keys).await }.boxed()
+        async move { self.writing(entity).await?.0.get(&self.session, entity, keys).await }.boxed()
     }
 
     fn find<'a>(
@@ -306,6 +356,7 @@ impl Writer for ManifestAdapter {
         entity: &'a str,
         writes: Vec<Write>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        async move { self.writing(entity)?.0.find(&self.session, entity, &writes).await }.boxed()
+        async move { self.writing(entity).await?.0.find(&self.session, entity, &writes).await }
+            .boxed()
     }
 }

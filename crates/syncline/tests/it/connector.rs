@@ -84,6 +84,7 @@ connections:
     settings:
       manifest: connector
       config: { url: "${var:url}", token: letmein, since: "2026-01-01" }
+      allow_private: true
     entities:
       person: { stream: people, key: id, modified: changed }
 shard_types:

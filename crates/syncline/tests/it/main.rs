@@ -5,6 +5,7 @@ mod api;
 mod carddav;
 mod check;
 mod connector;
+mod connector_reading;
 mod crm;
 mod databases;
 mod dead_letters;

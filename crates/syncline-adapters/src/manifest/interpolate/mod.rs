@@ -122,6 +122,19 @@ pub(crate) enum Accept {
     Boolean,
 }
 
+impl Accept {
+    /// The kind that a manifest calls `name`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "string" => Some(Self::Text),
+            "number" => Some(Self::Number),
+            "integer" => Some(Self::Integer),
+            "boolean" => Some(Self::Boolean),
+            _ => None,
+        }
+    }
+}
+
 /// A text with templates in it, compiled once.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
@@ -198,6 +211,11 @@ impl Template {
             },
             Body::Plain | Body::Broken(_) => self.text(scope).map(Json::String),
         }
+    }
+
+    /// The text that it was made of.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Renders to text. A type error leaves the template's own text.

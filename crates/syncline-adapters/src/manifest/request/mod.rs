@@ -51,19 +51,13 @@ impl Requester {
                 _ => return Err(body.unsupported("body")),
             }
         }
-        for name in ["fetch_properties_from_endpoint", "query_properties"] {
-            if node.get(name).is_some() {
-                return Err(Trouble::config(format!("`{}.{name}` is not supported", node.path)));
+        // A map among the parameters names fields, which are put in with the slice.
+        let parameters = node.get("request_parameters").cloned().map(|mut parameters| {
+            if let Json::Object(parameters) = &mut parameters {
+                parameters.retain(|_, value| !value.is_object());
             }
-        }
-        if let Some(Json::Object(parameters)) = node.get("request_parameters")
-            && parameters.values().any(Json::is_object)
-        {
-            return Err(Trouble::config(format!(
-                "`{}.request_parameters` holds `QueryProperties`, which is not supported",
-                node.path
-            )));
-        }
+            parameters
+        });
         let authenticator = match node.child("authenticator") {
             Some(authenticator) => Authenticator::load(&authenticator)?,
             None => Authenticator::Nothing,
@@ -74,7 +68,7 @@ impl Requester {
             path: node.expression("path"),
             method: reqwest::Method::from_bytes(method.as_bytes())
                 .map_err(|_| Trouble::config(format!("`{method}` is no HTTP method")))?,
-            query: node.inputs("request_parameters"),
+            query: Inputs::new(parameters.as_ref(), &node.parameters),
             headers: node.inputs("request_headers"),
             form,
             json: json

@@ -65,10 +65,9 @@ impl Requester {
             if let Err(trouble) = session.gate.pass(session.clock, call).await {
                 return Ok(Reply::Lost { problem: trouble.message, was_sent: false });
             }
-            let request = session.writing.request(method.clone(), url).timeout(timeout);
-            let sent = body_and_headers(request, &parts)?.send().await;
-            let was_sent =
-                !sent.as_ref().is_err_and(|error| error.is_connect() || error.is_builder());
+            let request = session.client.request(method.clone(), url).timeout(timeout);
+            let sent = body_and_headers(request, &parts)?.send_once().await;
+            let was_sent = sent.as_ref().err().is_none_or(|failed| failed.was_sent);
             let outcome = receive(sent).await?;
             session.gate.heard(session.clock, &outcome);
             match outcome {

@@ -148,7 +148,9 @@ impl Writing {
         record: Json,
         answer: Answer<'_>,
     ) -> Result<Option<Record>, Trouble> {
-        let Some(mut record) = self.stream.selector.single(session, record)? else {
+        let selector = &self.stream.selector;
+        let schema = self.stream.schema.known().filter(|_| selector.normalises);
+        let Some(mut record) = selector.single(session, schema, record)? else {
             return Ok(None);
         };
         if let Some((field, value)) = &self.version {

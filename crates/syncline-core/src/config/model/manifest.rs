@@ -14,6 +14,8 @@ pub struct ManifestSettings {
     pub manifest: Option<String>,
     /// The connector's own configuration: what its specification asks for.
     pub config: BTreeMap<String, Value>,
+    /// Whether requests may go to private addresses: this machine, or others of its network. Default: false.
+    pub allow_private: bool,
     /// How fast the system may be asked.
     pub limits: CallLimits,
     /// How `syncline connect` gets access, where a person has to grant it.
