@@ -13,21 +13,24 @@ use std::process::Command;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
     /// Two PostgreSQL tables that are kept in step, and a CSV feed.
-    TwoWayPostgres,
+    #[value(name = "two-way-postgres")]
+    Postgres,
     /// A CardDAV address book and a PostgreSQL table that are kept in step.
-    TwoWayCarddav,
+    #[value(name = "two-way-carddav")]
+    Carddav,
     /// A Kinto collection and a PostgreSQL table that are kept in step.
-    TwoWayKinto,
+    #[value(name = "two-way-kinto")]
+    Kinto,
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
-    if name == Name::TwoWayCarddav {
+    if name == Name::Carddav {
         return example_carddav::run();
     }
     let tools = ci::Tools::new()?;
     tools.have_servers();
-    if name == Name::TwoWayKinto {
+    if name == Name::Kinto {
         tools.have_kinto();
         return two_way_kinto::run();
     }

@@ -166,7 +166,8 @@ mod tests {
         for pages in whole {
             assert_eq!(verdict(pages), None, "{pages:?}");
         }
-        let doubtful: [(&[(Option<u64>, &[u64])], &str); 3] = [
+        type Pages<'a> = &'a [(Option<u64>, &'a [u64])];
+        let doubtful: [(Pages<'_>, &str); 3] = [
             (&[(None, &[1, 2]), (None, &[2, 3])], "page 2 repeats 1"),
             (&[(Some(4), &[1, 2]), (Some(3), &[4])], "shrank from 4 to 3"),
             (&[(Some(5), &[1, 2]), (Some(5), &[3, 4])], "speaks of 5 records and gave 4"),

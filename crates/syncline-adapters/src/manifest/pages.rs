@@ -199,16 +199,7 @@ impl Pages {
             let sent = stream.requester.send(&self.session, slice, &token, path, parts).await?;
             let response = match sent {
                 Sent::Response(response) => response,
-                Sent::ResetPagination => {
-                    self.resets += 1;
-                    self.watch = Watch::default();
-                    if self.resets > RESETS_MAX {
-                        return Err(Trouble::system(
-                            "the API asks again and again to begin with the first page",
-                        ));
-                    }
-                    return Ok(None);
-                }
+                Sent::ResetPagination => return self.begin_again().map(|()| None),
             };
             if !response.is_ok() {
                 page.response = None;
@@ -231,6 +222,16 @@ impl Pages {
         }
         page.selected.records.extend(merged.into_records());
         Ok(Some(page))
+    }
+
+    fn begin_again(&mut self) -> Result<(), Trouble> {
+        self.resets += 1;
+        self.watch = Watch::default();
+        if self.resets > RESETS_MAX {
+            let problem = "the API asks again and again to begin with the first page";
+            return Err(Trouble::system(problem));
+        }
+        Ok(())
     }
 }
 

@@ -43,6 +43,7 @@ fn connection(manifest: &Path, port: u16) -> Connection {
         settings: Settings::Manifest(ManifestSettings {
             manifest,
             config,
+            allow_private: true,
             ..ManifestSettings::default()
         }),
         entities: [("it".to_owned(), entity)].into(),

@@ -57,6 +57,7 @@ impl Place {
         let settings = ManifestSettings {
             manifest: Some(folder.path().display().to_string()),
             config: [("url".to_owned(), api.url.as_str().into())].into(),
+            allow_private: true,
             ..ManifestSettings::default()
         };
         let connection = Connection {

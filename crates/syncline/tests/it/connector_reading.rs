@@ -351,7 +351,8 @@ fn lying(lie: fn(u64, &mut Value)) -> Api {
 
 #[test]
 fn an_api_that_keeps_something_back_is_no_success() {
-    let lies: [(fn(u64, &mut Value), Option<&str>); 4] = [
+    type Lie = fn(u64, &mut Value);
+    let lies: [(Lie, Option<&str>); 4] = [
         (|_, _| {}, None),
         (|_, body| body["total"] = json!(10_000), Some("10000 records")),
         (|page, body| body["total"] = json!(6 - page), Some("shrank")),

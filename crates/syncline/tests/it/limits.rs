@@ -33,7 +33,7 @@ limits: TENANT
 connections:
   people:
     adapter: manifest
-    settings: { manifest: connector, config: { url: "${var:url}" }, limits: LIMITS }
+    settings: { manifest: connector, allow_private: true, config: { url: "${var:url}" }, limits: LIMITS }
     entities:
       person: { stream: people, key: id }
 shard_types:

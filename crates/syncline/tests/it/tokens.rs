@@ -40,6 +40,7 @@ connections:
     adapter: manifest
     settings:
       manifest: connector
+      allow_private: true
       config: { url: "${var:url}", secret: "s3cret-s3cret", credentials: { FIRST } }
       oauth: { authorize_url: "${var:url}/authorize?tenant=7", scopes: [read, write], parameters: { access_type: offline } }
     entities:
