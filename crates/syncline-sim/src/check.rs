@@ -138,7 +138,8 @@ impl<'a> Ground<'a> {
                 let (Some(ours), Some(theirs)) = (data.get(field), held.fields.get(field)) else {
                     continue;
                 };
-                let is_same = ours == theirs || (field == "name" && lowered(ours) == lowered(theirs));
+                let is_same =
+                    ours == theirs || (field == "name" && lowered(ours) == lowered(theirs));
                 if !is_same && !self.is_let_be(link.id, field) {
                     wrong.push(format!(
                         "convergence: {field} of {id}: the shard says {ours:?}, the record {theirs:?}"
@@ -159,7 +160,9 @@ impl<'a> Ground<'a> {
             for id in of.records.keys() {
                 let is_of = |link: &&LinkRow| link.external_id == id.as_str();
                 let mut links = self.links.iter().filter(is_of);
-                if !links.any(|link| self.remote_of(link).is_some_and(|o| o.remote.name == of.remote.name)) {
+                if !links.any(|link| {
+                    self.remote_of(link).is_some_and(|o| o.remote.name == of.remote.name)
+                }) {
                     wrong.push(format!("all there: {id} is linked to nothing"));
                 }
             }
@@ -174,7 +177,10 @@ impl<'a> Ground<'a> {
                 *made.entry(marker).or_default() += 1;
             }
             for (marker, times) in made.into_iter().filter(|(_, times)| *times > 1) {
-                wrong.push(format!("no double: {}: {marker} was made {times} times", of.remote.name));
+                wrong.push(format!(
+                    "no double: {}: {marker} was made {times} times",
+                    of.remote.name
+                ));
             }
         }
     }
@@ -224,7 +230,10 @@ impl<'a> Ground<'a> {
         for link in self.links.iter().filter(|link| !link.deleted) {
             let is_gone = self.shards.get(&link.shard).is_some_and(|s| s.deleted_at.is_some());
             if is_gone && !self.was_disputed(link.shard) {
-                wrong.push(format!("gone together: {} is there, its shard is gone", link.external_id));
+                wrong.push(format!(
+                    "gone together: {} is there, its shard is gone",
+                    link.external_id
+                ));
             }
         }
     }
@@ -261,9 +270,12 @@ impl<'a> Ground<'a> {
             [at] => Some(*at),
             _ => None,
         };
-        let decided = self.conflicts.iter().filter(|row| row.kind == "update_update" && !row.by_tie);
+        let decided =
+            self.conflicts.iter().filter(|row| row.kind == "update_update" && !row.by_tie);
         for row in decided {
-            let (Some(local), Some(remote)) = (time(&row.local), time(&row.remote)) else { continue };
+            let (Some(local), Some(remote)) = (time(&row.local), time(&row.remote)) else {
+                continue;
+            };
             let is_right = match row.winner {
                 Winner::Local => local >= remote,
                 Winner::Remote => remote >= local,

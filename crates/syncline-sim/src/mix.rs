@@ -75,8 +75,7 @@ impl Mix {
         let mut random = Random::new(number.wrapping_mul(0xA076_1D64_78BD_642F));
         let incremental = random.happens(25);
         let systems = if random.happens(25) { 3 } else { 2 };
-        let traits: Vec<Traits> =
-            (0..systems).map(|_| traits(&mut random, incremental)).collect();
+        let traits: Vec<Traits> = (0..systems).map(|_| traits(&mut random, incremental)).collect();
         let strategies = ["newest_wins", "source_wins", "destination_wins", "merge", "manual"];
         let strategy = random.pick(&strategies);
         let propagates = random.happens(40);
@@ -132,8 +131,7 @@ impl Mix {
         remotes: Vec<Arc<Remote>>,
         store: Arc<dyn Store>,
     ) -> Result<Arc<World>, String> {
-        let (names, ids) =
-            self.world.store.catalog().await.map_err(|error| error.to_string())?;
+        let (names, ids) = self.world.store.catalog().await.map_err(|error| error.to_string())?;
         let given = store.register(names).await.map_err(|error| error.to_string())?;
         if given != ids {
             return Err("equal names have got other numbers".to_owned());

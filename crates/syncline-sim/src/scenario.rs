@@ -151,7 +151,12 @@ pub struct Sim {
 }
 
 impl Sim {
-    async fn new(seed: u64, mix: &Arc<Mix>, bug: Bug, tenant: &'static str) -> Result<Self, String> {
+    async fn new(
+        seed: u64,
+        mix: &Arc<Mix>,
+        bug: Bug,
+        tenant: &'static str,
+    ) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let (clock, crash) = (VirtualClock::new(), Arc::<Crash>::default());
         let domain = random.pick(&[0, 3]);
@@ -182,7 +187,18 @@ impl Sim {
         let world = mix.world(remotes.clone(), store).await?;
         let (tally, wrong, mix) = (Tally::default(), Vec::new(), mix.clone());
         let (dies_at, points_in_trouble) = (None, 0);
-        Ok(Self { remotes, world, mix, clock, crash, random, tally, wrong, dies_at, points_in_trouble })
+        Ok(Self {
+            remotes,
+            world,
+            mix,
+            clock,
+            crash,
+            random,
+            tally,
+            wrong,
+            dies_at,
+            points_in_trouble,
+        })
     }
 
     /// Trouble, then peace; then what must be true is checked.
@@ -252,7 +268,8 @@ impl Sim {
                 self.clock.pass(1_000_000);
                 if let Some(report) = report.filter(|report| report.status != "success") {
                     let error = report.error.unwrap_or_default();
-                    self.wrong.push(format!("rest: a run in peace ends as {}: {error}", report.status));
+                    self.wrong
+                        .push(format!("rest: a run in peace ends as {}: {error}", report.status));
                 }
             }
             let is_quiet = self.writes() == before && !self.decide(true).await;
@@ -270,7 +287,8 @@ impl Sim {
 
     /// A person decides conflicts, all or one; returns whether there were any.
     async fn decide(&mut self, all: bool) -> bool {
-        let filter = ConflictFilter { with_closed: false, limit: if all { 1000 } else { 1 }, id: None };
+        let filter =
+            ConflictFilter { with_closed: false, limit: if all { 1000 } else { 1 }, id: None };
         let open = match self.world.store.conflicts(filter).await {
             Ok(open) => open,
             Err(error) => {
@@ -291,7 +309,12 @@ impl Sim {
             };
             tell(|| format!("a person decides {row:?}: {answer:?}"));
             let worker = Worker { host: "sim".to_owned(), pid: 2, started: 0 };
-            let by = Decider { by: "ann".to_owned(), why: String::new(), worker, seed: self.random.bits() };
+            let by = Decider {
+                by: "ann".to_owned(),
+                why: String::new(),
+                worker,
+                seed: self.random.bits(),
+            };
             match settle(&self.world, &*self.clock, row.id, &answer, &by).await {
                 // The record has moved on: the next run asks anew.
                 Ok(_) | Err(EngineError::Undecidable(_)) => {}

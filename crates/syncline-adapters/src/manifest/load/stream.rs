@@ -73,13 +73,25 @@ impl Stream {
         name: &str,
     ) -> Result<Self, Trouble> {
         let retriever = node.needed_child("retriever")?;
+        if !matches!(retriever.kind(), "SimpleRetriever" | "AsyncRetriever") {
+            return Err(retriever.unsupported("retriever"));
+        }
         let selector = retriever.needed_child("record_selector")?;
         let parent = |node: &Node<'_>| {
             let name = node.text("name").unwrap_or_default();
             Self::load(loader, &node.named(format!("stream {name}")))
         };
         let (requester, decoder, extractor, paginator, job) = match retriever.kind() {
-            "SimpleRetriever" => {
+            "AsyncRetriever" => {
+                let decoder = Decoder::load(retriever.child("download_decoder").as_ref())?;
+                let extractor = match retriever.child("download_extractor") {
+                    Some(extractor) => Extractor::load(&extractor, &decoder)?,
+                    None => Extractor::whole(&decoder),
+                };
+                let job = Job::load(&retriever)?;
+                ("download_requester", decoder, extractor, "download_paginator", Some(job))
+            }
+            _ => {
                 for name in ["page_size_reduction", "request_window_splitting"] {
                     if retriever.get(name).is_some() {
                         return Err(Trouble::config(format!(
@@ -92,16 +104,6 @@ impl Stream {
                 let extractor = Extractor::load(&selector.needed_child("extractor")?, &decoder)?;
                 ("requester", decoder, extractor, "paginator", None)
             }
-            "AsyncRetriever" => {
-                let decoder = Decoder::load(retriever.child("download_decoder").as_ref())?;
-                let extractor = match retriever.child("download_extractor") {
-                    Some(extractor) => Extractor::load(&extractor, &decoder)?,
-                    None => Extractor::whole(&decoder),
-                };
-                let job = Job::load(&retriever)?;
-                ("download_requester", decoder, extractor, "download_paginator", Some(job))
-            }
-            _ => return Err(retriever.unsupported("retriever")),
         };
         let requester = retriever.needed_child(requester)?;
         let of_properties = |node: &Node<'_>| Self::of_retriever(loader, node, name);
