@@ -105,6 +105,7 @@ const STEPS: [fn(&Tools) -> Step; 12] = [
 
 fn tests(tools: &Tools) -> Step {
     tools.have_servers();
+    tools.have_connectors();
     let step = if tools.have("nextest") {
         cargo("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
@@ -187,6 +188,10 @@ fn count_tests(said: &str) -> Tally {
     tally
 }
 
+/// The packages of the connectors that tests run, and the program that each brings.
+const CONNECTORS: &[(&str, &str)] =
+    &[("tap-jsonl==0.3.1", "tap-jsonl"), ("airbyte-source-faker==7.2.1", "source-faker")];
+
 /// Cargo's subcommands, installed where missing: inside the target folder, or by rustup where they come with Rust.
 struct Tools {
     folder: PathBuf,
@@ -255,6 +260,30 @@ impl Tools {
             println!("\n=== install: {install:?}");
             if let Err(problem) = install.status() {
                 println!("cannot run apt-get ({problem}): install {}", missing.join(", "));
+            }
+        }
+    }
+
+    /// Asks PyPI for the connectors that tests run, each into an environment of its own, where one of them is missing.
+    /// The tests say so where it still is.
+    fn have_connectors(&self) {
+        for (package, program) in CONNECTORS {
+            let home = self.folder.with_file_name("connectors").join(program);
+            if home.join("bin").join(program).exists() {
+                continue;
+            }
+            let mut make = Command::new("python3");
+            make.args(["-m", "venv"]).arg(&home);
+            let mut install = Command::new(home.join("bin").join("pip"));
+            install.args(["install", "--quiet", package]);
+            for step in [&mut make, &mut install] {
+                println!("\n=== install: {step:?}");
+                if let Err(problem) = step.status() {
+                    println!(
+                        "cannot run it ({problem}): install {package} into {}",
+                        home.display()
+                    );
+                }
             }
         }
     }

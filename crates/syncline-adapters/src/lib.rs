@@ -3,9 +3,11 @@
 mod discover;
 mod file;
 pub mod manifest;
+mod object;
 mod page;
 pub mod registry;
 mod sql;
+mod subprocess;
 pub mod write;
 
 use futures_util::future::BoxFuture;

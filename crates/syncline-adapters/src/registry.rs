@@ -3,13 +3,15 @@
 use crate::file::FileAdapter;
 use crate::manifest::ManifestAdapter;
 use crate::sql::SqlAdapter;
+use crate::subprocess::{Dialect, SubprocessAdapter};
 use crate::{Adapter, AdapterError};
 use std::path::Path;
 use std::sync::Arc;
 use syncline_core::config::model::Connection;
 
 /// The names that a connection's `adapter` can have.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
+pub const ADAPTERS: &[&str] =
+    &["file", "postgres", "mysql", "sqlite", "manifest", "singer", "airbyte"];
 
 /// Opens the adapter of `connection`; `base` is the folder of the configuration, to which relative paths
 /// belong. Nothing is read yet.
@@ -23,6 +25,8 @@ pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, Ad
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
         "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
+        "singer" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Singer)?)),
+        "airbyte" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Airbyte)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }

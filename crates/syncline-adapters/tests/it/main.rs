@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as loudly as they do")]
 
+mod connectors;
 mod file_bad_input;
 mod file_csv;
 mod file_encodings;
@@ -18,3 +19,4 @@ mod sql_reading;
 mod sql_servers;
 mod sql_types;
 mod sql_writing;
+mod subprocess;

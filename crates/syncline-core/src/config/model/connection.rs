@@ -1,8 +1,8 @@
 //! Outside systems, and the settings that their adapters take.
 
 use super::{
-    Condition, FileSettings, ManifestSettings, OneOrMany, ServerSettings, SqliteSettings,
-    StreamSettings, TableSettings,
+    Condition, FileSettings, ManifestSettings, OneOrMany, ProgramSettings, ProgramStreamSettings,
+    ServerSettings, SqliteSettings, StreamSettings, TableSettings,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub enum Settings {
     Sqlite(SqliteSettings),
     /// Of `manifest`.
     Manifest(ManifestSettings),
+    /// Of `singer` and `airbyte`.
+    Program(ProgramSettings),
 }
 
 impl Default for Settings {
@@ -56,6 +58,8 @@ pub enum EntitySettings {
     Table(TableSettings),
     /// Of `manifest`.
     Stream(StreamSettings),
+    /// Of `singer` and `airbyte`.
+    ProgramStream(ProgramStreamSettings),
 }
 
 impl Default for EntitySettings {
@@ -98,7 +102,8 @@ impl<S> Entity<S> {
 }
 
 /// The adapters that a configuration can name. A build may have fewer.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest"];
+pub const ADAPTERS: &[&str] =
+    &["file", "postgres", "mysql", "sqlite", "manifest", "singer", "airbyte"];
 
 impl JsonSchema for Connection {
     fn schema_name() -> Cow<'static, str> {
@@ -125,6 +130,10 @@ enum Declared {
     Sqlite(Parts<SqliteSettings, TableSettings>),
     /// An HTTP API, through a connector that a manifest describes.
     Manifest(Parts<ManifestSettings, StreamSettings>),
+    /// A Singer tap, run as a program.
+    Singer(Parts<ProgramSettings, ProgramStreamSettings>),
+    /// A source that speaks the Airbyte protocol, run as a program.
+    Airbyte(Parts<ProgramSettings, ProgramStreamSettings>),
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -175,6 +184,12 @@ impl From<Declared> for Connection {
             Declared::Sqlite(parts) => parts.of("sqlite", Settings::Sqlite, EntitySettings::Table),
             Declared::Manifest(parts) => {
                 parts.of("manifest", Settings::Manifest, EntitySettings::Stream)
+            }
+            Declared::Singer(parts) => {
+                parts.of("singer", Settings::Program, EntitySettings::ProgramStream)
+            }
+            Declared::Airbyte(parts) => {
+                parts.of("airbyte", Settings::Program, EntitySettings::ProgramStream)
             }
         }
     }

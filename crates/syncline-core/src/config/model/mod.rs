@@ -9,6 +9,7 @@ mod database;
 mod file;
 pub mod indexed;
 mod manifest;
+mod program;
 mod shard_type;
 mod task;
 
@@ -17,6 +18,7 @@ pub use conversion::*;
 pub use database::*;
 pub use file::*;
 pub use manifest::*;
+pub use program::*;
 pub use shard_type::*;
 pub use task::*;
 
