@@ -84,6 +84,11 @@ pub trait Adapter: Send + Sync {
     /// What the system can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// What people are told when a run begins, where it is not read as they might think.
+    fn note(&self) -> Option<&str> {
+        None
+    }
+
     /// Does what a read does, for one page, and writes nothing.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The adapters of this build, by name: the one list that help, docs and forms are made from.
 
 use crate::file::FileAdapter;
-use crate::manifest::ManifestAdapter;
+use crate::manifest::{FailureKind, ManifestAdapter};
 use crate::sql::SqlAdapter;
 use crate::subprocess::{Dialect, SubprocessAdapter};
 use crate::{Adapter, AdapterError};
@@ -24,9 +24,32 @@ pub fn open(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, Ad
     match connection.adapter.as_str() {
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
-        "manifest" => Ok(Arc::new(ManifestAdapter::new(connection, base)?)),
+        "manifest" => manifest(connection, base),
         "singer" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Singer)?)),
         "airbyte" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Airbyte)?)),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
+    }
+}
+
+/// Reads a manifest, or has the reference implementation read one that needs what only that has.
+fn manifest(connection: &Connection, base: &Path) -> Result<Arc<dyn Adapter>, AdapterError> {
+    let trouble = match ManifestAdapter::new(connection, base) {
+        Ok(adapter) => return Ok(Arc::new(adapter)),
+        Err(trouble) => trouble,
+    };
+    let handed = match trouble.kind {
+        FailureKind::Unsupported => {
+            SubprocessAdapter::reference(connection, base, &trouble.message)?
+        }
+        _ => None,
+    };
+    match handed {
+        Some(adapter) => Ok(Arc::new(adapter)),
+        None if trouble.kind == FailureKind::Unsupported => Err(AdapterError::Settings(format!(
+            "{}; or install `airbyte-cdk`, whose `{}` then reads it as a program",
+            trouble.message,
+            SubprocessAdapter::REFERENCE
+        ))),
+        None => Err(AdapterError::Settings(trouble.message)),
     }
 }

@@ -42,31 +42,30 @@ impl ManifestAdapter {
     ///
     /// # Errors
     ///
-    /// [`AdapterError::Settings`] where the manifest cannot be loaded, or for the first entity whose stream
-    /// is not there or needs what is not supported.
-    pub(crate) fn new(connection: &Connection, base: &Path) -> Result<Self, AdapterError> {
-        let settings = |problem: String| AdapterError::Settings(problem);
+    /// Where the manifest cannot be loaded, or for the first entity whose stream is not there or needs what
+    /// is not supported.
+    pub(crate) fn new(connection: &Connection, base: &Path) -> Result<Self, Trouble> {
         let Settings::Manifest(own) = &connection.settings else {
-            return Err(settings("its settings are not those of a manifest".to_owned()));
+            return Err(Trouble::config("its settings are not those of a manifest"));
         };
         let path = own.manifest.as_ref();
-        let path = path.ok_or_else(|| settings("the connection names no `manifest`".to_owned()))?;
+        let path = path.ok_or_else(|| Trouble::config("the connection names no `manifest`"))?;
         let config = serde_json::to_value(&own.config).unwrap_or_default();
-        let refused = |trouble: Trouble| settings(trouble.message);
-        let manifest = Manifest::load(&base.join(path), &config).map_err(refused)?;
+        let manifest = Manifest::load(&base.join(path), &config)?;
         let mut entities = BTreeMap::new();
         for (name, entity) in &connection.entities {
             let EntitySettings::Stream(entity) = &entity.settings else {
-                return Err(settings(format!(
-                    "entity {name}: its settings are not those of a stream"
-                )));
+                let problem = format!("entity {name}: its settings are not those of a stream");
+                return Err(Trouble::config(problem));
             };
             let stream = manifest.stream(entity.stream.as_deref().unwrap_or(name));
-            let stream = stream
-                .map_err(|trouble| settings(format!("entity {name}: {}", trouble.message)))?;
+            let stream = stream.map_err(|trouble| Trouble {
+                message: format!("entity {name}: {}", trouble.message),
+                ..trouble
+            })?;
             entities.insert(name.clone(), stream.clone());
         }
-        let session = Session::new(config, Clock::System).map_err(refused)?;
+        let session = Session::new(config, Clock::System)?;
         Ok(Self { session: Arc::new(session), entities })
     }
 

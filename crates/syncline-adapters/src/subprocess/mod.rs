@@ -21,10 +21,12 @@ use futures_util::future::BoxFuture;
 use message::Message;
 use settings::Settings;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::str::Utf8Error;
 use syncline_core::config::model::{
-    Connection, EntitySettings, ProgramStreamSettings, ReadMode, Settings as Declared,
+    Connection, Entity, EntitySettings, ManifestSettings, OneOrMany, ProgramSettings,
+    ProgramStreamSettings, ReadMode, Settings as Declared,
 };
 use syncline_core::record::Page;
 use tokio::sync::{OnceCell, mpsc};
@@ -69,6 +71,8 @@ fn protocol_line(line: &[u8]) -> Option<Result<&str, serde_json::Error>> {
 pub(crate) struct SubprocessAdapter {
     settings: Settings,
     entities: BTreeMap<String, Wanted>,
+    /// Why it is a program that reads, where the configuration does not say so.
+    note: Option<String>,
     /// What the program said of its streams, asked for once.
     catalog: OnceCell<serde_json::Value>,
 }
@@ -105,7 +109,62 @@ impl SubprocessAdapter {
             entities.insert(name.clone(), Wanted { stream, namespace, replication, modified });
         }
         let settings = Settings::new(own, base, dialect)?;
-        Ok(Self { settings, entities, catalog: OnceCell::new() })
+        Ok(Self { settings, entities, note: None, catalog: OnceCell::new() })
+    }
+
+    /// The program of the reference implementation of the low-code connector language, which comes with the Python
+    /// package `airbyte-cdk`.
+    pub(crate) const REFERENCE: &str = "source-declarative-manifest";
+
+    /// Has the reference implementation read the manifest of `connection`, for the reason `why`. `None` where it is not
+    /// installed.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::Settings`] where the settings cannot work.
+    pub(crate) fn reference(
+        connection: &Connection,
+        base: &Path,
+        why: &str,
+    ) -> Result<Option<Self>, AdapterError> {
+        let Declared::Manifest(ManifestSettings { manifest: Some(manifest), config }) =
+            &connection.settings
+        else {
+            return Ok(None);
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = std::env::split_paths(&path);
+        let Some(folder) = folders.find(|folder| folder.join(Self::REFERENCE).is_file()) else {
+            return Ok(None);
+        };
+        let program = folder.join(Self::REFERENCE).to_string_lossy().into_owned();
+        let mut own = ProgramSettings {
+            command: OneOrMany::One(program),
+            config: config.clone(),
+            ..ProgramSettings::default()
+        };
+        let path = base.join(manifest);
+        let file = if path.is_dir() { path.join("manifest.yaml") } else { path };
+        let file = std::path::absolute(&file).unwrap_or(file);
+        let components = file.with_file_name("components.py");
+        let mut last_arguments = vec![OsString::from("--manifest-path"), file.into()];
+        if components.is_file() {
+            // Without it, the classes that the manifest brings along are not loaded.
+            own.env.insert("AIRBYTE_ENABLE_UNSAFE_CODE".to_owned(), "true".to_owned());
+            last_arguments.extend([OsString::from("--components-path"), components.into()]);
+        }
+        let mut settings = Settings::new(&own, base, Dialect::Airbyte)?;
+        settings.last_arguments = last_arguments;
+        let wanted = |(name, entity): (&String, &Entity)| {
+            let EntitySettings::Stream(own) = &entity.settings else { return None };
+            let stream = own.stream.clone().unwrap_or_else(|| name.clone());
+            let modified = entity.modified.clone();
+            let wanted = Wanted { stream, namespace: None, replication: None, modified };
+            Some((name.clone(), wanted))
+        };
+        let entities = connection.entities.iter().filter_map(wanted).collect();
+        let note = Some(format!("read by `{}`, a program: {why}", Self::REFERENCE));
+        Ok(Some(Self { settings, entities, note, catalog: OnceCell::new() }))
     }
 
     fn wanted(&self, entity: &str) -> Result<&Wanted, AdapterError> {
@@ -141,6 +200,10 @@ impl Adapter for SubprocessAdapter {
             lists_all: self.entities.values().all(is_whole),
             reading_costs_calls: true,
         }
+    }
+
+    fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     fn check<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {

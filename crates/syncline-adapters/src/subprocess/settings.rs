@@ -138,6 +138,10 @@ fn add_secret(text: &str, secrets: &mut Secrets) {
     for form in text.lines().map(str::trim).chain([text, quoted.trim_matches('"')]) {
         secrets.add(form);
     }
+    let user = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    if let Some((_, password)) = user.and_then(|(user, _)| user.split_once(':')) {
+        secrets.add(password);
+    }
 }
 
 /// Letters and digits in one long word that is no path and no address.

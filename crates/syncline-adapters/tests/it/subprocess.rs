@@ -110,7 +110,7 @@ fn becomes(mut is_so: impl FnMut() -> bool) -> bool {
         if is_so() {
             return true;
         }
-        wait(tokio::time::sleep(Duration::from_millis(20)));
+        wait(async { tokio::time::sleep(Duration::from_millis(20)).await });
     }
     false
 }
@@ -129,7 +129,7 @@ fn a_state_stands_behind_the_records_before_it_and_no_later() {
 
 #[test]
 fn a_stream_with_a_cursor_goes_on_from_its_state_and_another_begins_anew() {
-    let text = r#"cat "$@" > seen 2>/dev/null; schema; record 1; state 7"#;
+    let text = r#"for f; do cat "$f"; done > seen 2>/dev/null; schema; record 1; state 7"#;
     for (replication, kept) in
         [("incremental", json!({"state": {"at": 7}})), ("full", json!({"state": null}))]
     {
@@ -144,7 +144,7 @@ fn a_stream_with_a_cursor_goes_on_from_its_state_and_another_begins_anew() {
     }
     let script = Script::new(
         "airbyte",
-        r#"cat "$@" > seen 2>/dev/null; record 1; state 5; status COMPLETE"#,
+        r#"for f; do cat "$f"; done > seen 2>/dev/null; record 1; state 5; status COMPLETE"#,
     );
     let end = script.read(full(None, 10)).2.unwrap().end;
     assert!(end.complete);
