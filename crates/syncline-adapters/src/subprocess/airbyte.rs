@@ -78,9 +78,12 @@ fn trace_message(trace: &Json) -> Message<'static> {
         Some("ERROR") => Message::Failure(Failure {
             stream: text("/error/stream_descriptor/name"),
             is_transient: text("/error/failure_type").as_deref() == Some("transient_error"),
-            message: text("/error/message")
-                .or_else(|| text("/error/internal_message"))
-                .unwrap_or_else(|| "no reason given".to_owned()),
+            // The first is for people and may say nothing, the second is for whoever wrote the source.
+            message: match (text("/error/message"), text("/error/internal_message")) {
+                (Some(message), Some(more)) if message != more => format!("{message} ({more})"),
+                (Some(message), _) | (None, Some(message)) => message,
+                (None, None) => "no reason given".to_owned(),
+            },
         }),
         Some("STREAM_STATUS") => Message::Status {
             stream: text("/stream_status/stream_descriptor/name").unwrap_or_default(),
