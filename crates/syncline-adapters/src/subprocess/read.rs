@@ -124,7 +124,10 @@ impl SubprocessAdapter {
         match self.settings.dialect {
             Dialect::Singer => {
                 name("--config", files.put("config.json", &self.settings.config)?);
-                name(if self.settings.properties { "--properties" } else { "--catalog" }, catalog);
+                name(
+                    if self.settings.takes_properties { "--properties" } else { "--catalog" },
+                    catalog,
+                );
             }
             Dialect::Airbyte => name("--catalog", catalog),
         }

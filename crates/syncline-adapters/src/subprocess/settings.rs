@@ -49,7 +49,7 @@ pub(super) struct Settings {
     pub(super) config: Json,
     pub(super) catalog: Option<PathBuf>,
     /// Whether the catalog comes with `--properties`.
-    pub(super) properties: bool,
+    pub(super) takes_properties: bool,
     pub(super) start: Duration,
     pub(super) silence: Duration,
     pub(super) whole: Duration,
@@ -72,8 +72,8 @@ impl Settings {
         let Some((program, arguments)) = own.command.as_slice().split_first() else {
             return Err(AdapterError::Settings("the connection names no `command`".to_owned()));
         };
-        if own.properties && dialect == Dialect::Airbyte {
-            let problem = "`properties` is a setting of `adapter: singer` alone";
+        if own.takes_properties && dialect == Dialect::Airbyte {
+            let problem = "`takes_properties` is a setting of `adapter: singer` alone";
             return Err(AdapterError::Settings(problem.to_owned()));
         }
         let config = serde_json::to_value(&own.config).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Settings {
             base: if base.as_os_str().is_empty() { PathBuf::from(".") } else { base.to_owned() },
             config,
             catalog: own.catalog.as_ref().map(|path| base.join(path)),
-            properties: own.properties,
+            takes_properties: own.takes_properties,
             start: seconds(own.start_timeout_s, START_S),
             silence: seconds(own.silence_timeout_s, SILENCE_S),
             whole: seconds(own.timeout_s, WHOLE_S),

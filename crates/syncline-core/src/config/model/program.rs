@@ -21,7 +21,7 @@ pub struct ProgramSettings {
     /// A file with the catalog, relative to the configuration. Default: the program is asked for it before each run.
     pub catalog: Option<String>,
     /// Of `singer` alone: the tap takes its catalog with `--properties` instead of `--catalog`. Default false.
-    pub properties: bool,
+    pub takes_properties: bool,
     /// How long the program may take until its first message, in seconds. Default 120.
     pub start_timeout_s: Option<u32>,
     /// How long the program may be silent between two messages, in seconds. Default 900.
