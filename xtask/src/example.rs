@@ -31,7 +31,7 @@ pub(crate) fn run(name: Name) -> Outcome {
     let tools = ci::Tools::new()?;
     tools.have_servers();
     if name == Name::Kinto {
-        tools.have_kinto();
+        tools.have_python(&[ci::KINTO]);
         return two_way_kinto::run();
     }
     let program = workspace::release_build()?;

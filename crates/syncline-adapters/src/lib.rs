@@ -5,10 +5,12 @@ mod discover;
 mod file;
 mod http;
 pub mod manifest;
+mod object;
 mod page;
 pub mod registry;
 mod shared;
 mod sql;
+mod subprocess;
 pub mod write;
 
 pub use shared::Shared;
@@ -100,6 +102,11 @@ pub struct DiscoveredEntity {
 pub trait Adapter: Send + Sync {
     /// What the system can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What people are told when a run begins, where it is not read as they might think.
+    fn note(&self) -> Option<&str> {
+        None
+    }
 
     /// Does what a read does, for one page, and writes nothing.
     ///

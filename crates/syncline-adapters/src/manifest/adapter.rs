@@ -78,31 +78,28 @@ impl ManifestAdapter {
     ///
     /// # Errors
     ///
-    /// [`AdapterError::Settings`] where the manifest cannot be loaded, or for the first entity whose stream
-    /// is not there or needs what is not supported.
+    /// Where the manifest cannot be loaded, or for the first entity whose stream is not there or needs what
+    /// is not supported.
     pub(crate) fn new(
         connection: &Connection,
         base: &Path,
         name: &str,
         shared: &Shared,
-    ) -> Result<Self, AdapterError> {
-        let settings = |problem: String| AdapterError::Settings(problem);
+    ) -> Result<Self, Trouble> {
         let Settings::Manifest(own) = &connection.settings else {
-            return Err(settings("its settings are not those of a manifest".to_owned()));
+            return Err(Trouble::config("its settings are not those of a manifest"));
         };
         let path = own.manifest.as_ref();
-        let path = path.ok_or_else(|| settings("the connection names no `manifest`".to_owned()))?;
+        let path = path.ok_or_else(|| Trouble::config("the connection names no `manifest`"))?;
         let config = serde_json::to_value(&own.config).unwrap_or_default();
-        let refused = |trouble: Trouble| settings(trouble.message);
-        let manifest = Manifest::load(&base.join(path), &config).map_err(refused)?;
-        manifest.allowed().map_err(refused)?;
+        let manifest = Manifest::load(&base.join(path), &config)?;
+        manifest.allowed()?;
         let mut entities = BTreeMap::new();
         let (mut lists_all, mut writes) = (true, false);
         for (name, entity) in &connection.entities {
             let EntitySettings::Stream(own) = &entity.settings else {
-                return Err(settings(format!(
-                    "entity {name}: its settings are not those of a stream"
-                )));
+                let problem = format!("entity {name}: its settings are not those of a stream");
+                return Err(Trouble::config(problem));
             };
             let stream = own.stream.as_deref().unwrap_or(name);
             let known = OnceCell::new();
@@ -113,7 +110,8 @@ impl ManifestAdapter {
                 }
                 Err(_) if manifest.may_make(stream) => lists_all &= !manifest.may_have_cursors(),
                 Err(trouble) => {
-                    return Err(settings(format!("entity {name}: {}", trouble.message)));
+                    let message = format!("entity {name}: {}", trouble.message);
+                    return Err(Trouble { message, ..trouble });
                 }
             }
             writes |= manifest.writes.position(stream).is_some();
@@ -125,7 +123,7 @@ impl ManifestAdapter {
         let limiter = shared.limiter(name, || Limiter::new(budget.rules(&own.limits)));
         let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
         let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
-        let session = Session::new(&manifest, Clock::System, reach).map_err(refused)?;
+        let session = Session::new(&manifest, Clock::System, reach)?;
         let tokens = shared.tokens().filter(|_| !name.is_empty());
         let tokens = tokens.map(|folder| TokenFile::new(folder, name));
         let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);

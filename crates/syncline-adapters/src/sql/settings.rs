@@ -101,7 +101,7 @@ pub(super) fn database(
             }
             Ok(Box::new(postgres_server(settings, ca.as_deref())?))
         }
-        Settings::File(_) | Settings::Manifest(_) | Settings::Carddav(_) => {
+        Settings::File(_) | Settings::Manifest(_) | Settings::Carddav(_) | Settings::Program(_) => {
             Err(AdapterError::Settings("the settings are not those of a database".to_owned()))
         }
     }

@@ -5,6 +5,7 @@
 #[path = "../../../syncline/tests/it/api.rs"]
 mod api;
 mod carddav;
+mod connectors;
 mod file_bad_input;
 mod file_csv;
 mod file_encodings;
@@ -26,3 +27,4 @@ mod sql_reading;
 mod sql_servers;
 mod sql_types;
 mod sql_writing;
+mod subprocess;

@@ -61,7 +61,8 @@ impl Connecting {
         let folder = shared.tokens();
         let folder =
             folder.ok_or_else(|| wrong("there is no place to keep tokens in".to_owned()))?;
-        let adapter = ManifestAdapter::new(connection, base, name, shared)?;
+        let adapter = ManifestAdapter::new(connection, base, name, shared);
+        let adapter = adapter.map_err(|trouble| wrong(trouble.message))?;
         if adapter.authorizations().next().is_none() {
             return Err(wrong(format!(
                 "no stream of `{name}` authenticates with `OAuthAuthenticator`"
