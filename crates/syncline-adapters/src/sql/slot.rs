@@ -217,7 +217,9 @@ impl<'a> Slot<'a> {
 
     /// Lets the server forget what was committed before `to`.
     pub(super) async fn advance(&self, session: &mut dyn Session, to: Lsn) -> Result<(), Fault> {
-        let sql = "SELECT end_lsn::text FROM pg_replication_slot_advance($1::name, $2::pg_lsn)";
+        let sql = "SELECT end_lsn::text FROM pg_replication_slots AS s,
+                pg_replication_slot_advance(s.slot_name, $2::pg_lsn)
+            WHERE s.slot_name = $1 AND s.confirmed_flush_lsn < $2::pg_lsn";
         let bound = vec![self.bound(), Bound::Text(shown(to))];
         session.query(sql, bound, &columns(["lsn"])).await.map(|_| ())
     }
