@@ -51,7 +51,7 @@ struct Log {
     horizon: Horizon,
     /// The number of the table in the messages, and where its key stands in its rows.
     table: Option<(u32, Vec<usize>)>,
-    /// The transaction that the messages belong to; `None` where it was read before.
+    /// Whether the transaction was read before.
     is_old: bool,
     /// How many of its changes are still to be passed over.
     skipped: u64,
