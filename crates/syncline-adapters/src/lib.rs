@@ -80,6 +80,8 @@ pub struct ReadEnd {
     /// Every record that there is came, although only what is new was asked for: its source could not say what that
     /// is. What did not come is looked up, and deleted where it is not there.
     pub listed_all: bool,
+    /// What people should know of a read that went well, such as why everything was read again.
+    pub remark: Option<String>,
     /// Where the next read begins.
     pub cursor: Cursor,
 }

@@ -72,6 +72,17 @@ impl SqlAdapter {
         request: &ReadRequest,
         pages: &mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
+        self.list_table(spec, request, pages, &|cursor| cursor).await
+    }
+
+    /// The same, with each page's cursor put into what `wrap` makes of it.
+    pub(super) async fn list_table(
+        &self,
+        spec: &Spec,
+        request: &ReadRequest,
+        pages: &mpsc::Sender<Page>,
+        wrap: &(dyn Fn(Cursor) -> Cursor + Sync),
+    ) -> Result<ReadEnd, AdapterError> {
         let wrong = |fault| unreadable(spec, fault);
         let mut session = self.database.connect(false).await.map_err(wrong)?;
         let mut known = Known::new(session.as_mut(), spec).await.map_err(wrong)?;
@@ -102,6 +113,7 @@ impl SqlAdapter {
             incomplete_because: (!complete).then(|| "the read was stopped".to_owned()),
             restarted,
             listed_all: false,
+            remark: None,
             cursor: if complete { Cursor::Null } else { position.to_cursor() },
         };
         let is_unique = known.table.is_unique(&spec.key);
@@ -125,7 +137,7 @@ impl SqlAdapter {
             position.after = standing(last, &places, &known.table).map_err(wrong)?;
             let line = position.rows + 1;
             position.rows += rows.len() as u64;
-            if pages.send(known.page(rows, line, position.to_cursor())).await.is_err() {
+            if pages.send(known.page(rows, line, wrap(position.to_cursor()))).await.is_err() {
                 return Ok(ended(false, &position));
             }
             if count < limit {
@@ -134,7 +146,8 @@ impl SqlAdapter {
         }
         if since.is_none() {
             let nameless = self.without_key(session.as_mut(), &known, &position).await;
-            let page = nameless.map_err(wrong)?;
+            let mut page = nameless.map_err(wrong)?;
+            page.cursor = wrap(page.cursor);
             if !page.is_empty() && pages.send(page).await.is_err() {
                 return Ok(ended(false, &position));
             }

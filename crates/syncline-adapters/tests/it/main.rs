@@ -22,6 +22,7 @@ mod meddler;
 mod radicale;
 mod reading;
 mod servers;
+mod sql_changes;
 mod sql_place;
 mod sql_reading;
 mod sql_servers;

@@ -180,7 +180,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             "`syncline dead-letters list` shows which, and why",
         ),
         _ => {
-            let whole = Verdict { status: "success", ..Verdict::default() };
+            let whole = Verdict { status: "success", error: end.remark, ..Verdict::default() };
             unwritten(execution).unwrap_or(whole)
         }
     };
