@@ -145,8 +145,8 @@ impl CarddavAdapter {
             incomplete_because: gap,
             restarted,
             listed_all: names_all && !request.full,
-            remark: None,
             cursor: position.to.as_ref().map_or(Cursor::Null, |_| position.to_cursor()),
+            ..ReadEnd::default()
         })
     }
 

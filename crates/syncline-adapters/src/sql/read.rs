@@ -112,9 +112,8 @@ impl SqlAdapter {
             complete,
             incomplete_because: (!complete).then(|| "the read was stopped".to_owned()),
             restarted,
-            listed_all: false,
-            remark: None,
             cursor: if complete { Cursor::Null } else { position.to_cursor() },
+            ..ReadEnd::default()
         };
         let is_unique = known.table.is_unique(&spec.key);
         let limit = request.page_len.max(if is_unique { 1 } else { 2 });

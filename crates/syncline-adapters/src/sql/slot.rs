@@ -57,15 +57,20 @@ const GROUND: &str = "
         p.oid IS NOT NULL, COALESCE(r.oid, CASE WHEN p.puballtables THEN p.oid END)::int8,
         COALESCE(p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, false),
         COALESCE(p.pubviaroot, false), to_jsonb(r) ->> 'prqual' IS NOT NULL,
-        ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a
+        to_jsonb(ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
             WHERE i.indrelid = c.oid AND CASE c.relreplident
-                WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END)::text,
+                WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))::text,
         current_user::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_publication p ON p.pubname = $3
     LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
     WHERE n.nspname = $1 AND c.relname = $2";
+
+const GROUND_NAMES: [&str; 13] = [
+    "oid", "kind", "identity", "level", "standby", "may", "there", "member", "all", "root",
+    "filter", "key", "user",
+];
 
 const STANDING: &str = "
     SELECT COALESCE(plugin::text, slot_type), COALESCE(database::text, ''), current_database()::text,
@@ -88,12 +93,7 @@ impl<'a> Slot<'a> {
         let text = |text: &str| Bound::Text(text.to_owned());
         let publication = settings.publication.as_deref().unwrap_or(&settings.slot);
         let bound = vec![text(&table.schema), text(&table.name), text(publication)];
-        let names = [
-            "oid", "kind", "identity", "level", "standby", "may", "there", "member", "all", "root",
-            "filter",
-        ];
-        let columns = columns(names.into_iter().chain(["key", "user"]));
-        let rows = session.query(GROUND, bound, &columns).await?;
+        let rows = session.query(GROUND, bound, &columns(GROUND_NAMES.into_iter())).await?;
         let Some(row) = rows.first() else {
             return Err(refused(format!("there is no table `{}`", table.name)));
         };
@@ -101,11 +101,8 @@ impl<'a> Slot<'a> {
         let named = super::statement::Dialect::Postgres.table(table);
         let quoted = |name: &str| super::statement::Dialect::Postgres.quoted(name);
         let published = quoted(publication);
-        let identity = plain(row, 11);
-        let identity: Vec<&str> = identity.trim_matches(['{', '}']).split(',').collect();
-        let identity: Vec<&str> = identity.iter().map(|name| name.trim_matches('"')).collect();
-        let is_named =
-            plain(row, 2) == "f" || spec.key.iter().all(|k| identity.contains(&k.as_str()));
+        let identity: Vec<String> = serde_json::from_str(&plain(row, 11)).unwrap_or_default();
+        let is_named = plain(row, 2) == "f" || spec.key.iter().all(|key| identity.contains(key));
         let problem = if !matches!(plain(row, 1).as_str(), "r" | "p") {
             "only tables have changes to be followed; remove `logical_replication`".to_owned()
         } else if is(4) {

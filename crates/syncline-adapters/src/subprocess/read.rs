@@ -108,7 +108,14 @@ impl SubprocessAdapter {
             reading.state = None;
         }
         let cursor = reading.cursor();
-        Ok(ReadEnd { complete, incomplete_because, restarted, listed_all: false, cursor })
+        Ok(ReadEnd {
+            complete,
+            incomplete_because,
+            restarted,
+            listed_all: false,
+            remark: None,
+            cursor,
+        })
     }
 
     fn read_arguments(
