@@ -4,7 +4,6 @@
 
 pub mod bug;
 pub mod check;
-pub mod mix;
 pub mod random;
 pub mod remote;
 pub mod scenario;

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use syncline_sim::bug::Bug;
-use syncline_sim::mix::SEEDS;
-use syncline_sim::scenario::{Outcome, Simulator, Tally};
+use syncline_sim::scenario::{Outcome, Tally, run};
 
 /// Simulates two-way sync.
 #[derive(Debug, Parser)]
@@ -24,9 +23,6 @@ struct Args {
     /// Every deliberate bug in turn, until it is caught
     #[arg(long)]
     bugs: bool,
-    /// Every seed as often as it has points to die at, each time dying at another one
-    #[arg(long)]
-    every_point: bool,
     /// Tells everything that happens
     #[arg(long)]
     trace: bool,
@@ -57,7 +53,7 @@ struct Found {
 
 /// Runs the seeds, up to some that fail.
 fn simulate(args: &Args, bug: Bug) -> Found {
-    let next = Arc::new(AtomicU64::new(args.first / SEEDS * SEEDS));
+    let next = Arc::new(AtomicU64::new(args.first));
     let found = Arc::new(Mutex::new(Found::default()));
     let end = args.first + args.seeds;
     std::thread::scope(|scope| {
@@ -67,24 +63,12 @@ fn simulate(args: &Args, bug: Bug) -> Found {
                 let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
                     return;
                 };
-                let mut simulator = Simulator::new(bug);
-                // Seeds that share a mix go to one thread.
-                let mut seeds = 0..0;
                 loop {
-                    let Some(seed) = seeds.next() else {
-                        let from = next.fetch_add(SEEDS, Ordering::Relaxed);
-                        seeds = from.max(args.first)..(from + SEEDS).min(end);
-                        if from >= end {
-                            return;
-                        }
-                        continue;
-                    };
-                    let Outcome { wrong, tally } = runtime.block_on(async {
-                        match args.every_point {
-                            true => simulator.run_every_point(seed).await,
-                            false => simulator.run(seed).await,
-                        }
-                    });
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let Outcome { wrong, tally } = runtime.block_on(run(seed, bug));
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                     found.done += 1;
                     found.tally.add(&tally);
@@ -110,8 +94,7 @@ fn report(args: &Args, found: &Found) -> ExitCode {
         for line in wrong.iter().take(5) {
             println!("  {line}");
         }
-        let every = if args.every_point { " --every-point" } else { "" };
-        println!("  again: cargo xtask sim --first {seed} --seeds 1{every}");
+        println!("  again: cargo xtask sim --first {seed} --seeds 1");
     }
     let Tally { runs, crashes, edits, writes, conflicts, points } = found.tally;
     println!(

@@ -1,4 +1,4 @@
-//! A store whose process may die right before or after it writes.
+//! A store in memory whose process may die right before or after it writes.
 
 use crate::bug::Bug;
 use crate::time::Crash;
@@ -12,6 +12,7 @@ use syncline_core::plan::rows::{
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
 use syncline_store::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
+use syncline_store::overlay::OverlayStore;
 use syncline_store::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter,
@@ -22,15 +23,15 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The store of a simulated process.
 pub struct SimStore {
-    inner: Arc<dyn Store>,
+    inner: OverlayStore,
     crash: Arc<Crash>,
     bug: Bug,
 }
 
 impl SimStore {
-    /// Another store, with crashes.
-    pub fn new(inner: Arc<dyn Store>, crash: Arc<Crash>, bug: Bug) -> Self {
-        Self { inner, crash, bug }
+    /// An empty store.
+    pub fn new(crash: Arc<Crash>, bug: Bug) -> Self {
+        Self { inner: OverlayStore::empty(), crash, bug }
     }
 
     fn spoil(&self, plan: &mut Plan) {
@@ -43,15 +44,6 @@ impl SimStore {
                     row.fields = None;
                 }
             }
-            Bug::ForgetsGhosts => {
-                let ghosts = plan.intents_changed.iter_mut();
-                for intent in ghosts.filter(|intent| intent.state == IntentState::Ghost) {
-                    intent.state = IntentState::Rejected;
-                }
-            }
-            Bug::ForgetsStamps => plan.stamps.clear(),
-            Bug::ForgetsConflicts => plan.conflicts.clear(),
-            Bug::SkipsTombstones => plan.links_changed.retain(|link| !link.deleted),
             _ => {}
         }
     }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
 use syncline_core::record::Page;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,24 +56,13 @@ impl<'a> Execution<'a> {
             Source::Adapter(adapter) => adapter.capabilities().lists_all,
             Source::Pages(_) => false,
         };
-        if let (Source::Adapter(adapter), Some(listener)) = (&source, &self.options.on_event)
-            && let Some(note) = adapter.note()
-        {
-            let (task_id, message) = (self.name.clone(), note.to_owned());
-            listener(&Event::Noted { task_id, message });
-        }
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);
         let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
-        let transform =
-            async move { transformer.run(cursor_field.as_deref(), receiver, &sender).await };
-        let runtime = Handle::current();
-        let transforming = match runtime.runtime_flavor() {
-            // Who runs all on one thread is given no second one.
-            RuntimeFlavor::CurrentThread => runtime.spawn(transform),
-            _ => tokio::task::spawn_blocking(move || runtime.block_on(transform)),
-        };
+        let transforming = tokio::task::spawn_blocking(move || {
+            transformer.run(cursor_field.as_deref(), receiver, &sender);
+        });
         let pump = Pump {
             task: self.name.clone(),
             retry: self.task.retry,

@@ -10,7 +10,7 @@ use crate::trace::tell;
 use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use syncline_adapters::write::{Change, CreateGuard, Target, UpdateGuard, Write, Written};
+use syncline_adapters::write::{Change, CreateGuard, UpdateGuard, Write, Written};
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
 use syncline_engine::Clock;
@@ -31,8 +31,6 @@ pub struct Traits {
     pub normalises: bool,
     /// Whether the reply to a write shows the record.
     pub shows: bool,
-    /// Whether its pages are found by offset: a record that goes while they are read hides another one.
-    pub drifts: bool,
     /// The most writes in a call.
     pub batch_max: usize,
     /// How coarse modified times are, in microseconds.
@@ -50,8 +48,8 @@ pub struct Traits {
 /// Who did something to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// A person, at this time.
-    User(i64),
+    /// A person.
+    User,
     /// We.
     Engine,
 }
@@ -81,31 +79,13 @@ pub struct Covered {
     pub value: Value,
 }
 
-/// Something that a person said.
-#[derive(Clone, Debug)]
-pub struct Said {
-    /// The record.
-    pub id: String,
-    /// The field.
-    pub field: String,
-    /// The value, as the remote kept it.
-    pub value: Value,
-    /// When, truly.
-    pub at: i64,
-}
-
 #[derive(Default)]
 struct State {
     records: BTreeMap<String, Held>,
     next: u64,
-    late: Vec<(i64, Write, u64)>,
+    late: Vec<(i64, Write)>,
     done: BTreeMap<String, (i64, String)>,
     covered: Vec<Covered>,
-    said: Vec<Said>,
-    /// Counts calls.
-    calls: u64,
-    /// When a record was last asked for by its key: the call, and the time.
-    asked: BTreeMap<String, (u64, i64)>,
     writes: u64,
     deleted_by_users: BTreeSet<String>,
     edits: u64,
@@ -125,19 +105,17 @@ pub struct Remote {
     /// Whether things go wrong, and people edit.
     live: std::sync::atomic::AtomicBool,
     domain: u64,
-    /// Ends every name and note that people here make up.
-    tenant: &'static str,
 }
 
 impl Remote {
-    /// An empty remote of a tenant. `domain` is how many values there are; 0 makes each a new one.
+    /// An empty remote. `domain` is how many values there are; 0 makes each a new one.
     pub fn new(
         name: &str,
         traits: Traits,
         (clock, crash): (Arc<VirtualClock>, Arc<Crash>),
         bug: Bug,
         seed: u64,
-        (domain, tenant): (u64, &'static str),
+        domain: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -149,7 +127,6 @@ impl Remote {
             random: Mutex::new(Random::new(seed)),
             live: std::sync::atomic::AtomicBool::new(true),
             domain,
-            tenant,
         })
     }
 
@@ -191,21 +168,6 @@ impl Remote {
         self.state().covered.clone()
     }
 
-    /// What people said.
-    pub fn said(&self) -> Vec<Said> {
-        self.state().said.clone()
-    }
-
-    /// What names and notes here end in.
-    pub fn tenant(&self) -> &'static str {
-        self.tenant
-    }
-
-    /// Whether every value that people make up here is a new one.
-    pub fn is_unique(&self) -> bool {
-        self.domain == 0
-    }
-
     /// The records that people deleted.
     pub fn deleted_by_users(&self) -> BTreeSet<String> {
         self.state().deleted_by_users.clone()
@@ -238,19 +200,18 @@ impl Remote {
             .iter()
             .map(|(name, text)| ((*name).to_owned(), self.stored(name, &Value::text(text))))
             .collect();
-        let authors = fields.keys().map(|name| (name.clone(), Author::User(created))).collect();
+        let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
         let held = Held { fields, authors, version: 1, modified, created, marker: None };
         self.state().records.insert(id.to_owned(), held);
     }
 
     /// A person sets a field of a record, now.
     pub fn set(&self, id: &str, field: &str, text: &str) {
-        let at = self.clock.now();
-        let stamp = self.stamp_at(at);
+        let stamp = self.stamp_at(self.clock.now());
         let value = self.stored(field, &Value::text(text));
         if let Some(held) = self.state().records.get_mut(id) {
             held.fields.insert(field.to_owned(), value);
-            held.authors.insert(field.to_owned(), Author::User(at));
+            held.authors.insert(field.to_owned(), Author::User);
             held.version += 1;
             held.modified = stamp;
         }
@@ -269,7 +230,6 @@ impl Remote {
         });
         let created = self.clock.now();
         let stamp = self.stamp_at(created);
-        let tenant = self.tenant;
         let mut state = self.state();
         state.edits += 1;
         let ids: Vec<String> = state.records.keys().cloned().collect();
@@ -290,19 +250,11 @@ impl Remote {
                 let email = if is_taken { format!("{id}@example.com") } else { email };
                 let mut fields = BTreeMap::new();
                 fields.insert("email".to_owned(), Value::text(email));
-                let name = self.stored("name", &Value::text(format!("N{value}{tenant}")));
+                let name = self.stored("name", &Value::text(format!("N{value}")));
                 fields.insert("name".to_owned(), name);
-                fields.insert("notes".to_owned(), Value::text(format!("t{value}{tenant}")));
+                fields.insert("notes".to_owned(), Value::text(format!("t{value}")));
                 tell(|| format!("a person makes {id} {fields:?}"));
-                let authors =
-                    fields.keys().map(|name| (name.clone(), Author::User(created))).collect();
-                let said = fields.iter().map(|(field, value)| Said {
-                    id: id.clone(),
-                    field: field.clone(),
-                    value: value.clone(),
-                    at: created,
-                });
-                state.said.extend(said);
+                let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
                 let (version, modified, marker) = (1, stamp, None);
                 let held = Held { fields, authors, version, modified, created, marker };
                 state.records.insert(id, held);
@@ -311,31 +263,20 @@ impl Remote {
                 let Some(held) = state.records.get_mut(&id) else { return };
                 let text = match field {
                     "email" => format!("{id}v{value}@example.com"),
-                    other => format!("{other} V{value}{tenant}"),
+                    other => format!("{other} V{value}"),
                 };
                 tell(|| format!("a person sets {field} of {id} to {text}"));
-                let value = self.stored(field, &Value::text(text));
-                held.fields.insert(field.to_owned(), value.clone());
-                held.authors.insert(field.to_owned(), Author::User(created));
+                held.fields.insert(field.to_owned(), self.stored(field, &Value::text(text)));
+                held.authors.insert(field.to_owned(), Author::User);
                 held.version += 1;
                 held.modified = stamp.max(held.modified);
-                state.said.push(Said { id, field: field.to_owned(), value, at: created });
             }
         }
-    }
-
-    /// Records are asked for by their keys.
-    fn ask(&self, keys: &[Vec<CompactString>]) {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let call = state.calls;
-        state.asked.extend(keys.iter().map(|key| (key.join("|"), (call, now))));
     }
 
     /// What happens around a call.
     async fn called(&self) {
         self.crash.point().await;
-        self.state().calls += 1;
         self.pass();
     }
 
@@ -349,46 +290,44 @@ impl Remote {
 
     fn land(&self) {
         let now = self.clock.now();
-        let late: Vec<(i64, Write, u64)> = {
+        let late: Vec<(i64, Write)> = {
             let mut state = self.state();
             let (due, rest) = std::mem::take(&mut state.late).into_iter().partition(|l| l.0 <= now);
             state.late = rest;
             due
         };
-        for (at, write, call) in late {
-            let written = self.apply(&write, at, call);
+        for (at, write) in late {
+            let written = self.apply(&write, at);
             tell(|| format!("{}: late {write:?} -> {written:?}", self.name));
         }
     }
 
-    /// Does a write that came with a call, as far as its guard lets it.
-    fn apply(&self, write: &Write, now: i64, call: u64) -> Written {
+    /// Does a write, as far as its guard lets it; the id of the record.
+    fn apply(&self, write: &Write, now: i64) -> Written {
         let stamp = self.stamp_at(now);
         let mut state = self.state();
         match &write.change {
             Change::Create { fields } => self.create(&mut state, write, fields, (stamp, now)),
             Change::Update { target, fields } => {
                 let id = target.key.join("|");
-                match self.guarded(&state, &id, target, now) {
+                match self.guarded(&state, &id, target) {
                     Some(refused) => refused,
                     None => {
-                        let unseen_since = self.unseen_since(&state, &id, call);
-                        self.change(&mut state, &id, fields, stamp, unseen_since);
+                        self.change(&mut state, &id, fields, stamp);
                         done(&id)
                     }
                 }
             }
             Change::Delete { target } => {
                 let id = target.key.join("|");
-                if let Some(refused) = self.guarded(&state, &id, target, now) {
+                if let Some(refused) = self.guarded(&state, &id, target) {
                     return refused;
                 }
-                let unseen_since = self.unseen_since(&state, &id, call);
                 let gone = state.records.remove(&id);
                 state.writes += 1;
                 for (field, value) in gone.iter().flat_map(|held| &held.fields) {
-                    let author = gone.as_ref().map(|held| held.authors[field]);
-                    if author.is_some_and(|author| is_covered(author, unseen_since)) {
+                    let by_user = gone.as_ref().is_some_and(|h| h.authors[field] == Author::User);
+                    if by_user {
                         let (id, field, value) = (id.clone(), field.clone(), value.clone());
                         state.covered.push(Covered { id, field, value });
                     }
@@ -398,17 +337,12 @@ impl Remote {
         }
     }
 
-    /// From when on nobody could see what people do to a record, before a write that came with a call: where nothing
-    /// guards it, it is to be preceded by a look. None where something does, or nobody looked.
-    fn unseen_since(&self, state: &State, id: &str, call: u64) -> i64 {
-        let asked = state.asked.get(id).filter(|(at, _)| at + 1 == call);
-        match (self.traits.update, asked) {
-            (UpdateGuard::Strong, _) | (_, None) => i64::MAX,
-            (_, Some((_, at))) => *at,
-        }
-    }
-
-    fn guarded(&self, state: &State, id: &str, target: &Target, now: i64) -> Option<Written> {
+    fn guarded(
+        &self,
+        state: &State,
+        id: &str,
+        target: &syncline_adapters::write::Target,
+    ) -> Option<Written> {
         let Some(held) = state.records.get(id) else { return Some(Written::Missing) };
         if self.bug == Bug::WritesUnconditionally {
             return None;
@@ -420,25 +354,10 @@ impl Remote {
                 .iter()
                 .all(|(name, value)| held.fields.get(name.as_str()).is_none_or(|now| now == value)),
         };
-        let is_told = match self.traits.update {
-            UpdateGuard::Strong => true,
-            UpdateGuard::Weak { granularity_ms } => {
-                let since = now - i64::try_from(granularity_ms).unwrap_or(0) * 1000;
-                !held.authors.values().any(|by| matches!(by, Author::User(at) if *at > since))
-            }
-            UpdateGuard::Nothing => false,
-        };
-        (is_told && !is_same).then_some(Written::Changed)
+        (self.traits.update == UpdateGuard::Strong && !is_same).then_some(Written::Changed)
     }
 
-    fn change(
-        &self,
-        state: &mut State,
-        id: &str,
-        fields: &[(CompactString, Value)],
-        stamp: i64,
-        unseen_since: i64,
-    ) {
+    fn change(&self, state: &mut State, id: &str, fields: &[(CompactString, Value)], stamp: i64) {
         state.writes += 1;
         let mut covered = Vec::new();
         if let Some(held) = state.records.get_mut(id) {
@@ -446,8 +365,7 @@ impl Remote {
                 let value = self.stored(name, value);
                 let old = held.fields.insert(name.to_string(), value.clone());
                 let author = held.authors.insert(name.to_string(), Author::Engine);
-                if let (Some(old), Some(author)) = (old, author)
-                    && is_covered(author, unseen_since)
+                if let (Some(old), Some(Author::User)) = (old, author)
                     && old != value
                 {
                     let (id, field) = (id.to_owned(), name.to_string());
@@ -480,7 +398,7 @@ impl Remote {
             if self.traits.create == CreateGuard::Upsert {
                 let rest: Vec<_> =
                     fields.iter().filter(|(name, _)| name != "id").cloned().collect();
-                self.change(state, own, &rest, stamp, i64::MAX);
+                self.change(state, own, &rest, stamp);
                 return done(own);
             }
             return Written::Exists { key: Some(vec![CompactString::new(own)]) };
@@ -522,13 +440,8 @@ impl Remote {
         }
     }
 
-    /// A page of a listing by offset, as things stand now.
-    fn page_at(&self, offset: usize, page_len: usize) -> Vec<String> {
-        self.state().records.keys().skip(offset).take(page_len).cloned().collect()
-    }
-
     /// The pages of a listing, during which people go on; and whether it came to its end.
-    fn listing(&self, page_len: usize, since: Option<i64>) -> (Vec<Page>, bool) {
+    fn listing(&self, page_len: usize) -> (Vec<Page>, bool) {
         self.pass();
         if self.trouble() {
             return (Vec::new(), false);
@@ -540,21 +453,14 @@ impl Remote {
             let state = self.state();
             let shown = state.records.iter();
             let shown = shown.filter(|(_, held)| !hides || held.created + lag <= now);
-            let shown = shown.filter(|(_, held)| {
-                since.is_none_or(|since| held.modified / 1_000_000 * 1_000_000 >= since)
-            });
             shown.map(|(id, _)| id.clone()).collect()
         };
         let mut pages = Vec::new();
-        let page_len = page_len.max(1);
-        for (index, chunk) in ids.chunks(page_len).enumerate() {
+        for chunk in ids.chunks(page_len.max(1)) {
             if self.trouble() {
                 return (pages, self.bug == Bug::BelievesListings);
             }
-            pages.push(self.page(match self.traits.drifts && !hides {
-                true => self.page_at(index * page_len, page_len),
-                false => chunk.to_vec(),
-            }));
+            pages.push(self.page(chunk.to_vec()));
             self.pass();
         }
         (pages, true)
@@ -563,9 +469,9 @@ impl Remote {
     fn answer(&self, write: &Write) -> Written {
         let (fault, delay) = self
             .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
-        let (now, call) = (self.clock.now(), self.state().calls);
+        let now = self.clock.now();
         if !self.trouble() {
-            return self.apply(write, now, call);
+            return self.apply(write, now);
         }
         tell(|| format!("{}: trouble {fault} in what follows", self.name));
         let problem = "simulated".to_owned();
@@ -573,23 +479,18 @@ impl Remote {
             0 => Written::NotSent { problem, retry_after_ms: None },
             // It took effect, and the reply was lost.
             1 | 2 => {
-                drop(self.apply(write, now, call));
+                drop(self.apply(write, now));
                 Written::Unknown { problem }
             }
             3 => Written::Unknown { problem },
             // It takes effect later.
             _ => {
                 let at = now + i64::try_from(delay).unwrap_or(0) * 1000;
-                self.state().late.push((at, write.clone(), call));
+                self.state().late.push((at, write.clone()));
                 Written::Unknown { problem }
             }
         }
     }
-}
-
-/// Whether a value is a person's that was there to be seen by then.
-fn is_covered(author: Author, unseen_since: i64) -> bool {
-    matches!(author, Author::User(at) if at <= unseen_since)
 }
 
 fn done(id: &str) -> Written {

@@ -2,7 +2,6 @@
 
 use super::{Held, Remote};
 use crate::bug::Bug;
-use crate::mix::LOOK_BACK_S;
 use crate::trace::tell;
 use compact_str::CompactString;
 use futures_util::future::BoxFuture;
@@ -47,11 +46,7 @@ impl Adapter for Remote {
             }
             // All is read before anything is handed over: what happens meanwhile must not hang on how fast the other
             // side is.
-            let since = request.changed_since.map(|since| match self.bug {
-                Bug::ForgetsLookBack => since.at_least + LOOK_BACK_S * 1_000_000 + 1,
-                _ => since.at_least,
-            });
-            let (listed, whole) = self.listing(request.page_len, since);
+            let (listed, whole) = self.listing(request.page_len);
             for page in listed {
                 if pages.send(page).await.is_err() {
                     return Ok(ReadEnd::default());
@@ -124,7 +119,6 @@ impl Writer for Remote {
             if self.trouble() {
                 return Err(unavailable(&self.name));
             }
-            self.ask(&keys);
             if self.bug == Bug::BelievesListings {
                 return Ok(self.page(keys.iter().map(|key| key.join("|")).filter(|_| false)));
             }

@@ -9,8 +9,8 @@ use syncline_engine::edit::{Answer, settle};
 use syncline_engine::undo::undo;
 use syncline_engine::{Options, Report, World, execute};
 use syncline_sim::bug::Bug;
-use syncline_sim::mix::world;
 use syncline_sim::remote::{Remote, Traits};
+use syncline_sim::scenario::world;
 use syncline_sim::time::{Crash, VirtualClock};
 use syncline_store::overlay::OverlayStore;
 use syncline_store::query::{ConflictFilter, IntentFilter};
@@ -31,7 +31,6 @@ fn traits() -> Traits {
         versions: true,
         normalises: false,
         shows: true,
-        drifts: false,
         batch_max: 100,
         granularity_us: 1,
         skew_us: 0,
@@ -55,7 +54,7 @@ impl Story {
         let (clock, crash) = (VirtualClock::new(), Arc::<Crash>::default());
         let remote = |name: &str, traits| {
             let ways = (clock.clone(), crash.clone());
-            let remote = Remote::new(name, traits, ways, Bug::None, 1, (0, ""));
+            let remote = Remote::new(name, traits, ways, Bug::None, 1, 0);
             remote.heal();
             remote
         };
