@@ -97,15 +97,12 @@ impl SqlAdapter {
             by.iter().filter_map(|name| known.table.find(name).cloned()).collect();
         let places: Vec<usize> = by.iter().filter_map(|name| known.shape.position(name)).collect();
         let order: Vec<&Column> = order.iter().collect();
-        let from = match (since, order.first()) {
-            (Some(since), Some(first)) => {
-                let bound = bind_since(self.database.dialect(), first, since.at_least);
-                Some(bound.map_err(AdapterError::Settings)?)
-            }
-            _ => None,
-        };
-        let cursor = request.cursor.as_ref().filter(|cursor| !cursor.is_null());
-        let resumed = cursor.and_then(|cursor| Position::parse(cursor, &by));
+        let dialect = self.database.dialect();
+        let from = since.zip(order.first());
+        let from = from.map(|(since, first)| bind_since(dialect, first, since.at_least));
+        let from = from.transpose().map_err(AdapterError::Settings)?;
+        let cursor = request.cursor.as_ref().filter(|at| !at.is_null());
+        let resumed = cursor.and_then(|at| Position::parse(at, &by));
         let restarted = cursor.is_some() && resumed.is_none();
         let mut position = resumed.unwrap_or_else(|| Position::start(by));
         let ended = |complete: bool, position: &Position| ReadEnd {

@@ -93,7 +93,7 @@ impl<'a> Slot<'a> {
         let text = |text: &str| Bound::Text(text.to_owned());
         let publication = settings.publication.as_deref().unwrap_or(&settings.slot);
         let bound = vec![text(&table.schema), text(&table.name), text(publication)];
-        let rows = session.query(GROUND, bound, &columns(GROUND_NAMES.into_iter())).await?;
+        let rows = session.query(GROUND, bound, &columns(GROUND_NAMES)).await?;
         let Some(row) = rows.first() else {
             return Err(refused(format!("there is no table `{}`", table.name)));
         };
