@@ -296,8 +296,7 @@ impl Adapter for ManifestAdapter {
     ) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
         async move {
             let sample = self.sample(entity).await?;
-            let fields = discover::fields(&sample);
-            Ok(DiscoveredEntity { name: entity.to_owned(), fields, sample })
+            Ok(discover::entity(entity, sample))
         }
         .boxed()
     }

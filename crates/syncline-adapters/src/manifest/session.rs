@@ -3,7 +3,7 @@
 use super::auth::TokenFile;
 use super::expression::Options;
 use super::interpolate::{Headers, Scope, text_of};
-use super::limits::{Budget, Gate};
+use super::limits::Gate;
 use super::load::Manifest;
 use super::reach::{Client, Reach};
 use super::request::Parts;
@@ -77,7 +77,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// A run of the connector that `manifest` describes, with the configuration that it was loaded for.
+    /// A run of the connector that `manifest` describes, with the configuration that it was loaded for, within the
+    /// limits that it declares.
     ///
     /// # Errors
     ///
@@ -93,19 +94,13 @@ impl Session {
             config,
             clock,
             client,
-            gate: Gate::alone(Budget::default()),
+            gate: Gate::alone(manifest.budget.clone()),
             tokens: None,
             kept: Mutex::default(),
             changed: Mutex::default(),
             selected: Mutex::default(),
             secrets: Mutex::new(secrets),
         })
-    }
-
-    /// The same, kept within what `manifest` declares of limits.
-    #[must_use]
-    pub fn within_budget(self, manifest: &Manifest) -> Self {
-        self.through(Gate::alone(manifest.budget.clone()))
     }
 
     /// The same by another way.

@@ -222,8 +222,7 @@ impl Adapter for SubprocessAdapter {
     ) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
         async move {
             let sample = self.sample(entity).await?;
-            let fields = discover::fields(&sample);
-            Ok(DiscoveredEntity { name: entity.to_owned(), fields, sample })
+            Ok(discover::entity(entity, sample))
         }
         .boxed()
     }

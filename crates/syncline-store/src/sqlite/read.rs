@@ -5,7 +5,7 @@ use super::key_log::KeyLog;
 use super::memory::Memory;
 use super::merges;
 use super::outbox;
-use super::rows::{self, LINK_COLUMNS, LINK_STAMP, OWN_SHARD_COLUMNS, SHARD_COLUMNS};
+use super::rows::{self, LINK_COLUMNS, LINK_STAMP, SHARD_COLUMNS};
 use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
@@ -194,17 +194,17 @@ pub(super) fn shards_by_row(
     ids: impl Iterator<Item = ShardId>,
 ) -> Result<Vec<ShardRow>> {
     let ids = array(ids.map(|id| id.0));
-    let sql =
-        format!("SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard s ON s.id = r.value");
+    let sql = format!(
+        "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.id = r.value"
+    );
     conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
 }
 
 /// The shards of `links`, which are sorted by row number, by row number.
 fn shards_of(conn: &Connection, links: &[LinkRow]) -> Result<Vec<ShardRow>> {
     let ids = array(links.iter().map(|link| link.shard.0));
-    let sql = format!(
-        "SELECT {OWN_SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard s ON s.id = r.value"
-    );
+    let sql =
+        format!("SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard s ON s.id = r.value");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut shards: Vec<ShardRow> =
         statement.query_map([ids], rows::shard)?.collect::<Result<_>>()?;

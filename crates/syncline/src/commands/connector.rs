@@ -124,6 +124,6 @@ fn open(
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
     let manifest = Manifest::load(&source.manifest_path, &config)?;
     let reach = if source.allow_private { Reach::Everywhere } else { Reach::Loopback };
-    let session = Session::new(&manifest, clock, reach)?.within_budget(&manifest);
+    let session = Session::new(&manifest, clock, reach)?;
     Ok((manifest, Arc::new(session)))
 }
