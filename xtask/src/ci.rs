@@ -18,6 +18,16 @@ const FAULT_ROUNDS: &str = "20";
 /// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "20000";
 
+/// A Python program that tests start: the package that brings it, its folder below the target folder, its name.
+pub(crate) type PythonProgram = (&'static str, &'static str, &'static str);
+/// The Kinto server.
+pub(crate) const KINTO: PythonProgram = ("kinto==26.5.0", "tools/kinto", "kinto");
+/// The connectors.
+const CONNECTORS: [PythonProgram; 2] = [
+    ("tap-jsonl==0.3.1", "connectors/tap-jsonl", "tap-jsonl"),
+    ("airbyte-source-faker==7.2.1", "connectors/source-faker", "source-faker"),
+];
+
 /// How many checks or tests passed, and how many did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -110,6 +120,8 @@ const STEPS: [fn(&Tools) -> Step; 14] = [
 
 fn tests(tools: &Tools) -> Step {
     tools.have_servers();
+    tools.have_python(&[KINTO]);
+    tools.have_python(&CONNECTORS);
     let step = if tools.have("nextest") {
         cargo("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
@@ -270,6 +282,30 @@ impl Tools {
             println!("\n=== install: {install:?}");
             if let Err(problem) = install.status() {
                 println!("cannot run apt-get ({problem}): install {}", missing.join(", "));
+            }
+        }
+    }
+
+    /// Asks PyPI for programs, each into an environment of its own, where it is missing. The tests say so where it
+    /// still is.
+    pub(crate) fn have_python(&self, programs: &[PythonProgram]) {
+        for (package, folder, name) in programs {
+            let home = self.folder.with_file_name(folder);
+            if home.join("bin").join(name).exists() {
+                continue;
+            }
+            let mut make = Command::new("python3");
+            make.args(["-m", "venv"]).arg(&home);
+            let mut install = Command::new(home.join("bin/pip"));
+            install.args(["install", "--quiet", "--disable-pip-version-check", package]);
+            for mut command in [make, install] {
+                println!("\n=== install: {command:?}");
+                if let Err(problem) = command.status() {
+                    println!(
+                        "cannot run it ({problem}): install {package} into {}",
+                        home.display()
+                    );
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
+mod two_way_kinto;
+
 use crate::servers::{Kind, PASSWORD, Server};
 use crate::{Outcome, ci, example_carddav, workspace};
 use std::error::Error;
@@ -11,17 +13,27 @@ use std::process::Command;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
     /// Two PostgreSQL tables that are kept in step, and a CSV feed.
-    TwoWayPostgres,
+    #[value(name = "two-way-postgres")]
+    Postgres,
     /// A CardDAV address book and a PostgreSQL table that are kept in step.
-    TwoWayCarddav,
+    #[value(name = "two-way-carddav")]
+    Carddav,
+    /// A Kinto collection and a PostgreSQL table that are kept in step.
+    #[value(name = "two-way-kinto")]
+    Kinto,
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
-    if name == Name::TwoWayCarddav {
+    if name == Name::Carddav {
         return example_carddav::run();
     }
-    ci::Tools::new()?.have_servers();
+    let tools = ci::Tools::new()?;
+    tools.have_servers();
+    if name == Name::Kinto {
+        tools.have_python(&[ci::KINTO]);
+        return two_way_kinto::run();
+    }
     let program = workspace::release_build()?;
     let folder = tempfile::tempdir()?;
     let stage = Stage {
@@ -60,13 +72,13 @@ impl Stage {
         say(
             "Where they differed, the later change stands; the other value is kept in the list of conflicts",
         );
-        self.syncline(&["conflicts", "list"])?;
+        self.syncline(&["conflicts", "list", "--all"])?;
         say("Both sides are edited");
         self.load("crm", "edits.crm.sql")?;
         self.load("shop", "edits.shop.sql")?;
         self.syncline(&["run"])?;
         self.tables();
-        self.syncline(&["conflicts", "list"])?;
+        self.syncline(&["conflicts", "list", "--all"])?;
         say("Nobody edits anything: two more runs write nothing");
         let before = self.written();
         self.syncline(&["run"])?;

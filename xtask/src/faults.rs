@@ -53,12 +53,15 @@ pub(crate) fn run(options: Options) -> Outcome {
         rng: Rng::new(options.seed),
         expected: BTreeMap::new(),
         next: options.rows + half,
+        both: options.rows + half,
         gone: 0,
     };
     for n in 1..=stage.next {
         let (city, street) = (format!("City {}", n % 311), format!("{} Long Street", n % 200));
         stage.expected.insert(mail(n), (city, street));
     }
+    // Only what both sides have can be edited at either.
+    stage.start()?.wait()?;
     let mut wrong = 0;
     let mut faults = [0_usize; 4];
     for round in 1..=options.rounds {
@@ -91,6 +94,8 @@ struct Stage {
     expected: BTreeMap<String, (String, String)>,
     /// The number of the last person.
     next: usize,
+    /// Persons up to this one were at both sides from the beginning.
+    both: usize,
     /// Persons up to this one were deleted, at the left side.
     gone: usize,
 }
@@ -133,11 +138,11 @@ impl Stage {
     fn edit(&mut self, round: usize) {
         let pick = |rng: &mut Rng, from: usize, to: usize| from + 1 + rng.below(to - from);
         // Those that are deleted next are left alone, so that no deletion meets an edit.
-        let from = self.gone + self.next / 4;
+        let from = self.gone + self.both / 4;
         let mut edits = [Vec::new(), Vec::new()];
         for (side, edits) in edits.iter_mut().enumerate() {
             for _ in 0..EDITED {
-                let mail = mail(pick(&mut self.rng, from, self.next));
+                let mail = mail(pick(&mut self.rng, from, self.both));
                 let Some((city, street)) = self.expected.get_mut(&mail) else { continue };
                 *(if side == 0 { city } else { street }) = format!("{side}-{round}");
                 edits.push(format!("'{mail}'"));

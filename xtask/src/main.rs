@@ -10,6 +10,13 @@ mod crm;
 mod example;
 mod example_carddav;
 mod faults;
+#[path = "../../crates/syncline-adapters/tests/it/kinto.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests' own; a task that cannot have its server cannot go on"
+)]
+mod kinto;
 #[path = "../../crates/syncline-adapters/tests/it/radicale.rs"]
 #[expect(
     dead_code,

@@ -1,13 +1,19 @@
 //! What a sample tells of its fields.
 
+use crate::DiscoveredEntity;
 use jiff::civil::{Date, DateTime};
 use syncline_core::record::Page;
 use syncline_core::value::Value;
 
+/// An entity of which a sample tells all that there is to know.
+pub(crate) fn entity(name: &str, sample: Page) -> DiscoveredEntity {
+    DiscoveredEntity { name: name.to_owned(), fields: fields(&sample), sample }
+}
+
 /// The fields of a sample in order, each with the kinds of value it holds, joined by ` | ` in the
 /// order in which they were first seen: `text`, `integer`, `number`, `boolean`, `date`,
 /// `timestamp`, `list`, `map`, `null`. A field that every record lacks has no kind.
-pub(crate) fn fields(sample: &Page) -> Vec<(String, String)> {
+fn fields(sample: &Page) -> Vec<(String, String)> {
     let names = sample.shape.names().iter().enumerate();
     names
         .map(|(index, name)| {

@@ -5,10 +5,15 @@ mod discover;
 mod file;
 mod http;
 pub mod manifest;
+mod object;
 mod page;
 pub mod registry;
+mod shared;
 mod sql;
+mod subprocess;
 pub mod write;
+
+pub use shared::Shared;
 
 use futures_util::future::BoxFuture;
 use syncline_core::record::{Cursor, Page};
@@ -25,6 +30,17 @@ pub struct Capabilities {
     pub lists_all: bool,
     /// Reading costs calls, so payloads are worth keeping.
     pub reading_costs_calls: bool,
+}
+
+/// What a connection has been asked since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Of these: were one too many, as the system said.
+    pub limited: u64,
+    /// How long requests waited for the system's limits, in milliseconds.
+    pub waited_ms: u64,
 }
 
 /// What is to be read.
@@ -64,6 +80,8 @@ pub struct ReadEnd {
     /// Every record that there is came, although only what is new was asked for: its source could not say what that
     /// is. What did not come is looked up, and deleted where it is not there.
     pub listed_all: bool,
+    /// What people should know of a read that went well, such as why everything was read again.
+    pub remark: Option<String>,
     /// Where the next read begins.
     pub cursor: Cursor,
 }
@@ -86,6 +104,11 @@ pub struct DiscoveredEntity {
 pub trait Adapter: Send + Sync {
     /// What the system can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What people are told when a run begins, where it is not read as they might think.
+    fn note(&self) -> Option<&str> {
+        None
+    }
 
     /// Does what a read does, for one page, and writes nothing.
     ///

@@ -22,6 +22,14 @@ pub enum Event {
         /// Whether it goes on where a dead worker stopped.
         resumed: bool,
     },
+    /// The connection is not read as the configuration lets one think.
+    #[serde(rename = "syncTask.noted")]
+    Noted {
+        /// The task.
+        task_id: String,
+        /// What is to be known.
+        message: String,
+    },
     /// Records arrived.
     #[serde(rename = "sync.records.fetched")]
     Fetched {

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use syncline_adapters::{Adapter, AdapterError, registry};
+use syncline_adapters::{Adapter, AdapterError, Shared, registry};
 use syncline_core::config::Secrets;
 use syncline_core::config::model::{
     Config, Connection, ConversionSchema, Matching, MergeStrategy, SyncTask,
@@ -28,6 +28,8 @@ pub struct World {
     pub base: PathBuf,
     /// How connections are opened: [`registry::open`], unless somebody puts another way here.
     pub open_adapter: OpenAdapter,
+    /// What the connections' adapters share: limits, and tokens.
+    pub shared: Arc<Shared>,
     /// Where shards are kept.
     pub store: Arc<dyn Store>,
     /// The compiled rules.
@@ -90,6 +92,7 @@ impl World {
             .iter()
             .filter_map(|(task, name)| Some((task.clone(), ids.entities[of_task(name)?])))
             .collect();
+        let shared = Arc::new(Shared::new(&config.limits));
         Ok(Self {
             rules: program.bind(&names, &ids, &known),
             fingerprint: fingerprint(&config),
@@ -98,7 +101,8 @@ impl World {
             match_rules: all_ids.rules.into_iter().zip(all.rules).collect(),
             shard_types: all_ids.shard_types.into_iter().zip(all.shard_types).collect(),
             base: base.to_owned(),
-            open_adapter: Arc::new(registry::open),
+            open_adapter: opener(&config, &shared),
+            shared,
             config,
             store,
             tenant,
@@ -224,6 +228,16 @@ impl World {
             _ => Err(EngineError::UnknownTask(name.to_owned())),
         }
     }
+}
+
+/// Opens the connections of a configuration. Adapters know them by their settings, and share by their names.
+fn opener(config: &Config, shared: &Arc<Shared>) -> OpenAdapter {
+    let (connections, shared) = (config.connections.clone(), shared.clone());
+    Arc::new(move |connection, base| {
+        let name = connections.iter().find(|(_, known)| *known == connection);
+        let name = name.map_or("", |(name, _)| name.as_str());
+        registry::open_sharing(connection, base, name, &shared)
+    })
 }
 
 /// The shard types that the records of a conversion schema become.

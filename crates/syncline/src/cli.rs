@@ -89,6 +89,8 @@ pub enum Command {
     Unmerge(commands::review::UnmergeArgs),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
+    /// Gets access to a connection that a person has to grant (OAuth)
+    Connect(commands::connect::Args),
     /// Asks a connector that a manifest describes: its configuration, its streams, its records
     Connector(commands::connector::Args),
     /// Prints the JSON Schema of the configuration, for editors
@@ -177,6 +179,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Undo(args) => commands::undo::run(args, app).await,
         Command::Unmerge(args) => commands::review::unmerge(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
+        Command::Connect(args) => commands::connect::run(args, app).await,
         Command::Connector(args) => commands::connector::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),
         Command::Completions(args) => commands::completions::run(&args, app),

@@ -44,6 +44,7 @@ impl Progress {
             Event::Triggered { resumed: true, .. } => {
                 self.say("goes on where the last run was interrupted".to_owned());
             }
+            Event::Noted { message, .. } => self.say(message.clone()),
             Event::Fetched { metric, .. } => {
                 if let Some(bar) = &self.0.bar
                     && bar.position() < 10

@@ -83,10 +83,6 @@ pub(crate) fn print_tasks(
 }
 
 fn parts(sum: &Counters) -> Vec<String> {
-    let list = |entries: &[(u64, &str)]| {
-        let shown = entries.iter().filter(|(number, _)| *number > 0);
-        shown.map(|(n, what)| format!("{} {what}", count(*n))).collect::<Vec<_>>().join(", ")
-    };
     let lines = [
         (
             "updated",
@@ -141,6 +137,7 @@ fn parts(sum: &Counters) -> Vec<String> {
                 (sum.conflicts_open, "for a person (`syncline conflicts`)"),
             ]),
         ),
+        ("requests", requests(sum)),
         (
             "matched anew",
             list(&[(sum.rematched, "records, since match rules, ranks or a model's size changed")]),
@@ -148,6 +145,19 @@ fn parts(sum: &Counters) -> Vec<String> {
     ];
     let said = lines.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(name, text)| format!("{name}: {text}")).collect()
+}
+
+fn requests(sum: &Counters) -> String {
+    list(&[
+        (sum.requests, "sent"),
+        (sum.requests_limited, "too many for the system's limits"),
+        (sum.waited_ms / 1000, "s waited for limits"),
+    ])
+}
+
+fn list(entries: &[(u64, &str)]) -> String {
+    let shown = entries.iter().filter(|(number, _)| *number > 0);
+    shown.map(|(n, what)| format!("{} {what}", count(*n))).collect::<Vec<_>>().join(", ")
 }
 
 /// What a store holds.

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::preview::{Preview, PreviewOptions};
-use crate::workspace::{Located, OpenOptions, Workspace};
+use crate::workspace::{Located, OpenOptions, Workspace, tokens_folder};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -125,6 +125,9 @@ impl Syncline {
         let world =
             World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
                 .await?;
+        if !store_path.as_os_str().is_empty() {
+            world.shared.keep_tokens_in(tokens_folder(&store_path));
+        }
         let world = Arc::new(world).sized().await?;
         let secrets = loaded.secrets;
         Ok(Self { world, secrets, located, options, store_path, sends })

@@ -122,6 +122,13 @@ impl Located {
     }
 }
 
+/// Where the tokens of connections are kept: beside the store, in a folder that its owner alone can read.
+pub(crate) fn tokens_folder(store: &Path) -> PathBuf {
+    let mut folder = store.as_os_str().to_owned();
+    folder.push(".tokens");
+    folder.into()
+}
+
 /// A path that was completed in a shell starts from the current folder, not from the configuration's.
 fn from_here(value: &str, folder: &Path) -> String {
     let path = Path::new(value);

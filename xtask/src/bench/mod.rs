@@ -1,5 +1,6 @@
 //! Measures whole commands, as a user would run them.
 
+mod http;
 mod matching;
 mod measure;
 mod report;
@@ -25,6 +26,8 @@ pub(crate) enum Subject {
     Match,
     /// Two tables of a database server that are kept in step.
     TwoWay,
+    /// Reading from an HTTP API on this machine.
+    Http,
 }
 
 /// What is measured.
@@ -48,9 +51,10 @@ const PAGE: &str = "docs/benchmarks.md";
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(crate) fn run(options: Options) -> Outcome {
     match options.subject {
+        Subject::Sync => {}
         Subject::Match => return matching::run(options),
         Subject::TwoWay => return two_way::run(options),
-        Subject::Sync => {}
+        Subject::Http => return http::run(options),
     }
     let program = workspace::release_build()?;
     let folder = workspace::root().join("target").join("bench-data");

@@ -82,8 +82,7 @@ impl Adapter for CarddavAdapter {
     ) -> BoxFuture<'a, Result<DiscoveredEntity, AdapterError>> {
         async move {
             let sample = self.sample(entity, SAMPLE_LEN).await?;
-            let fields = discover::fields(&sample);
-            Ok(DiscoveredEntity { name: entity.to_owned(), fields, sample })
+            Ok(discover::entity(entity, sample))
         }
         .boxed()
     }

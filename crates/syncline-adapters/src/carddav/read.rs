@@ -77,8 +77,7 @@ impl CarddavAdapter {
         request: ReadRequest,
         pages: &mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
-        let (book, dated) =
-            (self.book(&request.entity).await?, self.spec(&request.entity)?.0.dated);
+        let book = self.book(&request.entity).await?;
         let wrong = |fault: Fault| fault.into_adapter(&book.name);
         let given = request.cursor.filter(|cursor| !cursor.is_null());
         let known = given.as_ref().and_then(|cursor| Position::deserialize(cursor).ok());
@@ -113,7 +112,7 @@ impl CarddavAdapter {
             let there = batch.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
             let shown = show(&self.client, book, there.cloned().collect()).await;
             let mut shown = shown.map_err(wrong)?;
-            if dated {
+            if self.spec(&request.entity)?.0.dated {
                 dates.fill(&self.client, book, &mut shown).await.map_err(wrong)?;
             }
             for (name, is_there) in batch {
@@ -146,6 +145,7 @@ impl CarddavAdapter {
             restarted,
             listed_all: names_all && !request.full,
             cursor: position.to.as_ref().map_or(Cursor::Null, |_| position.to_cursor()),
+            ..ReadEnd::default()
         })
     }
 

@@ -94,8 +94,7 @@ impl Adapter for FileAdapter {
             let settings = self.settings(entity)?;
             let sample = blocking(move || read::sample(&settings, SAMPLE_LEN)).await?;
             let sample = sample.unwrap_or_default();
-            let fields = discover::fields(&sample);
-            Ok(DiscoveredEntity { name: entity.to_owned(), fields, sample })
+            Ok(discover::entity(entity, sample))
         }
         .boxed()
     }

@@ -128,6 +128,7 @@ impl<'a, S: FnMut(Page) -> bool> Reading<'a, S> {
             complete: seen_all && incomplete_because.is_none(),
             restarted: self.restarted,
             listed_all: false,
+            remark: None,
             cursor: if seen_all { self.cursor() } else { self.sent },
             incomplete_because,
         }

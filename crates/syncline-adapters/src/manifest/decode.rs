@@ -1,15 +1,22 @@
 //! The body of a response as JSON values.
 
+mod xml;
+
+use super::interpolate::text_of;
 use super::load::Node;
-use super::session::Response;
+use super::select::at;
+use super::session::{Response, Unread};
 use super::trouble::Trouble;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
-use std::io::Read as _;
+use std::io::{Cursor, Read as _};
 
 /// The largest body after unpacking, in bytes.
 const UNPACKED_MAX: u64 = 64 << 20;
+/// No data packs so well that this much of it came out of so many times fewer bytes.
+const RATIO_MAX: u64 = 250;
+const RATIO_FROM: u64 = 8 << 20;
 
 /// How bodies are written.
 #[derive(Clone, Debug)]
@@ -20,8 +27,15 @@ pub(super) enum Decoder {
     Lines,
     Csv {
         delimiter: u8,
+        /// The texts that stand for null.
+        nulls: Vec<String>,
     },
     Gzip(Box<Decoder>),
+    Xml,
+    /// Every file of an archive, one after the other.
+    Zip(Box<Decoder>),
+    /// The items of the list at a path of names.
+    Items(Vec<String>),
 }
 
 impl Decoder {
@@ -37,7 +51,17 @@ impl Decoder {
                 if !matches!(node.text("encoding"), None | Some("utf-8" | "utf8" | "UTF-8")) {
                     return Err(node.unsupported("decoder with another encoding than UTF-8"));
                 }
-                Self::Csv { delimiter }
+                let nulls = node.get("set_values_to_none").and_then(Json::as_array);
+                let nulls = nulls.into_iter().flatten().map(text_of).collect();
+                Self::Csv { delimiter, nulls }
+            }
+            "XmlDecoder" => Self::Xml,
+            "ZipfileDecoder" => {
+                Self::Zip(Box::new(Self::load(Some(&node.needed_child("decoder")?))?))
+            }
+            "JsonItemsDecoder" => {
+                let path = node.text("items_path").ok_or_else(|| node.missing("items_path"))?;
+                Self::Items(path.split('.').map(str::to_owned).collect())
             }
             "GzipDecoder" => {
                 Self::Gzip(Box::new(Self::load(Some(&node.needed_child("decoder")?))?))
@@ -49,18 +73,26 @@ impl Decoder {
     /// The values of the body. A body that cannot be read as JSON is one empty map.
     pub(super) fn values<'a>(&self, response: &'a Response) -> Result<Vec<Cow<'a, Json>>, Trouble> {
         if matches!(self, Self::Json) {
-            return Ok(match response.json() {
-                Some(Json::Array(items)) if !items.is_empty() => {
+            return Ok(match response.read_json() {
+                Ok(Json::Array(items)) if !items.is_empty() => {
                     items.iter().map(Cow::Borrowed).collect()
                 }
-                Some(Json::Array(_)) | None => vec![Cow::Owned(Json::Object(Map::new()))],
-                Some(value) => vec![Cow::Borrowed(value)],
+                Ok(Json::Array(_)) | Err(Unread::Other) => {
+                    vec![Cow::Owned(Json::Object(Map::new()))]
+                }
+                Ok(value) => vec![Cow::Borrowed(value)],
+                Err(Unread::Short) => {
+                    return Err(Trouble::transient("a response breaks off in the middle"));
+                }
+                Err(Unread::Deep) => {
+                    return Err(Trouble::system("a response is nested too deeply to be read"));
+                }
             });
         }
         Ok(self.owned(&response.body)?.into_iter().map(Cow::Owned).collect())
     }
 
-    fn owned(&self, body: &[u8]) -> Result<Vec<Json>, Trouble> {
+    pub(super) fn owned(&self, body: &[u8]) -> Result<Vec<Json>, Trouble> {
         let lines =
             || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         Ok(match self {
@@ -78,7 +110,24 @@ impl Decoder {
                     Json::Object(Map::from_iter([("record".to_owned(), Json::from(line))]))
                 })
                 .collect(),
-            Self::Csv { delimiter } => csv_rows(body, *delimiter),
+            Self::Csv { delimiter, nulls } => csv_rows(body, *delimiter, nulls),
+            Self::Xml => vec![xml::value(body).unwrap_or_else(|| Json::Object(Map::new()))],
+            Self::Zip(inner) => {
+                let mut values = Vec::new();
+                for file in unzipped(body)? {
+                    values.append(&mut inner.owned(&file)?);
+                }
+                values
+            }
+            Self::Items(path) => match serde_json::from_slice(body) {
+                Ok(value) => match at(&value, path) {
+                    Some(Json::Array(items)) => items.clone(),
+                    _ => Vec::new(),
+                },
+                Err(error) => {
+                    return Err(Trouble::system(format!("a response is no JSON: {error}")));
+                }
+            },
             Self::Gzip(inner) => {
                 if !body.starts_with(&[0x1f, 0x8b]) {
                     return inner.owned(body);
@@ -92,21 +141,45 @@ impl Decoder {
 /// Unpacks gzip, up to a bound that no packed trap can pass.
 pub(super) fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
+    let bound = bound_of(packed.len());
     MultiGzDecoder::new(packed)
-        .take(UNPACKED_MAX + 1)
+        .take(bound + 1)
         .read_to_end(&mut body)
         .map_err(|error| Trouble::system(format!("a response is no gzip: {error}")))?;
-    if body.len() as u64 > UNPACKED_MAX {
-        return Err(Trouble::system(format!(
-            "a response is larger than {} MiB after unpacking",
-            UNPACKED_MAX >> 20
-        )));
+    if body.len() as u64 > bound {
+        return Err(too_large());
     }
     Ok(body)
 }
 
+/// The files of an archive, together within the bound.
+fn unzipped(packed: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Trouble::system(format!("a response is no zip archive: {error}"))
+    };
+    let mut archive = zip::ZipArchive::new(Cursor::new(packed)).map_err(|error| bad(&error))?;
+    let (mut files, mut left) = (Vec::new(), bound_of(packed.len()));
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(|error| bad(&error))?;
+        let mut body = Vec::new();
+        file.take(left + 1).read_to_end(&mut body).map_err(|error| bad(&error))?;
+        left = left.checked_sub(body.len() as u64).ok_or_else(too_large)?;
+        files.push(body);
+    }
+    Ok(files)
+}
+
+/// How much may come out of `len` packed bytes.
+fn bound_of(len: usize) -> u64 {
+    (len as u64).saturating_mul(RATIO_MAX).clamp(RATIO_FROM, UNPACKED_MAX)
+}
+
+fn too_large() -> Trouble {
+    Trouble::system(format!("a response is larger than {} MiB after unpacking", UNPACKED_MAX >> 20))
+}
+
 /// The rows under a header row, as maps of text.
-fn csv_rows(body: &[u8], delimiter: u8) -> Vec<Json> {
+fn csv_rows(body: &[u8], delimiter: u8, nulls: &[String]) -> Vec<Json> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let (mut fields, mut ends) = (vec![0; body.len() + 1], vec![0; 4096]);
@@ -129,7 +202,9 @@ fn csv_rows(body: &[u8], delimiter: u8) -> Vec<Json> {
                 match &names {
                     None => names = Some(row),
                     Some(names) => {
-                        let cells = row.into_iter().map(Json::String);
+                        let cells = row.into_iter().map(|cell| {
+                            if nulls.contains(&cell) { Json::Null } else { Json::String(cell) }
+                        });
                         rows.push(Json::Object(names.iter().cloned().zip(cells).collect()));
                     }
                 }

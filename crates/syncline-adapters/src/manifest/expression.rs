@@ -16,6 +16,11 @@ impl Expression {
         Self { template: Template::new(source), parameters: parameters.clone() }
     }
 
+    /// The text as the manifest has it.
+    pub(super) fn source(&self) -> &str {
+        self.template.source()
+    }
+
     /// The value.
     pub(super) fn eval<'a>(&'a self, scope: Scope<'a>) -> Result<Json, Fault> {
         self.template.eval(&scope.with("parameters", &self.parameters), Accept::Any)

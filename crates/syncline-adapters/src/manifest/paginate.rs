@@ -5,7 +5,6 @@ use super::expression::Expression;
 use super::interpolate::text_of;
 use super::load::{Node, is_truthy};
 use super::request::{Parts, RequestOption};
-use super::select::Extractor;
 use super::session::{Response, Session};
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
@@ -37,7 +36,9 @@ enum Strategy {
 /// What the last page was like.
 pub(super) struct LastPage<'a> {
     pub(super) response: &'a Response,
-    /// How many records came out of it after the filter.
+    /// How many records it held.
+    pub(super) found: usize,
+    /// How many of them came through the filter.
     pub(super) len: usize,
     pub(super) record: Option<&'a Json>,
     /// The token that it was asked for with.
@@ -128,14 +129,13 @@ impl Paginator {
     pub(super) fn next_token(
         &self,
         session: &Session,
-        extractor: &Extractor,
         last: &LastPage<'_>,
     ) -> Result<Option<Json>, Trouble> {
         let values = self.decoder.values(last.response)?;
         let empty = Json::Object(Map::new());
         let response = values.first().map_or(&empty, AsRef::as_ref);
         let counted = |start: i64, step_by_page: bool| -> Result<Option<Json>, Trouble> {
-            let len = extractor.records(session, last.response)?.len();
+            let len = last.found;
             let in_response = (!step_by_page).then_some(response);
             let size = self.size(session, in_response)?.and_then(|size| size.as_u64());
             if len == 0 || size.is_some_and(|size| (len as u64) < size) {
@@ -168,6 +168,16 @@ impl Paginator {
                 }
                 Ok(Some(value.eval(scope())?).filter(is_truthy))
             }
+        }
+    }
+
+    /// Whether the next page is asked for by what the last record has in `field`.
+    pub(super) fn follows(&self, field: &str) -> bool {
+        match &self.strategy {
+            Strategy::Cursor { value, .. } => {
+                value.source().contains("last_record") && value.source().contains(field)
+            }
+            _ => false,
         }
     }
 

@@ -1,6 +1,8 @@
 //! The parts of a stream that are read one after the other: values of a list, records of a parent stream, or
 //! all pairs of both.
 
+mod several;
+
 use super::expression::Expression;
 use super::interpolate::{StreamSlice, text_of};
 use super::load::{Node, Stream, is_truthy};
@@ -12,7 +14,8 @@ use super::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value as Json};
-use std::collections::VecDeque;
+use several::{Groups, Union};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// How a stream is parted.
@@ -21,6 +24,18 @@ pub(super) enum Router {
     Substream(Arc<Vec<Parent>>),
     /// Every combination of the routers' partitions.
     Product(Vec<Router>),
+    /// The partitions of a router, several at a time.
+    Grouped {
+        router: Box<Router>,
+        size: usize,
+        /// Whether a key that came before is left out.
+        once: bool,
+    },
+    /// The partitions of several routers, each value of the field once.
+    Union {
+        routers: Vec<Router>,
+        field: String,
+    },
 }
 
 pub(super) struct ListRouter {
@@ -106,6 +121,28 @@ impl Router {
                 }
                 Ok(Self::Substream(Arc::new(parents)))
             }
+            "GroupingPartitionRouter" => {
+                let router = node.needed_child("underlying_partition_router")?;
+                let router = Self::load_one(&router, load_parent)?;
+                let size = node.int("group_size").and_then(|size| usize::try_from(size).ok());
+                let size = size.filter(|size| *size > 0);
+                Ok(Self::Grouped {
+                    router: Box::new(router),
+                    size: size.ok_or_else(|| node.missing("group_size"))?,
+                    once: node.get("deduplicate").and_then(Json::as_bool).unwrap_or(true),
+                })
+            }
+            "UnionPartitionRouter" => {
+                let routers = node.children("partition_routers");
+                let field = node.text("partition_field");
+                Ok(Self::Union {
+                    routers: routers
+                        .iter()
+                        .map(|router| Self::load_one(router, load_parent))
+                        .collect::<Result<_, _>>()?,
+                    field: field.ok_or_else(|| node.missing("partition_field"))?.to_owned(),
+                })
+            }
             _ => Err(node.unsupported("partition router")),
         }
     }
@@ -128,6 +165,7 @@ impl Router {
                     put(&parent.option, &parent.field)?;
                 }
             }
+            Self::Grouped { .. } | Self::Union { .. } => {}
             Self::Product(routers) => {
                 for router in routers {
                     let added = router.parts(session, slice)?;
@@ -174,6 +212,8 @@ impl ListRouter {
 pub(super) enum Partitions {
     Fixed(VecDeque<StreamSlice>),
     Substream(Box<Substream>),
+    Grouped(Box<Groups>),
+    Union(Box<Union>),
 }
 
 /// The partitions that the records of parent streams make.
@@ -211,6 +251,28 @@ impl Partitions {
                     parent_state: Map::new(),
                 }))));
             }
+            Some(Router::Grouped { router, size, once }) => {
+                let inner = Self::new(session, Some(router), child_state);
+                let (size, seen) = (*size, once.then(HashSet::new));
+                return async move {
+                    let inner = inner.await?;
+                    Ok(Self::Grouped(Box::new(Groups { inner, size, seen })))
+                }
+                .boxed();
+            }
+            Some(Router::Union { routers, field }) => {
+                let each = routers.iter().map(|r| Self::new(session, Some(r), child_state));
+                let (each, field) = (each.collect::<Vec<_>>(), field.clone());
+                return async move {
+                    let mut inners = Vec::with_capacity(each.len());
+                    for inner in each {
+                        inners.push(inner.await?);
+                    }
+                    let seen = HashSet::new();
+                    Ok(Self::Union(Box::new(Union { inners, at: 0, field, seen })))
+                }
+                .boxed();
+            }
             Some(Router::Product(routers)) => routers
                 .iter()
                 .map(|router| Self::new(session, Some(router), &Map::new()))
@@ -235,11 +297,16 @@ impl Partitions {
     }
 
     /// The next partition.
-    pub(super) async fn next(&mut self) -> Result<Option<StreamSlice>, Trouble> {
-        match self {
-            Self::Fixed(slices) => Ok(slices.pop_front()),
-            Self::Substream(substream) => substream.next().await,
+    pub(super) fn next(&mut self) -> BoxFuture<'_, Result<Option<StreamSlice>, Trouble>> {
+        async move {
+            match self {
+                Self::Fixed(slices) => Ok(slices.pop_front()),
+                Self::Substream(substream) => substream.next().await,
+                Self::Grouped(groups) => groups.next().await,
+                Self::Union(union) => union.next().await,
+            }
         }
+        .boxed()
     }
 
     /// The state of the parent streams, where there are any.
@@ -247,6 +314,16 @@ impl Partitions {
         match self {
             Self::Fixed(_) => None,
             Self::Substream(substream) => Some(Json::Object(substream.parent_state.clone())),
+            Self::Grouped(groups) => groups.inner.parent_state(),
+            Self::Union(union) => {
+                let mut all = Map::new();
+                for state in union.inners.iter().filter_map(Self::parent_state) {
+                    if let Json::Object(state) = state {
+                        all.extend(state);
+                    }
+                }
+                Some(Json::Object(all))
+            }
         }
     }
 }
@@ -291,7 +368,7 @@ impl Substream {
                         }
                     }
                 }
-                Step::SliceDone => {}
+                Step::SliceDone { .. } => {}
                 Step::SliceFailed(trouble) => return Err(trouble),
                 Step::End => {
                     if parent.incremental {

@@ -2,6 +2,7 @@
 //! line (<https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>).
 
 use super::Manifest;
+use super::incremental::NO_CURSOR_STATE;
 use super::load::{Declared, Stream};
 use super::read::{Step, StreamReader};
 use super::session::{Clock, Session};
@@ -22,12 +23,19 @@ pub enum Ended {
 /// Prints messages, each at once.
 pub struct Printer<W> {
     out: W,
+    side_by_side: usize,
 }
 
 impl<W: Write> Printer<W> {
     /// Prints to `out`.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self { out, side_by_side: 1 }
+    }
+
+    /// Reads up to `slices` slices of a stream at a time.
+    #[must_use]
+    pub fn side_by_side(self, slices: usize) -> Self {
+        Self { side_by_side: slices, ..self }
     }
 
     fn print(&mut self, message: &Json) -> io::Result<()> {
@@ -89,28 +97,64 @@ impl<W: Write> Printer<W> {
     /// When nothing can be written.
     pub async fn check(
         &mut self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         session: &Arc<Session>,
     ) -> io::Result<Ended> {
-        let mut failed = None;
-        for name in &manifest.checked {
+        let failed = self.checked(manifest, session).await?.err();
+        let status = match failed {
+            None => json!({"status": "SUCCEEDED"}),
+            Some(message) => json!({"status": "FAILED", "message": session.hide(&message)}),
+        };
+        self.print(&json!({"type": "CONNECTION_STATUS", "connectionStatus": status}))?;
+        self.out.flush()?;
+        Ok(Ended::Well)
+    }
+
+    /// Tries the streams that the manifest names for that; the message where one cannot be read.
+    async fn checked(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Result<(), String>> {
+        if let Some(config) = manifest.migrated() {
+            session.note_config(config);
+        }
+        self.changed_configs(session)?;
+        let check = &manifest.check;
+        let known = |name: &String| manifest.streams.iter().any(|stream| stream.name == *name);
+        let asks = check.first > 0 || !check.templates.is_empty() || !check.names.iter().all(known);
+        let mut found = manifest.allowed();
+        if found.is_ok() && asks && manifest.has_templates() {
+            found = manifest.expand(session).await;
+        }
+        if let Err(trouble) = found {
+            return Ok(Err(trouble.message));
+        }
+        let check = &manifest.check;
+        let mut names = check.names.clone();
+        let mut add = |streams: &mut dyn Iterator<Item = &Declared>, most: usize| {
+            names.extend(streams.take(most).map(|stream| stream.name.clone()));
+        };
+        add(&mut manifest.streams.iter(), if check.only_counts { 0 } else { check.first });
+        for (template, most) in &check.templates {
+            let made = manifest.streams.iter();
+            let mut made = made.filter(|s| s.template.as_ref() == Some(template));
+            add(&mut made, most.unwrap_or(usize::MAX));
+        }
+        if manifest.streams.is_empty() {
+            return Ok(Err("there are no streams".to_owned()));
+        }
+        for name in &names {
             let checked = match manifest.stream(name) {
                 Ok(stream) => first_page(session, stream).await,
                 Err(trouble) => Err(trouble),
             };
             self.changed_configs(session)?;
             if let Err(trouble) = checked {
-                failed = Some(format!("stream {name} is not available: {trouble}"));
-                break;
+                return Ok(Err(format!("stream {name} is not available: {trouble}")));
             }
         }
-        let status = match failed {
-            None => json!({"status": "SUCCEEDED"}),
-            Some(message) => json!({"status": "FAILED", "message": message}),
-        };
-        self.print(&json!({"type": "CONNECTION_STATUS", "connectionStatus": status}))?;
-        self.out.flush()?;
-        Ok(Ended::Well)
+        Ok(Ok(()))
     }
 
     /// Prints the streams that can be read; those that cannot are logged, each with the reason.
@@ -118,21 +162,29 @@ impl<W: Write> Printer<W> {
     /// # Errors
     ///
     /// When nothing can be written.
-    pub fn discover(&mut self, manifest: &Manifest, session: &Session) -> io::Result<Ended> {
+    pub async fn discover(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Ended> {
+        if let Err(trouble) = self.ready(manifest, session).await? {
+            return self.refuse(session.clock, &session.hidden(trouble));
+        }
         let mut streams = Vec::new();
-        for Declared { name, stream } in &manifest.streams {
-            let entry =
-                stream.as_ref().map_err(Clone::clone).and_then(|s| catalog_entry(s, session));
+        for Declared { name, stream, .. } in &manifest.streams {
+            let entry = match stream {
+                Ok(stream) => catalog_entry(stream, session).await,
+                Err(trouble) => Err(trouble.clone()),
+            };
             match entry {
                 Ok(entry) => streams.push(entry),
-                Err(trouble) => {
-                    self.log("WARN", &format!("stream {name} is left out: {trouble}"))?
-                }
+                Err(trouble) => self
+                    .log("WARN", &session.hide(&format!("stream {name} is left out: {trouble}")))?,
             }
         }
         let first = manifest.streams.iter().find_map(|declared| declared.stream.as_ref().err());
         if let (true, Some(trouble)) = (streams.is_empty(), first) {
-            return self.refuse(session.clock, trouble);
+            return self.refuse(session.clock, &session.hidden(trouble.clone()));
         }
         self.print(&json!({"type": "CATALOG", "catalog": {"streams": streams}}))?;
         self.out.flush()?;
@@ -147,15 +199,18 @@ impl<W: Write> Printer<W> {
     /// When nothing can be written.
     pub async fn read(
         &mut self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         session: &Arc<Session>,
         catalog: &Json,
         states: &Json,
     ) -> io::Result<Ended> {
-        let names = catalog.get("streams").and_then(Json::as_array).into_iter().flatten();
-        let names = names.filter_map(|entry| entry.pointer("/stream/name")?.as_str());
+        if let Err(trouble) = self.ready(manifest, session).await? {
+            return self.refuse(session.clock, &session.hidden(trouble));
+        }
         let mut ready = Vec::new();
-        for name in names {
+        for entry in catalog.get("streams").and_then(Json::as_array).into_iter().flatten() {
+            let Some(name) = entry.pointer("/stream/name").and_then(Json::as_str) else { continue };
+            session.select(name, entry.pointer("/stream/json_schema").unwrap_or(&Json::Null));
             match manifest.stream(name) {
                 Ok(stream) => ready.push(stream),
                 // Said before anything is read.
@@ -181,7 +236,25 @@ impl<W: Write> Printer<W> {
         }
         let message =
             format!("these streams could not be read to their end: {}", failed.join("; "));
-        self.refuse(session.clock, &Trouble { kind: FailureKind::Config, message })
+        self.refuse(session.clock, &session.hidden(Trouble { kind: FailureKind::Config, message }))
+    }
+
+    /// Makes ready what a command needs: the configuration is allowed, and all streams are known.
+    async fn ready(
+        &mut self,
+        manifest: &mut Manifest,
+        session: &Arc<Session>,
+    ) -> io::Result<Result<(), Trouble>> {
+        if let Some(config) = manifest.migrated() {
+            session.note_config(config);
+        }
+        self.changed_configs(session)?;
+        if let Err(trouble) = manifest.allowed() {
+            return Ok(Err(trouble));
+        }
+        let expanded = manifest.expand(session).await;
+        self.changed_configs(session)?;
+        Ok(expanded)
     }
 
     /// Reads one stream; what could not be read is printed, and the last of it is what this answers with.
@@ -192,9 +265,13 @@ impl<W: Write> Printer<W> {
         state: &Map<String, Json>,
     ) -> io::Result<Option<Trouble>> {
         let mut reader = match StreamReader::new(session, stream, state).await {
-            Ok(reader) => reader,
+            Ok(reader) => reader.side_by_side(self.side_by_side),
             Err(trouble) => {
-                self.error(session.clock, Some(&stream.name), &trouble)?;
+                self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
+                if stream.cursor.is_none() {
+                    let none = Map::from_iter([(NO_CURSOR_STATE.to_owned(), true.into())]);
+                    self.state(&stream.name, none, 0)?;
+                }
                 return Ok(Some(trouble));
             }
         };
@@ -213,13 +290,20 @@ impl<W: Write> Printer<W> {
                         self.record(session, &stream.name, record)?;
                     }
                 }
-                Ok(Step::SliceDone) => {
+                Ok(Step::SliceDone { doubt }) => {
+                    if let Some(doubt) = doubt {
+                        self.log("WARN", &format!("stream {}: {doubt}", stream.name))?;
+                    }
                     if stream.cursor.is_some() && stream.router.is_none() {
                         self.state(&stream.name, reader.state(), std::mem::take(&mut count))?;
                     }
                 }
                 Ok(Step::SliceFailed(trouble)) => {
-                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    self.error(
+                        session.clock,
+                        Some(&stream.name),
+                        &session.hidden(trouble.clone()),
+                    )?;
                     failed = Some(trouble);
                 }
                 Ok(Step::End) => {
@@ -227,7 +311,11 @@ impl<W: Write> Printer<W> {
                     return Ok(failed);
                 }
                 Err(trouble) => {
-                    self.error(session.clock, Some(&stream.name), &trouble)?;
+                    self.error(
+                        session.clock,
+                        Some(&stream.name),
+                        &session.hidden(trouble.clone()),
+                    )?;
                     self.state(&stream.name, reader.state(), count)?;
                     return Ok(Some(trouble));
                 }
@@ -273,20 +361,26 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// Reads the first page of a stream.
+/// Reads the first record of a stream, or the first part of it where that has none.
 async fn first_page(session: &Arc<Session>, stream: &Arc<Stream>) -> Result<(), Trouble> {
     let mut reader = StreamReader::new(session, stream, &Map::new()).await?;
-    match reader.step().await? {
-        Step::SliceFailed(trouble) => Err(trouble),
-        Step::End => Err(Trouble::config("it has no parts that could be read")),
-        _ => Ok(()),
+    let mut begun = false;
+    loop {
+        match reader.step().await? {
+            Step::Page { records, .. } if records.is_empty() => begun = true,
+            Step::SliceFailed(trouble) => return Err(trouble),
+            Step::End if !begun => {
+                return Err(Trouble::config("it has no parts that could be read"));
+            }
+            _ => return Ok(()),
+        }
     }
 }
 
-fn catalog_entry(stream: &Stream, session: &Session) -> Result<Json, Trouble> {
+async fn catalog_entry(stream: &Stream, session: &Arc<Session>) -> Result<Json, Trouble> {
     let mut entry = Map::new();
     entry.insert("name".to_owned(), stream.name.as_str().into());
-    entry.insert("json_schema".to_owned(), stream.schema.clone());
+    entry.insert("json_schema".to_owned(), stream.schema.get(session).await?.clone());
     let mut modes = vec!["full_refresh"];
     if let Some(cursor) = &stream.cursor {
         modes.push("incremental");

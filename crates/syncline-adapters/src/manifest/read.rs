@@ -1,32 +1,28 @@
-//! Reads one stream: slice by slice, page by page.
+//! Reads one stream: slice by slice, several of them at a time where that is asked for.
 
 use super::incremental::CursorRules;
-use super::incremental::{NO_CURSOR_STATE, PerPartition, Position, Windows};
+use super::incremental::{Bounds, NO_CURSOR_STATE, PerPartition, Position, Windows};
 use super::interpolate::StreamSlice;
-use super::load::{Stream, is_truthy};
-use super::paginate::LastPage;
+use super::load::Stream;
+use super::pages::{Next, Pages};
 use super::partition::Partitions;
-use super::request::Sent;
 use super::select::Record;
-use super::session::{Response, Session};
+use super::session::Session;
 use super::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value as Json};
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
-
-/// How often the pages of one slice are read again from the first.
-const RESETS_MAX: u32 = 20;
+use tokio::sync::mpsc;
 
 /// What came of one step.
 #[derive(Debug)]
 pub(super) enum Step {
     /// A page, possibly without records.
     Page { slice: Arc<StreamSlice>, records: Vec<Record> },
-    /// A slice was read to its end.
-    SliceDone,
+    /// A slice was read to its end; with why that may not have been all of it.
+    SliceDone { doubt: Option<String> },
     /// A slice could not be read to its end; the next step goes on with the next one.
     SliceFailed(Trouble),
     /// All was read.
@@ -39,11 +35,40 @@ pub(super) struct StreamReader {
     stream: Arc<Stream>,
     partitions: Partitions,
     cursor: Progress,
-    current: Option<Pages>,
-    /// What went wrong after the records of the last page.
-    pending: Option<Trouble>,
+    /// The slices that are being read, the one whose pages come next first.
+    open: VecDeque<Open>,
+    /// How many slices are read at a time.
+    side_by_side: usize,
+    /// Whether there are no more slices than those that are being read, or why that cannot be told.
+    ended: Option<Result<(), Trouble>>,
     /// Whether a slice could not be read to its end.
     failed: bool,
+}
+
+/// A slice that is being read.
+struct Open {
+    slice: Arc<StreamSlice>,
+    is_last_of_partition: bool,
+    source: Source,
+}
+
+/// Where the pages of a slice come from.
+enum Source {
+    /// They are read when they are asked for.
+    Here(Box<Pages>),
+    /// They are read ahead, one at a time, beside those of other slices.
+    Ahead(mpsc::Receiver<Next>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Next {
+        match self {
+            Self::Here(pages) => pages.next().await,
+            Self::Ahead(ahead) => ahead.recv().await.unwrap_or_else(|| {
+                Next::Failed(Trouble::system("the reading of a slice stopped without a word"))
+            }),
+        }
+    }
 }
 
 /// How far the stream has been read.
@@ -62,16 +87,6 @@ enum Progress {
         /// The next window of it, known before so that the last one is known to be the last.
         ahead: Option<Map<String, Json>>,
     },
-}
-
-/// The pages of one slice.
-struct Pages {
-    slice: Arc<StreamSlice>,
-    is_last_of_partition: bool,
-    token: Option<Json>,
-    resets: u32,
-    seen: HashSet<u64>,
-    done: bool,
 }
 
 impl StreamReader {
@@ -105,8 +120,9 @@ impl StreamReader {
                 stream: stream.clone(),
                 partitions: Partitions::new(session, stream.router.as_ref(), state).await?,
                 cursor,
-                current: None,
-                pending: None,
+                open: VecDeque::new(),
+                side_by_side: 1,
+                ended: None,
                 failed: false,
             })
         }
@@ -122,6 +138,12 @@ impl StreamReader {
         }
     }
 
+    /// Reads up to `slices` slices at a time; what comes of them comes in the same order as ever.
+    #[must_use]
+    pub(super) fn side_by_side(self, slices: usize) -> Self {
+        Self { side_by_side: slices.max(1), ..self }
+    }
+
     /// Reads the next page, or goes on to the next slice.
     ///
     /// # Errors
@@ -129,55 +151,85 @@ impl StreamReader {
     /// When there is no telling which slices there are.
     pub(super) fn step(&mut self) -> BoxFuture<'_, Result<Step, Trouble>> {
         async move {
-            if let Some(trouble) = self.pending.take() {
-                return Ok(self.fail(trouble));
-            }
-            let mut pages = match self.current.take() {
-                Some(pages) => pages,
-                None => match self.next_slice().await? {
-                    Some((slice, is_last)) => Pages::new(&self.stream, slice, is_last),
-                    None => {
-                        let (parents, now) =
-                            (self.partitions.parent_state(), self.session.clock.now());
-                        match &mut self.cursor {
-                            Progress::PerPartition { cursor, .. } if !self.failed => {
-                                cursor.finish(parents, now);
-                            }
-                            _ => {}
-                        }
-                        return Ok(Step::End);
+            self.fill().await;
+            let Some(mut first) = self.open.pop_front() else {
+                return match self.ended.take() {
+                    Some(Err(trouble)) => Err(trouble),
+                    _ => Ok(self.finish()),
+                };
+            };
+            let step = match first.source.next().await {
+                Next::Failed(trouble) => {
+                    self.failed = true;
+                    return Ok(Step::SliceFailed(trouble));
+                }
+                Next::Done { doubt } => {
+                    self.close(&first)?;
+                    return Ok(Step::SliceDone { doubt });
+                }
+                Next::Page(records) => Step::Page { slice: first.slice.clone(), records },
+            };
+            if let Step::Page { slice, records } = &step {
+                match &mut self.cursor {
+                    Progress::Whole => {}
+                    Progress::Single { rules, position, .. } => records
+                        .iter()
+                        .filter_map(|record| rules.moment_of(record))
+                        .for_each(|moment| position.observe(moment)),
+                    Progress::PerPartition { cursor, .. } => {
+                        cursor.observe(slice.partition(), records);
                     }
-                },
-            };
-            if pages.done {
-                self.close(&pages)?;
-                return Ok(Step::SliceDone);
-            }
-            let records = match self.page(&mut pages).await {
-                Ok(records) => records,
-                Err(trouble) => return Ok(self.fail(trouble)),
-            };
-            let slice = pages.slice.clone();
-            match &mut self.cursor {
-                Progress::Whole => {}
-                Progress::Single { rules, position, .. } => records
-                    .iter()
-                    .filter_map(|record| rules.moment_of(record))
-                    .for_each(|moment| position.observe(moment)),
-                Progress::PerPartition { cursor, .. } => {
-                    cursor.observe(slice.partition(), &records);
                 }
             }
-            self.current = Some(pages);
-            Ok(Step::Page { slice, records })
+            self.open.push_front(first);
+            Ok(step)
         }
         .boxed()
     }
 
-    fn fail(&mut self, trouble: Trouble) -> Step {
-        self.failed = true;
-        self.current = None;
-        Step::SliceFailed(trouble)
+    /// Begins with as many slices as are read at a time.
+    async fn fill(&mut self) {
+        while self.ended.is_none() && self.open.len() < self.side_by_side {
+            let (slice, is_last_of_partition) = match self.next_slice().await {
+                Ok(Some((slice, is_last))) => (Arc::new(slice), is_last),
+                Ok(None) => {
+                    self.ended = Some(Ok(()));
+                    return;
+                }
+                Err(trouble) => {
+                    self.ended = Some(Err(trouble));
+                    return;
+                }
+            };
+            let bounds = self.bounds(&slice);
+            let mut pages = Pages::new(&self.session, &self.stream, &slice, bounds);
+            let source = if self.side_by_side == 1 {
+                Source::Here(Box::new(pages))
+            } else {
+                let (sender, receiver) = mpsc::channel(1);
+                tokio::spawn(async move {
+                    loop {
+                        let next = pages.next().await;
+                        let is_last = !matches!(next, Next::Page(_));
+                        // Nobody waits for it where the reader was given up.
+                        if sender.send(next).await.is_err() || is_last {
+                            return;
+                        }
+                    }
+                });
+                Source::Ahead(receiver)
+            };
+            self.open.push_back(Open { slice, is_last_of_partition, source });
+        }
+    }
+
+    fn finish(&mut self) -> Step {
+        let (parents, now) = (self.partitions.parent_state(), self.session.clock.now());
+        match &mut self.cursor {
+            Progress::PerPartition { cursor, .. } if !self.failed => cursor.finish(parents, now),
+            _ => {}
+        }
+        Step::End
     }
 
     async fn next_slice(&mut self) -> Result<Option<(StreamSlice, bool)>, Trouble> {
@@ -217,123 +269,22 @@ impl StreamReader {
         }
     }
 
-    fn close(&mut self, pages: &Pages) -> Result<(), Trouble> {
+    fn close(&mut self, slice: &Open) -> Result<(), Trouble> {
         match &mut self.cursor {
             Progress::Whole => Ok(()),
-            Progress::Single { rules, position, .. } => position.close(rules, &pages.slice),
+            Progress::Single { rules, position, .. } => position.close(rules, &slice.slice),
             Progress::PerPartition { cursor, .. } => {
-                cursor.close(&pages.slice, pages.is_last_of_partition)
+                cursor.close(&slice.slice, slice.is_last_of_partition)
             }
         }
     }
 
-    fn wants(&self, slice: &StreamSlice, record: &Record) -> bool {
+    /// Between which moments the records of `slice` are wanted.
+    fn bounds(&self, slice: &StreamSlice) -> Option<Bounds> {
         match &self.cursor {
-            Progress::Whole => true,
-            Progress::Single { rules, position, .. } => position.wants(rules, record),
-            Progress::PerPartition { cursor, .. } => cursor.wants(slice.partition(), record),
+            Progress::Whole => None,
+            Progress::Single { rules, position, .. } => Some(position.bounds(rules)),
+            Progress::PerPartition { cursor, .. } => cursor.bounds(slice.partition()),
         }
     }
-
-    /// Reads one page.
-    async fn page(&mut self, pages: &mut Pages) -> Result<Vec<Record>, Trouble> {
-        let stream = self.stream.clone();
-        let cursor = stream.cursor.as_ref();
-        let feed = cursor.is_some_and(|cursor| cursor.is_data_feed);
-        let client_side = cursor.is_some_and(|cursor| cursor.is_client_side) && !feed;
-        let token = match &pages.token {
-            Some(token) => {
-                Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())]))
-            }
-            None => Json::Null,
-        };
-        let path = stream.paginator.as_ref().and_then(|pager| pager.path(pages.token.as_ref()));
-        let parts = stream.parts(&self.session, &pages.slice, pages.token.as_ref())?;
-        let sent = stream.requester.send(&self.session, &pages.slice, &token, path, parts).await?;
-        let response = match sent {
-            Sent::Response(response) => response,
-            Sent::ResetPagination => {
-                pages.resets += 1;
-                if pages.resets > RESETS_MAX {
-                    return Err(Trouble::system(
-                        "the API asks again and again to begin with the first page",
-                    ));
-                }
-                pages.token = stream.paginator.as_ref().and_then(|pager| pager.first_token());
-                return Ok(Vec::new());
-            }
-        };
-        if !response.is_ok() {
-            pages.done = true;
-            return Ok(Vec::new());
-        }
-        let wanted = |record: &Record| !client_side || self.wants(&pages.slice, record);
-        let selected =
-            stream.selector.records(&self.session, &pages.slice, &token, &response, &wanted)?;
-        let mut records = selected.records;
-        if let Some(trouble) = selected.trouble {
-            self.pending = Some(trouble);
-        } else {
-            let reached =
-                feed && records.last().is_some_and(|record| !self.wants(&pages.slice, record));
-            let next = if reached {
-                Ok(None)
-            } else {
-                next_token(&self.session, &stream, pages, &response, &records)
-            };
-            // The records of the page are good, whatever is wrong with its token.
-            let next = next.unwrap_or_else(|trouble| {
-                self.pending = Some(trouble);
-                None
-            });
-            pages.done = next.is_none();
-            pages.token = next;
-        }
-        if feed {
-            records.retain(|record| self.wants(&pages.slice, record));
-        }
-        Ok(records)
-    }
-}
-
-impl Pages {
-    fn new(stream: &Stream, slice: StreamSlice, is_last_of_partition: bool) -> Self {
-        Self {
-            slice: Arc::new(slice),
-            is_last_of_partition,
-            token: stream.paginator.as_ref().and_then(|pager| pager.first_token()),
-            resets: 0,
-            seen: HashSet::new(),
-            done: false,
-        }
-    }
-}
-
-/// The token of the page after `response`.
-fn next_token(
-    session: &Session,
-    stream: &Stream,
-    pages: &mut Pages,
-    response: &Response,
-    records: &[Record],
-) -> Result<Option<Json>, Trouble> {
-    let Some(pager) = &stream.paginator else { return Ok(None) };
-    let last = records.last().cloned().map(Json::Object);
-    let page = LastPage {
-        response,
-        len: records.len(),
-        record: last.as_ref(),
-        token: pages.token.as_ref(),
-    };
-    let next = pager.next_token(session, &stream.selector.extractor, &page)?;
-    let next = next.filter(is_truthy);
-    if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
-        let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
-        if !pages.seen.insert(mark) {
-            return Err(Trouble::system(
-                "the API gives the same page again and again: its pages go round in a circle",
-            ));
-        }
-    }
-    Ok(next)
 }

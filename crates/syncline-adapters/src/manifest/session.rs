@@ -1,7 +1,15 @@
 //! What all streams of one connector share while it runs: configuration, clock, HTTP client, kept responses.
 
-use super::interpolate::{Headers, Scope};
+use super::auth::TokenFile;
+use super::expression::Options;
+use super::interpolate::{Headers, Scope, text_of};
+use super::limits::Gate;
+use super::load::Manifest;
+use super::reach::{Client, Reach};
+use super::request::Parts;
+use super::secrets::Secrets;
 use super::trouble::Trouble;
+use serde_json::error::Category;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -43,12 +51,19 @@ impl Clock {
 pub struct Session {
     pub(super) config: Json,
     pub(super) clock: Clock,
-    pub(super) client: reqwest::Client,
+    pub(super) client: Client,
+    /// The way to the system, through its limits.
+    pub(super) gate: Gate,
+    /// Where tokens are kept.
+    pub(super) tokens: Option<TokenFile>,
     kept: Mutex<Kept>,
     /// The configuration as refreshed tokens changed it.
     pub(super) saved_config: Mutex<Json>,
     /// Changed configurations that nobody has taken yet.
     changed: Mutex<Vec<Json>>,
+    /// The fields of streams that were chosen, by the name of the stream.
+    selected: Mutex<HashMap<String, Map<String, Json>>>,
+    secrets: Mutex<Secrets>,
 }
 
 #[derive(Default)]
@@ -62,23 +77,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// A run with the connector's configuration.
+    /// A run of the connector that `manifest` describes, with the configuration that it was loaded for, within the
+    /// limits that it declares.
     ///
     /// # Errors
     ///
     /// When there is no HTTP client to be had, for want of TLS.
-    pub fn new(config: Json, clock: Clock) -> Result<Self, Trouble> {
-        let client = crate::http::client()
-            .build()
+    pub fn new(manifest: &Manifest, clock: Clock, reach: Reach) -> Result<Self, Trouble> {
+        let client = Client::new(reach)
             .map_err(|error| Trouble::system(format!("there is no HTTP client: {error}")))?;
+        let config = manifest.config().clone();
+        let schema = manifest.spec().get("connectionSpecification").unwrap_or(&Json::Null);
+        let secrets = Secrets::of(&config, schema);
         Ok(Self {
             saved_config: Mutex::new(config.clone()),
             config,
             clock,
             client,
+            gate: Gate::alone(manifest.budget.clone()),
+            tokens: None,
             kept: Mutex::default(),
             changed: Mutex::default(),
+            selected: Mutex::default(),
+            secrets: Mutex::new(secrets),
         })
+    }
+
+    /// The same by another way.
+    pub(super) fn through(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// The same, with tokens that outlast the process.
+    pub(super) fn keeping(self, tokens: Option<TokenFile>) -> Self {
+        Self { tokens, ..self }
     }
 
     /// The variables that every template sees.
@@ -106,8 +138,57 @@ impl Session {
         lock(&self.changed).push(config.clone());
     }
 
+    /// Brings the saved configuration up to date with what another process saved.
+    pub(super) fn take_over_config(&self, change: impl FnOnce(&mut Json)) {
+        change(&mut lock(&self.saved_config));
+    }
+
     pub(super) fn with_saved_config<T>(&self, look: impl FnOnce(&Json) -> T) -> T {
         look(&lock(&self.saved_config))
+    }
+
+    /// Remembers a configuration that was brought into the form of today, for whoever keeps it.
+    pub(super) fn note_config(&self, config: &Json) {
+        lock(&self.changed).push(config.clone());
+    }
+
+    /// Of the stream `name`, only the fields of `schema` are needed.
+    pub(super) fn select(&self, name: &str, schema: &Json) {
+        let fields = schema.get("properties").and_then(Json::as_object).cloned();
+        lock(&self.selected).insert(name.to_owned(), fields.unwrap_or_default());
+    }
+
+    /// The fields of the stream `name` that are needed, where that was said.
+    pub(super) fn selected(&self, name: &str) -> Option<Map<String, Json>> {
+        lock(&self.selected).get(name).cloned()
+    }
+
+    /// Remembers the credentials of a request, which no message may repeat.
+    pub(super) fn learn_secrets(&self, parts: &Parts) {
+        let mut secrets = lock(&self.secrets);
+        let forms = match &parts.form {
+            Options::Map(map) => Some(map),
+            Options::Text(_) => None,
+        };
+        let maps = [Some(&parts.query), Some(&parts.headers), Some(&parts.json), forms];
+        for value in maps.into_iter().flatten().flat_map(Map::values) {
+            let text = text_of(value);
+            secrets.learn(&text);
+            // `Bearer` and the like say which kind of secret follows.
+            if let Some((_, secret)) = text.split_once(' ') {
+                secrets.learn(secret);
+            }
+        }
+    }
+
+    /// `text` without the secrets of this run.
+    pub(super) fn hide(&self, text: &str) -> String {
+        lock(&self.secrets).hide(text)
+    }
+
+    /// `trouble` without the secrets of this run.
+    pub(super) fn hidden(&self, trouble: Trouble) -> Trouble {
+        Trouble { message: self.hide(&trouble.message), ..trouble }
     }
 
     /// The configurations that came of refreshed tokens since this was last asked.
@@ -122,7 +203,18 @@ pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
-    json: OnceLock<Option<Json>>,
+    json: OnceLock<Result<Json, Unread>>,
+}
+
+/// Why a body could not be read as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is something else.
+    Other,
+    /// It begins as JSON and breaks off.
+    Short,
+    /// It is nested too deeply.
+    Deep,
 }
 
 impl Response {
@@ -132,7 +224,22 @@ impl Response {
 
     /// The body as JSON, where it is JSON.
     pub(super) fn json(&self) -> Option<&Json> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.body).ok()).as_ref()
+        self.read_json().as_ref().ok()
+    }
+
+    /// The body as JSON, or why it is none.
+    pub(super) fn read_json(&self) -> &Result<Json, Unread> {
+        self.json.get_or_init(|| {
+            serde_json::from_slice(&self.body).map_err(|error| {
+                let is_begun = matches!(self.body.trim_ascii_start().first(), Some(b'{' | b'['));
+                match error.classify() {
+                    Category::Eof if is_begun => Unread::Short,
+                    // There is no other way to tell.
+                    _ if error.to_string().starts_with("recursion limit") => Unread::Deep,
+                    _ => Unread::Other,
+                }
+            })
+        })
     }
 
     /// The body as JSON, or an empty map.

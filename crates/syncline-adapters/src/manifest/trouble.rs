@@ -10,6 +10,8 @@ pub enum FailureKind {
     Config,
     /// The connector or the API: whoever wrote it.
     System,
+    /// Syncline, which does not know a part of the connector: the reference implementation can read it.
+    Unsupported,
     /// Nobody: trying again can help.
     Transient,
 }
@@ -18,7 +20,7 @@ impl FailureKind {
     /// The name that the Airbyte protocol has for it.
     pub(super) fn protocol_name(self) -> &'static str {
         match self {
-            Self::Config => "config_error",
+            Self::Config | Self::Unsupported => "config_error",
             Self::System => "system_error",
             Self::Transient => "transient_error",
         }

@@ -1,15 +1,18 @@
 //! Databases: PostgreSQL, MySQL and MariaDB, SQLite.
 //!
-//! [`read`] goes through a table by key, page by page; [`write`](self::write) makes [`batch`]es of changes in one transaction. Both
+//! [`read`] goes through a table by key, page by page; [`changes`] follows the log of a PostgreSQL server; [`write`](self::write) makes [`batch`]es of changes in one transaction. Both
 //! put their statements together in [`statement`], and run them in the [`session`] of a driver.
 
 mod batch;
+mod changes;
 mod existing;
 mod mysql;
+mod pgoutput;
 mod postgres;
 mod read;
 mod session;
 mod settings;
+mod slot;
 mod sqlite;
 mod statement;
 mod table;
@@ -132,7 +135,14 @@ impl Adapter for SqlAdapter {
     }
 
     fn check<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        async move { self.sample(self.spec(entity)?, 1).await.map(|_| ()) }.boxed()
+        async move {
+            let spec = self.spec(entity)?;
+            let (known, _) = self.sample(spec, 1).await?;
+            let Some(settings) = &spec.logical_replication else { return Ok(()) };
+            let checked = self.check_slot(spec, settings, &known.table).await;
+            checked.map_err(|fault| unreadable(spec, fault))
+        }
+        .boxed()
     }
 
     fn discover<'a>(
@@ -153,7 +163,14 @@ impl Adapter for SqlAdapter {
         request: ReadRequest,
         pages: mpsc::Sender<Page>,
     ) -> BoxFuture<'a, Result<ReadEnd, AdapterError>> {
-        async move { self.read_table(self.spec(&request.entity)?, &request, &pages).await }.boxed()
+        async move {
+            let spec = self.spec(&request.entity)?;
+            match &spec.logical_replication {
+                Some(settings) => self.read_changes(spec, settings, &request, &pages).await,
+                None => self.read_table(spec, &request, &pages).await,
+            }
+        }
+        .boxed()
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

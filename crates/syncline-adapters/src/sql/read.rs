@@ -72,6 +72,17 @@ impl SqlAdapter {
         request: &ReadRequest,
         pages: &mpsc::Sender<Page>,
     ) -> Result<ReadEnd, AdapterError> {
+        self.list_table(spec, request, pages, &|cursor| cursor).await
+    }
+
+    /// The same, with each page's cursor put into what `wrap` makes of it.
+    pub(super) async fn list_table(
+        &self,
+        spec: &Spec,
+        request: &ReadRequest,
+        pages: &mpsc::Sender<Page>,
+        wrap: &(dyn Fn(Cursor) -> Cursor + Sync),
+    ) -> Result<ReadEnd, AdapterError> {
         let wrong = |fault| unreadable(spec, fault);
         let mut session = self.database.connect(false).await.map_err(wrong)?;
         let mut known = Known::new(session.as_mut(), spec).await.map_err(wrong)?;
@@ -86,23 +97,20 @@ impl SqlAdapter {
             by.iter().filter_map(|name| known.table.find(name).cloned()).collect();
         let places: Vec<usize> = by.iter().filter_map(|name| known.shape.position(name)).collect();
         let order: Vec<&Column> = order.iter().collect();
-        let from = match (since, order.first()) {
-            (Some(since), Some(first)) => {
-                let bound = bind_since(self.database.dialect(), first, since.at_least);
-                Some(bound.map_err(AdapterError::Settings)?)
-            }
-            _ => None,
-        };
-        let cursor = request.cursor.as_ref().filter(|cursor| !cursor.is_null());
-        let resumed = cursor.and_then(|cursor| Position::parse(cursor, &by));
+        let dialect = self.database.dialect();
+        let from = since.zip(order.first());
+        let from = from.map(|(since, first)| bind_since(dialect, first, since.at_least));
+        let from = from.transpose().map_err(AdapterError::Settings)?;
+        let cursor = request.cursor.as_ref().filter(|at| !at.is_null());
+        let resumed = cursor.and_then(|at| Position::parse(at, &by));
         let restarted = cursor.is_some() && resumed.is_none();
         let mut position = resumed.unwrap_or_else(|| Position::start(by));
         let ended = |complete: bool, position: &Position| ReadEnd {
             complete,
             incomplete_because: (!complete).then(|| "the read was stopped".to_owned()),
             restarted,
-            listed_all: false,
             cursor: if complete { Cursor::Null } else { position.to_cursor() },
+            ..ReadEnd::default()
         };
         let is_unique = known.table.is_unique(&spec.key);
         let limit = request.page_len.max(if is_unique { 1 } else { 2 });
@@ -125,7 +133,7 @@ impl SqlAdapter {
             position.after = standing(last, &places, &known.table).map_err(wrong)?;
             let line = position.rows + 1;
             position.rows += rows.len() as u64;
-            if pages.send(known.page(rows, line, position.to_cursor())).await.is_err() {
+            if pages.send(known.page(rows, line, wrap(position.to_cursor()))).await.is_err() {
                 return Ok(ended(false, &position));
             }
             if count < limit {
@@ -134,7 +142,8 @@ impl SqlAdapter {
         }
         if since.is_none() {
             let nameless = self.without_key(session.as_mut(), &known, &position).await;
-            let page = nameless.map_err(wrong)?;
+            let mut page = nameless.map_err(wrong)?;
+            page.cursor = wrap(page.cursor);
             if !page.is_empty() && pages.send(page).await.is_err() {
                 return Ok(ended(false, &position));
             }

@@ -11,7 +11,7 @@ use mysql_async::OptsBuilder;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use syncline_core::config::model::{
-    Connection, Entity, EntitySettings, ServerSettings, Settings, Tls,
+    Connection, Entity, EntitySettings, LogicalReplication, ServerSettings, Settings, Tls,
 };
 use tokio_postgres::config::SslMode;
 
@@ -30,7 +30,15 @@ pub(super) struct Spec {
     pub(super) columns: Option<Vec<String>>,
     pub(super) version: Option<String>,
     pub(super) marker: Option<String>,
+    /// The slot and publication by which changes are followed, where they are.
+    pub(super) logical_replication: Option<LogicalReplication>,
 }
+
+/// The longest name of a slot or publication, in bytes.
+const NAME_LEN_MAX: usize = 63;
+
+/// A slot is dropped and made anew where it is lost, so only slots that are surely ours are taken.
+const SLOT_PREFIX: &str = "syncline_";
 
 impl Spec {
     pub(super) fn new(
@@ -54,7 +62,25 @@ impl Spec {
             columns: own.columns.clone(),
             version: entity.version.clone(),
             marker: own.marker.clone(),
+            logical_replication: own.logical_replication.clone(),
         };
+        if let Some(replication) = &spec.logical_replication {
+            if connection.adapter != "postgres" {
+                return Err(wrong("only `postgres` has `logical_replication`"));
+            }
+            let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+            let slot = &replication.slot;
+            let fits = slot.len() > SLOT_PREFIX.len() && slot.len() <= NAME_LEN_MAX;
+            if !fits || !slot.starts_with(SLOT_PREFIX) || !slot.bytes().all(is_plain) {
+                return Err(wrong(
+                    "a `slot` is named `syncline_…`, with small letters, digits and `_`, at most 63",
+                ));
+            }
+            let publication = replication.publication.as_ref();
+            if publication.is_some_and(|name| name.is_empty() || name.contains('\0')) {
+                return Err(wrong("the name of the `publication` is empty, or has a NUL in it"));
+            }
+        }
         if spec.key.is_empty() {
             return Err(wrong("`key` names no column"));
         }
@@ -101,7 +127,7 @@ pub(super) fn database(
             }
             Ok(Box::new(postgres_server(settings, ca.as_deref())?))
         }
-        Settings::File(_) | Settings::Manifest(_) | Settings::Carddav(_) => {
+        Settings::File(_) | Settings::Manifest(_) | Settings::Carddav(_) | Settings::Program(_) => {
             Err(AdapterError::Settings("the settings are not those of a database".to_owned()))
         }
     }

@@ -31,12 +31,16 @@ impl Dialect {
 
     /// What a query asks for to read `column`.
     fn selected(self, column: &Column) -> String {
-        let name = format!("t.{}", self.quoted(&column.name));
+        self.as_read(&format!("t.{}", self.quoted(&column.name)), column)
+    }
+
+    /// The value `name` of `column` in the form that is read.
+    fn as_read(self, name: &str, column: &Column) -> String {
         match (self, &column.kind) {
             (Self::Postgres, Kind::Decimal | Kind::Array(_) | Kind::Other) => {
                 format!("{name}::text")
             }
-            _ => name,
+            _ => name.to_owned(),
         }
     }
 
@@ -133,6 +137,32 @@ pub(super) fn by_key(
     let sql = format!(
         "SELECT {} FROM {} AS t JOIN {rows} AS v ON {}{lock}",
         list(columns.iter().map(|column| dialect.selected(column))),
+        dialect.table(table),
+        dialect.same_key(key),
+    );
+    (sql, bound)
+}
+
+/// For each of `keys`: the key, whether there is a row of this key, and the row's `columns`.
+pub(super) fn found_by_key(
+    table: &Table,
+    columns: &[Column],
+    key: &[&Column],
+    keys: Vec<Vec<Bound>>,
+) -> Statement {
+    let dialect = Dialect::Postgres;
+    let (rows, bound) = dialect.rows(key, keys);
+    let given = key.iter().enumerate().map(|(index, column)| {
+        let name = format!("v.c{index}");
+        dialect.as_read(&name, column)
+    });
+    let is_there = key.first().map_or("true".to_owned(), |first| {
+        format!("t.{} IS NOT NULL", dialect.quoted(&first.name))
+    });
+    let selected = columns.iter().map(|column| dialect.selected(column));
+    let sql = format!(
+        "SELECT {} FROM {rows} AS v LEFT JOIN {} AS t ON {}",
+        list(given.chain([is_there]).chain(selected)),
         dialect.table(table),
         dialect.same_key(key),
     );

@@ -17,6 +17,11 @@ pub(super) fn base64(bytes: &[u8]) -> Value {
     Value::Text(CompactString::from(STANDARD.encode(bytes)))
 }
 
+/// The bytes of such a text.
+pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
 /// JSON text as a value; text that is no JSON stays text.
 pub(super) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::text(text))

@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// Whether what is committed survives the machine, too; else it is quicker.
     pub(crate) is_durable: bool,
+    /// Whether PostgreSQL logs what logical replication needs.
+    pub(crate) logs_rows: bool,
     folder: TempDir,
     process: Option<Child>,
 }
@@ -45,7 +47,8 @@ impl Server {
     /// Sets up a server and starts it.
     pub(crate) fn start(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { kind, port: 0, is_durable: false, folder, process: None };
+        let mut server =
+            Self { kind, port: 0, is_durable: false, logs_rows: true, folder, process: None };
         if let Some(owner) = server.owner() {
             chown(server.folder.path(), Some(owner.user), Some(owner.group)).unwrap();
         }
@@ -133,6 +136,8 @@ impl Server {
                 command.arg("-D").arg(self.path("data")).arg("-k").arg(self.folder.path());
                 command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
                 command.args(["-c", if self.is_durable { "fsync=on" } else { "fsync=off" }]);
+                let level = if self.logs_rows { "logical" } else { "replica" };
+                command.args(["-c", &format!("wal_level={level}")]);
             }
             Kind::MariaDb => {
                 command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"]);
@@ -239,6 +244,17 @@ impl Server {
 
     /// The same in another database.
     pub(crate) fn sql_in(&self, database: &str, script: &str) -> String {
+        let mut running = self.client(database).spawn().unwrap();
+        running.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = running.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{script}: {said}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        printed.trim_end().replace('\t', "|")
+    }
+
+    /// A client of a database, that runs as `admin` what it is sent.
+    pub(crate) fn client(&self, database: &str) -> Command {
         let port = self.port.to_string();
         let mut client = match self.kind {
             Kind::Postgres => {
@@ -257,13 +273,7 @@ impl Server {
             }
         };
         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = client.spawn().unwrap();
-        running.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        let output = running.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{script}: {said}");
-        let printed = String::from_utf8(output.stdout).unwrap();
-        printed.trim_end().replace('\t', "|")
+        client
     }
 }
 

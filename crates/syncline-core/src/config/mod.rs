@@ -21,7 +21,7 @@ pub mod transform;
 
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 pub use references::{Reference, Resolve, Secrets};
-pub use schema::json_schema;
+pub use schema::{json_schema, write_json_schema};
 
 use crate::problem::{ConfigPath, PathPart, Problem};
 use diagnostic::Findings;

@@ -1,6 +1,6 @@
 //! The JSON Schema of a configuration: for editors, and for the check of a configuration's shape.
 
-use super::model::Config;
+use super::model::{Config, WriteFile};
 use serde_json::{Map, Value, json};
 
 /// Other spellings: the type, the spelling, and what it stands for.
@@ -88,6 +88,15 @@ pub fn json_schema() -> Value {
     let mut schema = finish(schemars::schema_for!(Config).to_value(), ALIASES);
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".to_owned(), json!("Syncline configuration"));
+    }
+    schema
+}
+
+/// The JSON Schema (draft 2020-12) of a `write.yaml`: how the streams of a connector are written.
+pub fn write_json_schema() -> Value {
+    let mut schema = finish(schemars::schema_for!(WriteFile).to_value(), &[]);
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".to_owned(), json!("Writing through a connector"));
     }
     schema
 }

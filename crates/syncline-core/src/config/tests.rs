@@ -125,7 +125,7 @@ fn columns_count_characters_and_lines_end_as_yaml_says() {
         ("\u{feff}tenanz: é", "1:1 [tenanz] unknown key `tenanz` (did you mean `tenant`?)"),
         (
             "{é: 1, ü€: 2}",
-            "1:2 [é] unknown key `é` (known: `tenant`, `store`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)\n1:8 [ü€] unknown key `ü€` (known: `tenant`, `store`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)",
+            "1:2 [é] unknown key `é` (known: `tenant`, `store`, `limits`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)\n1:8 [ü€] unknown key `ü€` (known: `tenant`, `store`, `limits`, `connections`, `shard_types`, `conversion_schemas`, `sync_tasks`)",
         ),
         (
             "tenant: a\r\nstore: 5\r\n",
@@ -385,6 +385,7 @@ fn the_schema_names_every_other_spelling_that_the_plain_data_takes() {
         include_str!("model/database.rs"),
         include_str!("model/file.rs"),
         include_str!("model/manifest.rs"),
+        include_str!("model/program.rs"),
         include_str!("model/shard_type.rs"),
         include_str!("model/task.rs"),
         include_str!("transform.rs")
@@ -446,7 +447,10 @@ fn the_adapter_says_which_settings_there_are() {
         ("adapter: sqlite, ", "tls: prefer", "", "unknown key `tls`"),
         ("adapter: postgers, ", "hots: db", "", "did you mean `postgres`?"),
         ("adapter: postgers, ", "hots: db", "", "did you mean `host`?"),
-        ("adapter: oracle, ", "", "", "known: `file`, `postgres`, `mysql`, `sqlite`, `manifest`"),
+        ("adapter: singer, ", "command: [tap, -v]", "stream: s, replication: full", "fine"),
+        ("adapter: airbyte, ", "command: source", "namespace: n", "fine"),
+        ("adapter: airbyte, ", "comand: source", "", "did you mean `command`?"),
+        ("adapter: oracle, ", "", "", "known: `file`, `postgres`, `mysql`, `sqlite`, `manifest`, "),
         ("", "host: db", "table: t, columns: [a]", "missing key `adapter`"),
         ("adaptor: postgres, ", "", "", "did you mean `adapter`?"),
         ("adapter: 5, ", "", "", "expected text, found a number"),

@@ -300,6 +300,12 @@ pub struct Counters {
     pub links_found: u64,
     /// Links that went with what writing showed; not in the sum.
     pub links_lost: u64,
+    /// Requests that were sent to the connection.
+    pub requests: u64,
+    /// Of these: were one too many, as the system said.
+    pub requests_limited: u64,
+    /// How long requests waited for the system's limits, in milliseconds.
+    pub waited_ms: u64,
 }
 
 impl Counters {

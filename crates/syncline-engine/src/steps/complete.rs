@@ -74,6 +74,11 @@ pub(super) async fn finish(
         // Records below the high water may not have been read.
         execution.high_water = None;
     }
+    let asked = execution.world.shared.usage(&execution.task.connection);
+    let (before, counters) = (execution.asked, &mut execution.counters);
+    counters.requests += asked.requests.saturating_sub(before.requests);
+    counters.requests_limited += asked.limited.saturating_sub(before.limited);
+    counters.waited_ms += asked.waited_ms.saturating_sub(before.waited_ms);
     let now = execution.clock.now();
     execution
         .world
@@ -175,7 +180,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             "`syncline dead-letters list` shows which, and why",
         ),
         _ => {
-            let whole = Verdict { status: "success", ..Verdict::default() };
+            let whole = Verdict { status: "success", error: end.remark, ..Verdict::default() };
             unwritten(execution).unwrap_or(whole)
         }
     };

@@ -57,6 +57,12 @@ impl<'a> Execution<'a> {
             Source::Adapter(adapter) => adapter.capabilities().lists_all,
             Source::Pages(_) => false,
         };
+        if let (Source::Adapter(adapter), Some(listener)) = (&source, &self.options.on_event)
+            && let Some(note) = adapter.note()
+        {
+            let (task_id, message) = (self.name.clone(), note.to_owned());
+            listener(&Event::Noted { task_id, message });
+        }
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let (sender, work) = mpsc::channel(PAGES_WAITING);
         let transformer = self.transformer(self.live_before == Some(0));

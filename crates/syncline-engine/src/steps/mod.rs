@@ -23,7 +23,7 @@ use crate::event::{Event, Progress};
 use crate::execution::{EngineError, Options, Report};
 use crate::world::World;
 use std::sync::Arc;
-use syncline_adapters::{AdapterError, ReadEnd};
+use syncline_adapters::{AdapterError, ReadEnd, Usage};
 use syncline_core::config::model::SyncTask;
 use syncline_core::plan::news::News;
 use syncline_core::plan::planner::Moment;
@@ -77,6 +77,8 @@ pub(crate) struct Execution<'a> {
     fused: Option<(u64, u64)>,
     /// Writes that could not be sent however often that was tried, and why one of them was not.
     unsent: Option<(u64, String)>,
+    /// What the connection had been asked before this process began with it.
+    asked: Usage,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

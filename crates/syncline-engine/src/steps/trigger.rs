@@ -80,6 +80,7 @@ pub(super) async fn begin<'a>(
         news: sweep::news(world).await?,
         fused: None,
         unsent: None,
+        asked: world.shared.usage(&task.connection),
         options,
         begun,
     };

@@ -60,10 +60,6 @@ impl ManualClock {
     }
 }
 
-/// The data of `shard s`, in SQL.
-pub(crate) const DATA: &str =
-    "iif(s.said_by IS NULL, s.data, (SELECT image FROM link WHERE id = s.said_by))";
-
 /// A folder with a configuration, files and a database.
 pub(crate) struct Bench {
     dir: TempDir,
@@ -158,7 +154,7 @@ impl Bench {
     /// The data of the live shards of a type, sorted.
     pub(crate) fn data(&self, shard_type: &str) -> Vec<String> {
         self.lines(&format!(
-            "SELECT {DATA} FROM shard s JOIN shard_type t ON t.id = s.type
+            "SELECT data FROM shard_whole s JOIN shard_type t ON t.id = s.type
              WHERE t.name = '{shard_type}' AND deleted_at IS NULL AND merged_into IS NULL
              ORDER BY 1"
         ))
@@ -172,7 +168,7 @@ impl Bench {
 
     /// All that is known, without row numbers, ids, times and versions.
     pub(crate) fn state(&self) -> Vec<String> {
-        self.lines(&format!(
+        self.lines(
             "WITH named AS (
                SELECT l.id, l.shard, l.deleted, l.image, e.connection || '/' || e.entity || '/'
                  || e.shard_type || ':' || l.external_id AS name,
@@ -182,9 +178,9 @@ impl Bench {
              ), cluster AS (SELECT shard, min(name) AS name FROM named GROUP BY shard)
              SELECT 'link ' || n.name || ' in ' || c.name || ' deleted ' || n.deleted || ' by '
                || coalesce(n.contributor, '-') || ' at ' || coalesce(n.modified, '-') || ' says '
-               || n.image || ' of ' || {DATA} || ' gone '
+               || n.image || ' of ' || s.data || ' gone '
                || (s.deleted_at IS NOT NULL)
-             FROM named n JOIN cluster c ON c.shard = n.shard JOIN shard s ON s.id = n.shard
+             FROM named n JOIN cluster c ON c.shard = n.shard JOIN shard_whole s ON s.id = n.shard
              UNION ALL
              SELECT 'edge ' || n.name || ' ' || k.name || ' ' || e.connection || '/' || e.entity
                || ':' || d.target
@@ -198,7 +194,7 @@ impl Bench {
              UNION ALL
              SELECT 'unsettled ' || n.name FROM unsettled u JOIN named n ON n.id = u.link
              ORDER BY 1",
-        ))
+        )
     }
 
     /// Every row of every table that a run of unchanged input may not touch.

@@ -1,6 +1,6 @@
 //! Merges are remembered and can be taken back; decisions of people stand.
 
-use crate::bench::{Bench, DATA};
+use crate::bench::Bench;
 use syncline_core::plan::rows::{LinkId, ShardId};
 use syncline_engine::decide::{Decided, Decider, Wish, decide};
 use syncline_engine::{EngineError, World};
@@ -62,11 +62,11 @@ impl Bench {
 
     /// Each record with the id of its shard, and what that says.
     fn places(&self) -> Vec<String> {
-        self.lines(&format!(
-            "SELECT e.connection || ':' || l.external_id || ' ' || hex(s.uuid) || ' ' || {DATA}
+        self.lines(
+            "SELECT e.connection || ':' || l.external_id || ' ' || hex(s.uuid) || ' ' || s.data
                || ' ' || coalesce(s.merged_into, '-') || ' ' || coalesce(s.deleted_at, '-')
-             FROM link l JOIN entity e ON e.id = l.entity JOIN shard s ON s.id = l.shard ORDER BY 1",
-        ))
+             FROM link l JOIN entity e ON e.id = l.entity JOIN shard_whole s ON s.id = l.shard ORDER BY 1",
+        )
     }
 
     fn shard_of(&self, record: &str) -> ShardId {

@@ -1,6 +1,6 @@
 //! Changed match rules: every stored record is matched anew, as if the store had been filled under the new ones.
 
-use crate::bench::{Bench, DATA, ManualClock};
+use crate::bench::{Bench, ManualClock};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -231,7 +231,7 @@ async fn a_preview_tells_what_matching_anew_would_change_and_ids_stay() {
     assert!(before.iter().all(|id| after.contains(id)), "no id went, some came");
     assert!(after.len() > before.len());
     for (_, shard) in foreseen.shards {
-        let sql = format!("SELECT {DATA} FROM shard s WHERE id = {}", shard.id);
+        let sql = format!("SELECT data FROM shard_whole WHERE id = {}", shard.id);
         assert_eq!(bench.lines(&sql), [&*shard.data]);
     }
 }

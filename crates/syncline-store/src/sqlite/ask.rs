@@ -170,7 +170,7 @@ pub(super) fn links(
 
 pub(super) fn shards(conn: &Connection, filter: &ShardFilter) -> Result<Vec<ShardRow>> {
     let sql = format!(
-        "SELECT {SHARD_COLUMNS} FROM shard s
+        "SELECT {SHARD_COLUMNS} FROM shard_whole s
          WHERE s.id > ?1 AND (?2 IS NULL OR s.type = ?2) AND s.merged_into IS NULL
            AND (?3 OR s.deleted_at IS NULL)
          ORDER BY s.id"
@@ -191,7 +191,7 @@ pub(super) fn shards(conn: &Connection, filter: &ShardFilter) -> Result<Vec<Shar
 pub(super) fn shards_by_id(conn: &Connection, prefix: &str) -> Result<Vec<ShardRow>> {
     let Some((first, last)) = id_range(prefix) else { return Ok(Vec::new()) };
     let sql = format!(
-        "SELECT {SHARD_COLUMNS} FROM shard s WHERE s.uuid BETWEEN ?1 AND ?2
+        "SELECT {SHARD_COLUMNS} FROM shard_whole s WHERE s.uuid BETWEEN ?1 AND ?2
          ORDER BY s.uuid LIMIT 2"
     );
     let range = params![&first.to_be_bytes()[..], &last.to_be_bytes()[..]];

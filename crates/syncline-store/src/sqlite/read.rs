@@ -70,8 +70,7 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
     let first_own = found.links.len();
     if !need.links.is_empty() {
         found.links.extend(links(conn, need.links.iter().copied())?);
-        let shards = found.links[first_own..].iter().map(|link| link.shard);
-        found.shards = shards_by_row(conn, shards)?;
+        found.shards = shards_of(conn, &found.links[first_own..])?;
         let is_edged = |&&link: &&LinkId| memory.as_ref().is_none_or(|m| m.may_have_edge(link));
         let edged: Vec<LinkId> = need.links.iter().filter(is_edged).copied().collect();
         found.edges = match_edges(conn, &edged)?;
@@ -195,9 +194,34 @@ pub(super) fn shards_by_row(
     ids: impl Iterator<Item = ShardId>,
 ) -> Result<Vec<ShardRow>> {
     let ids = array(ids.map(|id| id.0));
+    let sql = format!(
+        "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.id = r.value"
+    );
+    conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
+}
+
+/// The shards of `links`, which are sorted by row number, by row number.
+fn shards_of(conn: &Connection, links: &[LinkRow]) -> Result<Vec<ShardRow>> {
+    let ids = array(links.iter().map(|link| link.shard.0));
     let sql =
         format!("SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard s ON s.id = r.value");
-    conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut shards: Vec<ShardRow> =
+        statement.query_map([ids], rows::shard)?.collect::<Result<_>>()?;
+    let mut others = Vec::new();
+    for shard in &mut shards {
+        let Some(said_by) = shard.said_by else { continue };
+        match links.binary_search_by_key(&said_by, |link| link.id) {
+            Ok(index) => shard.data = links[index].image.clone(),
+            Err(_) => others.push(shard.id),
+        }
+    }
+    if !others.is_empty() {
+        shards.retain(|shard| others.binary_search(&shard.id).is_err());
+        shards.extend(shards_by_row(conn, others.into_iter())?);
+        shards.sort_unstable_by_key(|shard| shard.id);
+    }
+    Ok(shards)
 }
 
 /// Every match edge of each of `links`; one between two of them comes twice.

@@ -17,9 +17,10 @@ pub(super) const LINK_COLUMNS: &str = "l.id, l.entity, l.external_id, l.shard, l
 pub(super) const LINK_STAMP: &str =
     "LEFT JOIN stamp t ON t.link = iif(l.contributor IS NULL, NULL, l.id)";
 
-/// The columns of `shard s`, as [`shard`] reads them.
-pub(super) const SHARD_COLUMNS: &str = "s.id, s.uuid, s.type, iif(s.said_by IS NULL, s.data, (SELECT image FROM link WHERE id = s.said_by)), \
-     s.version, s.created, s.deleted_at, s.merged_into, s.said_by";
+/// The columns of `shard s`, or of `shard_whole s`, as [`shard`] reads them. Of the table, the data is left out where a
+/// link says the same.
+pub(super) const SHARD_COLUMNS: &str = "s.id, s.uuid, s.type, s.data, s.version, s.created, \
+    s.deleted_at, s.merged_into, s.said_by";
 
 pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
     Ok(LinkRow {

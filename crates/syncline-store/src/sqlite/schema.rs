@@ -26,7 +26,6 @@ pub(super) const LATE_INDEXES: &[(&str, &str)] = &[
     ("link_shard", "link (shard)"),
     ("edge_target", "edge (entity, target)"),
     ("shard_uuid", "shard (uuid)"),
-    ("shard_live", "shard (type) WHERE deleted_at IS NULL AND merged_into IS NULL"),
     ("change_subject", "change (subject, kind)"),
     ("merge_log_survivor", "merge_log (survivor)"),
     ("merge_log_loser", "merge_log (loser)"),

@@ -154,11 +154,14 @@ async fn a_shard_whose_data_a_record_says_is_read_as_any_other() {
         let record = link(2, CRM, "b", 1);
         let mut said = shard(1, &record.image);
         said.said_by = Some(record.id);
-        let plan =
-            Plan { shards_new: vec![said.clone()], links_new: vec![record], ..Plan::default() };
+        let plan = Plan {
+            shards_new: vec![said.clone()],
+            links_new: vec![record, link(4, CRM, "d", 1)],
+            ..Plan::default()
+        };
         commit(store, begun.execution, plan).await;
         let rows = async || {
-            let need = Need { links: vec![LinkId(2)], ..Need::default() };
+            let need = |id| Need { links: vec![LinkId(id)], ..Need::default() };
             let own = FieldTest::Equals("2".into());
             let filter = ShardFilter {
                 fields: vec![("own".into(), own)],
@@ -166,7 +169,8 @@ async fn a_shard_whose_data_a_record_says_is_read_as_any_other() {
                 ..ShardFilter::default()
             };
             [
-                store.read(need).await.unwrap().shards,
+                store.read(need(2)).await.unwrap().shards,
+                store.read(need(4)).await.unwrap().shards,
                 store.shards_by_row(vec![ShardId(1)]).await.unwrap(),
                 store.shards_by_id("01").await.unwrap(),
                 store.shards(filter).await.unwrap(),

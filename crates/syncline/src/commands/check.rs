@@ -4,12 +4,12 @@ use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::output::{Tone, count, counted, shorten};
 use crate::syncing::Syncline;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, tokens_folder};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use syncline_adapters::{Adapter, registry};
+use syncline_adapters::Adapter;
 use syncline_core::config::model::{Connection, Entity, EntitySettings, Settings};
 use syncline_core::convert::Outcome;
 use syncline_core::record::Page;
@@ -98,15 +98,16 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 
 /// Only the compiled rules are wanted, so no store is looked at.
 async fn bind_to_nothing(workspace: Workspace) -> Result<Syncline, Error> {
-    let nowhere = PathBuf::new();
+    let (nowhere, store) = (PathBuf::new(), workspace.store_path.clone());
     let (sync, _) = Syncline::over_memory(Workspace { store_path: nowhere, ..workspace }).await?;
+    sync.world().shared.keep_tokens_in(tokens_folder(&store));
     Ok(sync)
 }
 
 async fn check_connections(sync: &Syncline) -> Result<Vec<EntityCheck>, Error> {
     let mut checks = Vec::new();
     for (name, connection) in &sync.world().config.connections {
-        let adapter = registry::open(connection, sync.folder());
+        let adapter = (sync.world().open_adapter)(connection, sync.folder());
         for (entity, spec) in &connection.entities {
             let mut check = EntityCheck {
                 connection: name.clone(),

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_adapters::manifest::protocol::{Ended, Printer};
-use syncline_adapters::manifest::{Clock, Manifest, Session, Trouble};
+use syncline_adapters::manifest::{Clock, Manifest, Reach, Session, Trouble};
 
 /// Asks a connector that a manifest describes for its specification, its streams or its records. What it
 /// answers are the messages of the Airbyte protocol on standard output, a JSON object a line.
@@ -36,6 +36,9 @@ enum Command {
         /// The states that an earlier read printed, as a list
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
+        /// How many slices of a stream are read at a time
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        concurrency: usize,
     },
 }
 
@@ -48,6 +51,9 @@ struct Source {
     /// What counts as now, in ISO 8601; waiting then takes no time. For tests [default: the clock]
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<Clock>,
+    /// Let requests go to private addresses. Whoever runs the command by hand may ask this machine itself anyway
+    #[arg(long)]
+    allow_private: bool,
 }
 
 fn moment(text: &str) -> Result<Clock, String> {
@@ -70,8 +76,8 @@ fn read_json(path: &Path) -> Result<Value, Trouble> {
 ///
 /// When standard output is closed or full. What is wrong with the connector is printed in the protocol.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
-    let mut printer = Printer::new(BufWriter::new(io::stdout()));
-    let ended = answer(args.command, app.config.as_deref(), &mut printer).await?;
+    let printer = Printer::new(BufWriter::new(io::stdout()));
+    let ended = answer(args.command, app.config.as_deref(), printer).await?;
     Ok(match ended {
         Ended::Well => Exit::Success,
         Ended::Badly => Exit::Error,
@@ -81,7 +87,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 async fn answer<W: io::Write>(
     command: Command,
     config: Option<&Path>,
-    printer: &mut Printer<W>,
+    mut printer: Printer<W>,
 ) -> io::Result<Ended> {
     let source = match &command {
         Command::Spec(source) | Command::Check(source) | Command::Discover(source) => source,
@@ -89,19 +95,20 @@ async fn answer<W: io::Write>(
     };
     let clock = source.now.unwrap_or(Clock::System);
     let opened = open(source, config, clock);
-    let (manifest, session) = match opened {
+    let (mut manifest, session) = match opened {
         Ok(opened) => opened,
         Err(trouble) => return printer.refuse(clock, &trouble),
     };
     match &command {
         Command::Spec(_) => printer.spec(&manifest),
-        Command::Check(_) => printer.check(&manifest, &session).await,
-        Command::Discover(_) => printer.discover(&manifest, &session),
-        Command::Read { catalog, state, .. } => {
+        Command::Check(_) => printer.check(&mut manifest, &session).await,
+        Command::Discover(_) => printer.discover(&mut manifest, &session).await,
+        Command::Read { catalog, state, concurrency, .. } => {
+            let mut printer = printer.side_by_side(*concurrency);
             let states = state.as_deref().map_or_else(|| Ok(json!([])), read_json);
             match (read_json(catalog), states) {
                 (Ok(catalog), Ok(states)) => {
-                    printer.read(&manifest, &session, &catalog, &states).await
+                    printer.read(&mut manifest, &session, &catalog, &states).await
                 }
                 (Err(trouble), _) | (_, Err(trouble)) => printer.refuse(clock, &trouble),
             }
@@ -116,5 +123,7 @@ fn open(
 ) -> Result<(Manifest, Arc<Session>), Trouble> {
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
     let manifest = Manifest::load(&source.manifest_path, &config)?;
-    Ok((manifest, Arc::new(Session::new(config, clock)?)))
+    let reach = if source.allow_private { Reach::Everywhere } else { Reach::Loopback };
+    let session = Session::new(&manifest, clock, reach)?;
+    Ok((manifest, Arc::new(session)))
 }

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod check;
 pub mod completions;
 pub mod conflicts;
+pub mod connect;
 pub mod connector;
 pub mod dead_letters;
 pub mod executions;

@@ -10,15 +10,22 @@ use crate::error::{Error, Exit};
     # yaml-language-server: $schema=FILE \
     on the first line of the configuration."
 )]
-pub struct Args {}
+pub struct Args {
+    /// Prints that of a connector's `write.yaml` instead
+    #[arg(long)]
+    write: bool,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// When standard output is closed or full.
-pub fn run(_: &Args, app: &App) -> Result<Exit, Error> {
-    let schema = syncline_core::config::json_schema();
+pub fn run(args: &Args, app: &App) -> Result<Exit, Error> {
+    let schema = match args.write {
+        true => syncline_core::config::write_json_schema(),
+        false => syncline_core::config::json_schema(),
+    };
     let text = serde_json::to_string_pretty(&schema).map_err(std::io::Error::from)?;
     app.out.line(text)?;
     Ok(Exit::Success)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: Vec<(String, String)>,
@@ -63,7 +64,8 @@ fn serve_one(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut parts = line.split_whitespace();
-    let target = parts.nth(1).unwrap_or_default();
+    let method = parts.next().unwrap_or_default().to_owned();
+    let target = parts.next().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
     let query = query.map(|(key, value)| (decoded(key), decoded(value))).collect();
@@ -78,7 +80,7 @@ fn serve_one(
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
     }
-    let mut request = Request { path, query, headers, body: String::new() };
+    let mut request = Request { method, path, query, headers, body: String::new() };
     let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;

@@ -84,6 +84,7 @@ connections:
     settings:
       manifest: connector
       config: { url: "${var:url}", token: letmein, since: "2026-01-01" }
+      allow_private: true
     entities:
       person: { stream: people, key: id, modified: changed }
 shard_types:
@@ -184,6 +185,65 @@ fn what_a_manifest_asks_for_and_is_not_supported_is_said_before_anything_is_read
         assert!(format!("{ran:?}").contains(part), "no `{part}`: {ran:#?}");
     }
     assert!(api.take_requests().is_empty());
+}
+
+/// A connector that brings a class of its own along.
+const WITH_CLASS: &str = r#"
+version: 6.0.0
+type: DeclarativeSource
+check: { type: CheckStream, stream_names: [people] }
+streams:
+  - type: DeclarativeStream
+    name: people
+    primary_key: id
+    retriever:
+      type: SimpleRetriever
+      requester:
+        type: HttpRequester
+        url_base: "{{ config['url'] }}"
+        path: v1/people
+        request_parameters: { since: "2026-01-25" }
+        authenticator: { type: BearerAuthenticator, api_token: "{{ config['token'] }}" }
+      record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+    transformations:
+      - { type: CustomTransformation, class_name: source_declarative_manifest.components.Shout }
+    schema_loader: { type: InlineSchemaLoader, schema: { type: object, properties: {} } }
+spec: { type: Spec, connection_specification: { type: object, properties: {} } }
+"#;
+
+const CLASS: &str = r#"
+from dataclasses import dataclass
+from airbyte_cdk.sources.declarative.transformations import RecordTransformation
+
+@dataclass
+class Shout(RecordTransformation):
+    def transform(self, record, config=None, stream_state=None, stream_slice=None):
+        record["email"] = record.pop("mail")
+        record["name"] = record["name"].upper()
+"#;
+
+#[test]
+fn a_manifest_that_needs_python_is_handed_to_the_reference_implementation_where_it_is_installed() {
+    let api = Api::serve(answer);
+    let project = project();
+    project.write("connector/manifest.yaml", WITH_CLASS);
+    project.write("connector/components.py", CLASS);
+    let url = format!("url={}", api.url);
+    let mut without = project.command(&["run", "--var", &url]);
+    let without = Ran::of(without.env("PATH", "/nowhere").output().unwrap());
+    assert_ne!(without.code, Some(0));
+    without.expect(without.code.unwrap(), &["CustomTransformation", "install `airbyte-cdk`"]);
+
+    // The package of this source brings the reference implementation along.
+    let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/connectors/source-faker/bin");
+    let programs =
+        std::fs::canonicalize(programs).expect("`cargo xtask test` installs the connectors");
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let mut with = project.command(&["run", "--var", &url]);
+    let with = Ran::of(with.env("PATH", path).output().unwrap());
+    with.expect(0, &["read by `source-declarative-manifest`, a program", "CustomTransformation"]);
+    let shards = project.run(&["shards", "list", "person", "--json", "--var", &url]);
+    assert!(format!("{shards:?}").contains("PERSON 249"), "{shards:#?}");
 }
 
 fn connector(project: &Project, command: &str, more: &[&str]) -> (Ran, Vec<Value>) {

@@ -5,11 +5,16 @@ mod api;
 mod carddav;
 mod check;
 mod connector;
+mod connector_reading;
 mod crm;
 mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+#[path = "../../../syncline-adapters/tests/it/kinto.rs"]
+#[expect(dead_code, reason = "the adapters' own tests do more with a server")]
+mod kinto;
+mod limits;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
 mod meddler;
 mod models;
@@ -27,4 +32,6 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod tokens;
 mod two_way;
+mod two_way_kinto;

@@ -1,8 +1,13 @@
 //! Credentials, and where requests carry them.
 
+pub(super) mod connect;
 mod jwt;
 mod oauth;
 mod session_token;
+mod tokens;
+
+pub(super) use oauth::OAuth;
+pub(super) use tokens::TokenFile;
 
 use super::expression::Expression;
 use super::interpolate::digest::base64_encode;
@@ -12,7 +17,6 @@ use super::request::{Parts, RequestOption};
 use super::session::Session;
 use super::trouble::Trouble;
 use jwt::Jwt;
-use oauth::OAuth;
 use serde_json::Value as Json;
 use session_token::SessionToken;
 use std::sync::Arc;
@@ -121,6 +125,22 @@ impl Authenticator {
             }
             _ => {}
         }
+    }
+
+    /// The ways of OAuth that it may go.
+    pub(super) fn oauths(&self) -> Vec<&OAuth> {
+        match self {
+            Self::OAuth(oauth) => vec![oauth],
+            Self::Selective { choices, .. } => {
+                choices.iter().flat_map(|(_, choice)| choice.oauths()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether another token can be had where one is refused.
+    pub(super) fn can_refresh(&self) -> bool {
+        !self.oauths().is_empty()
     }
 
     fn chosen(&self, session: &Session) -> Result<&Self, Trouble> {

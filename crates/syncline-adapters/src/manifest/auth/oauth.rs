@@ -3,12 +3,14 @@
 
 use super::super::errors::Outcome;
 use super::super::expression::{Expression, Inputs, Options};
+use super::super::interpolate::digest::sha256;
 use super::super::interpolate::moment::Moment;
-use super::super::interpolate::{Accept, parse_moment, text_of};
+use super::super::interpolate::{Accept, Fault, parse_moment, text_of};
 use super::super::load::Node;
 use super::super::request::{Form, receive};
-use super::super::session::{Response, Session};
+use super::super::session::{Clock, Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
+use super::tokens::{TokenFile, Tokens};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -130,7 +132,7 @@ impl OAuth {
         self.forgotten.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// The access token. Only one refresh is under way at a time.
+    /// The access token. Only one refresh is under way at a time, and one over all processes where tokens are kept.
     pub(super) async fn token(&self, session: &Session) -> Result<String, Trouble> {
         let mut current = self.current.lock().await;
         let forgotten = self.forgotten.swap(false, std::sync::atomic::Ordering::Relaxed);
@@ -150,14 +152,95 @@ impl OAuth {
         {
             return Ok(current.token.clone());
         }
-        let refresh_token = match &self.refresh_token {
-            Some(token) => Some(token.text(session.scope())?),
-            None => None,
+        let refused = current.as_ref().filter(|_| forgotten).map(|current| current.token.clone());
+        let next = match &session.tokens {
+            Some(file) => self.kept_token(session, file, refused).await?,
+            None => {
+                let answer = self.ask(session, self.configured_refresh(session)?).await?;
+                Current { token: answer.token, until: answer.until }
+            }
+        };
+        Ok(current.insert(next).token.clone())
+    }
+
+    /// The token that is kept for all processes, or a new one. `refused` is one that the system would not have.
+    async fn kept_token(
+        &self,
+        session: &Session,
+        file: &TokenFile,
+        refused: Option<String>,
+    ) -> Result<Current, Trouble> {
+        let key = self.key(session)?;
+        let _held = file.lock().await?;
+        let kept = file.get(&key)?;
+        let still_holds = kept.until > session.clock.now() && kept.access_token != refused;
+        if let Some(token) = kept.access_token.filter(|_| still_holds) {
+            return Ok(Current { token, until: kept.until.into() });
+        }
+        let refresh_token = match kept.refresh_token.clone() {
+            Some(token) => Some(token),
+            None => self.configured_refresh(session)?,
         };
         let answer = self.ask(session, refresh_token).await?;
-        let token = answer.token.clone();
-        *current = Some(Current { token: answer.token, until: answer.until });
-        Ok(token)
+        file.set(&key, &answer.kept(kept.refresh_token))?;
+        Ok(Current { token: answer.token, until: answer.until })
+    }
+
+    fn configured_refresh(&self, session: &Session) -> Result<Option<String>, Trouble> {
+        let Some(token) = &self.refresh_token else { return Ok(None) };
+        let is_needed = self.grant.text(session.scope())? == "refresh_token";
+        match token.text(session.scope()) {
+            Ok(token) if token.is_empty() && is_needed => Err(no_refresh_token()),
+            Ok(token) => Ok(Some(token)),
+            Err(Fault::Undefined(_)) => Err(no_refresh_token()),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Names what tokens are asked for with: those of another configuration are not ours.
+    pub(super) fn key(&self, session: &Session) -> Result<String, Trouble> {
+        let text = |expression: &Option<Expression>| -> Result<String, Trouble> {
+            match expression.as_ref().map(|one| one.text(session.scope())) {
+                None | Some(Err(Fault::Undefined(_))) => Ok(String::new()),
+                Some(text) => Ok(text?),
+            }
+        };
+        let grant = self.grant.text(session.scope())?;
+        let scopes = Json::Array(self.scopes.clone()).to_string();
+        let (endpoint, client_id) = (text(&self.endpoint)?, text(&self.client_id)?);
+        let parts = [endpoint, client_id, grant, scopes, text(&self.refresh_token)?];
+        Ok(sha256(&parts.join("\n")))
+    }
+
+    /// What names this program at the system.
+    pub(super) fn client(&self, session: &Session) -> Result<String, Trouble> {
+        let Some(client_id) = &self.client_id else {
+            return Err(Trouble::config("OAuth has no `client_id`"));
+        };
+        Ok(client_id.text(session.scope())?)
+    }
+
+    /// The secret that proves it, where there is one.
+    pub(super) fn secret(&self, session: &Session) -> Result<Option<String>, Trouble> {
+        let secret = self.client_secret.as_ref().map(|secret| secret.text(session.scope()));
+        Ok(secret.transpose()?.filter(|secret| !secret.is_empty()))
+    }
+
+    /// Where tokens are asked for.
+    pub(super) fn place(&self, session: &Session) -> Result<String, Trouble> {
+        let Some(endpoint) = &self.endpoint else {
+            return Err(Trouble::config("OAuth has no place to ask for an access token"));
+        };
+        Ok(endpoint.text(session.scope())?)
+    }
+
+    /// The tokens that a response grants.
+    pub(super) fn granted(
+        &self,
+        session: &Session,
+        response: &Arc<Response>,
+    ) -> Result<Tokens, Trouble> {
+        Ok(self.answer(session, response)?.kept(None))
     }
 
     /// The token that the configuration holds already.
@@ -176,6 +259,12 @@ impl OAuth {
         saved: &SavedAt,
         forgotten: bool,
     ) -> Result<String, Trouble> {
+        let key = self.key(session)?;
+        let mut held = None;
+        if let Some(file) = &session.tokens {
+            held = Some(file.lock().await?);
+            self.take_over(session, saved, &file.get(&key)?);
+        }
         let read = |path: &[String]| session.with_saved_config(|config| at(config, path).cloned());
         let until = match read(&saved.expiry) {
             None | Some(Json::Null) => i128::MIN,
@@ -186,7 +275,11 @@ impl OAuth {
             return Ok(read(&saved.access_token).map(|token| text_of(&token)).unwrap_or_default());
         }
         let refresh_token = read(&saved.refresh_token).map(|token| text_of(&token));
-        let answer = self.ask(session, refresh_token).await?;
+        let answer = self.ask(session, refresh_token.clone()).await?;
+        if let Some(file) = &session.tokens {
+            file.set(&key, &answer.kept(refresh_token))?;
+        }
+        drop(held);
         let until = Moment::from_micros(answer.until)?.iso('T');
         session.save_config(|config| {
             set(config, &saved.access_token, Json::from(answer.token.as_str()));
@@ -198,15 +291,25 @@ impl OAuth {
         Ok(answer.token)
     }
 
+    /// Tokens that another process was given stand in the configuration as if they had been given to this one.
+    fn take_over(&self, session: &Session, saved: &SavedAt, kept: &Tokens) {
+        let Some(token) = kept.access_token.clone() else { return };
+        let expiry = Moment::from_micros(kept.until.into()).map(|until| until.iso('T'));
+        session.take_over_config(|config| {
+            set(config, &saved.access_token, token.into());
+            if let Some(token) = kept.refresh_token.clone() {
+                set(config, &saved.refresh_token, token.into());
+            }
+            set(config, &saved.expiry, expiry.unwrap_or_default().into());
+        });
+    }
+
     async fn ask(
         &self,
         session: &Session,
         refresh_token: Option<String>,
     ) -> Result<Answer, Trouble> {
-        let Some(endpoint) = &self.endpoint else {
-            return Err(Trouble::config("OAuth has no place to ask for an access token"));
-        };
-        let endpoint = endpoint.text(session.scope())?;
+        let endpoint = self.place(session)?;
         let scope = || session.scope();
         let headers = match self.headers.eval(&scope, Accept::Any)? {
             Options::Map(map) => map,
@@ -301,6 +404,7 @@ impl OAuth {
                 now + seconds.trunc() as i128 * MICROS
             }
         };
+        let until = until - early(session, until - now);
         let refresh_token = find(json, &text(&self.names.refresh_token)?, 0).cloned();
         Ok(Answer { token: text_of(token), until, refresh_token })
     }
@@ -310,6 +414,31 @@ struct Answer {
     token: String,
     until: i128,
     refresh_token: Option<Json>,
+}
+
+fn no_refresh_token() -> Trouble {
+    Trouble::config(
+        "there is no refresh token: put it into the connection's `config`, or run `syncline connect`",
+    )
+}
+
+impl Answer {
+    /// What is kept of it; `before` is the refresh token that still holds where it brings none.
+    fn kept(&self, before: Option<String>) -> Tokens {
+        Tokens {
+            access_token: Some(self.token.clone()),
+            until: i64::try_from(self.until).unwrap_or(i64::MAX),
+            refresh_token: self.refresh_token.as_ref().map(text_of).or(before),
+        }
+    }
+}
+
+/// How long before its end a token is replaced, so that none runs out on its way: a minute, or a tenth of a short life.
+fn early(session: &Session, life: i128) -> i128 {
+    match session.clock {
+        Clock::System => (life / 10).clamp(0, 60 * MICROS),
+        Clock::Frozen(_) => 0,
+    }
 }
 
 impl SavedAt {

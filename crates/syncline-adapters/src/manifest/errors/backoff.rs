@@ -20,6 +20,11 @@ pub(super) enum Backoff {
         regex: Option<Expression>,
         most: Option<Expression>,
     },
+    /// Seconds, out of the response.
+    Response {
+        seconds: Expression,
+        most: Option<Expression>,
+    },
     /// A moment, in a header.
     Until {
         header: Expression,
@@ -36,6 +41,10 @@ impl Backoff {
             "WaitTimeFromHeader" => Self::Header {
                 header: node.needed("header")?,
                 regex: node.expression("regex"),
+                most: node.expression("max_waiting_time_in_seconds"),
+            },
+            "WaitTimeFromResponse" => Self::Response {
+                seconds: node.needed("wait_time_in_seconds")?,
                 most: node.expression("max_waiting_time_in_seconds"),
             },
             "WaitUntilTimeFromHeader" => Self::Until {
@@ -65,14 +74,19 @@ impl Backoff {
             }
             Self::Header { header, regex, most } => {
                 let seconds = from_header(session, outcome, header, regex.as_ref())?;
-                if let (Some(seconds), Some(most)) = (seconds, most)
-                    && seconds >= number(session, most)?
-                {
-                    return Err(Trouble::transient(format!(
-                        "the API asks to wait for {seconds} seconds, which is longer than allowed"
-                    )));
-                }
-                seconds
+                within(session, seconds, most.as_ref())?
+            }
+            Self::Response { seconds, most } => {
+                let Outcome::Response(response) = outcome else { return Ok(None) };
+                let scope = session.scope().with("response", response.json_or_empty());
+                // A body of another shape leaves the wait to the next strategy.
+                let found = match seconds.eval(scope.with_headers(&response.headers)) {
+                    Ok(Json::Number(number)) => number.as_f64(),
+                    Ok(Json::String(text)) => text.trim().parse().ok(),
+                    _ => None,
+                };
+                let found = found.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+                within(session, found, most.as_ref())?
             }
             Self::Until { header, regex, least } => {
                 let until = from_header(session, outcome, header, regex.as_ref())?;
@@ -88,6 +102,22 @@ impl Backoff {
             }
         })
     }
+}
+
+/// The wait, unless it is longer than allowed.
+fn within(
+    session: &Session,
+    seconds: Option<f64>,
+    most: Option<&Expression>,
+) -> Result<Option<f64>, Trouble> {
+    if let (Some(seconds), Some(most)) = (seconds, most)
+        && seconds >= number(session, most)?
+    {
+        return Err(Trouble::transient(format!(
+            "the API asks to wait for {seconds} seconds, which is longer than allowed"
+        )));
+    }
+    Ok(seconds)
 }
 
 fn number(session: &Session, expression: &Expression) -> Result<f64, Trouble> {

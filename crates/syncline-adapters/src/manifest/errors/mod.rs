@@ -126,6 +126,20 @@ impl ErrorHandler {
         Ok(last.unwrap_or_else(|| default_resolution(outcome)))
     }
 
+    /// What the manifest itself says of a response; `None` where it leaves it to what statuses usually mean.
+    pub(super) fn declared(
+        &self,
+        session: &Session,
+        response: &Response,
+    ) -> Result<Option<Resolution>, Trouble> {
+        for filter in self.handlers.iter().flat_map(|handler| &handler.filters) {
+            if let Some(resolution) = filter.resolve(session, response)? {
+                return Ok(Some(resolution));
+            }
+        }
+        Ok(None)
+    }
+
     /// How many seconds the manifest says to wait after the attempt number `attempt`, which failed.
     pub(super) fn wait(
         &self,
@@ -233,7 +247,10 @@ impl Filter {
         let matches = self.codes.contains(&response.status)
             || self.predicate.as_ref().map(by_predicate).transpose()?.unwrap_or(false)
             || (!self.contains.is_empty()
-                && error_text(response).is_some_and(|text| text.contains(&self.contains)));
+                && response
+                    .json()
+                    .and_then(error_text)
+                    .is_some_and(|text| text.contains(&self.contains)));
         if !matches {
             return Ok(None);
         }
@@ -296,7 +313,7 @@ fn default_resolution(outcome: &Outcome) -> Resolution {
 }
 
 /// What a response says of its error, wherever APIs put it.
-fn error_text(response: &Response) -> Option<String> {
+pub(super) fn error_text(json: &Json) -> Option<String> {
     fn find(value: &Json) -> Option<String> {
         match value {
             Json::String(text) => Some(text.clone()),
@@ -333,5 +350,5 @@ fn error_text(response: &Response) -> Option<String> {
             && value != ""
             && value != &Json::Array(vec![])
     }
-    find(response.json()?)
+    find(json)
 }

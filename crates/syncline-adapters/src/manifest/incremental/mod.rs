@@ -1,10 +1,13 @@
 //! What has been read of a stream already, and which windows of its cursor come next.
 
+mod clamp;
 mod per_partition;
 mod windows;
 
 pub(super) use per_partition::PerPartition;
-pub(super) use windows::{Position, Windows};
+pub(super) use windows::{Bounds, Position, Windows};
+
+use clamp::{Clamp, ClampSpec};
 
 use super::expression::Expression;
 use super::interpolate::moment::{Moment, Period};
@@ -19,10 +22,12 @@ use serde_json::{Map, Value as Json};
 /// The state of a stream that has no cursor.
 pub(super) const NO_CURSOR_STATE: &str = "__ab_no_cursor_state_message";
 
-/// A cursor over a time, as the manifest declares it.
+/// A cursor over a time or a count, as the manifest declares it.
 #[derive(Debug)]
 pub(super) struct CursorSpec {
     field: Expression,
+    /// Whether it is a number that grows, instead of a time.
+    counts: bool,
     format: String,
     /// The formats that values are read in, in order.
     formats: Vec<String>,
@@ -31,6 +36,9 @@ pub(super) struct CursorSpec {
     step: Option<Expression>,
     granularity: Option<Period>,
     lookback: Option<Expression>,
+    clamp: Option<ClampSpec>,
+    /// Whether the API refuses a window that ends where it begins.
+    strict: bool,
     start_option: Option<RequestOption>,
     end_option: Option<RequestOption>,
     start_name: Expression,
@@ -97,11 +105,10 @@ impl Bound {
 
 impl CursorSpec {
     pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
-        if node.kind() != "DatetimeBasedCursor" {
-            return Err(node.unsupported("cursor"));
-        }
-        if node.get("clamping").is_some() {
-            return Err(Trouble::config(format!("`{}.clamping` is not supported", node.path)));
+        match node.kind() {
+            "DatetimeBasedCursor" => {}
+            "IncrementingCountCursor" => return Self::counting(node),
+            _ => return Err(node.unsupported("cursor")),
         }
         let format = node.text("datetime_format").ok_or_else(|| node.missing("datetime_format"))?;
         let mut formats: Vec<String> = match node.get("cursor_datetime_formats") {
@@ -115,6 +122,7 @@ impl CursorSpec {
         };
         Ok(Self {
             field: node.needed("cursor_field")?,
+            counts: false,
             format: format.to_owned(),
             formats,
             start: Bound::load(node, "start_datetime")?
@@ -123,6 +131,8 @@ impl CursorSpec {
             step: node.expression("step"),
             granularity: node.text("cursor_granularity").map(Period::parse).transpose()?,
             lookback: node.expression("lookback_window"),
+            clamp: node.child("clamping").map(|clamp| ClampSpec::load(&clamp)).transpose()?,
+            strict: node.flag("is_compare_strictly"),
             start_option: option("start_time_option")?,
             end_option: option("end_time_option")?,
             start_name: named("partition_field_start", "start_time"),
@@ -130,6 +140,33 @@ impl CursorSpec {
             is_data_feed: node.flag("is_data_feed"),
             is_client_side: node.flag("is_client_side_incremental"),
             is_global: node.flag("global_substream_cursor"),
+        })
+    }
+
+    /// A cursor over a number that grows.
+    fn counting(node: &Node<'_>) -> Result<Self, Trouble> {
+        let fixed = |text: &str| Expression::new(text, &node.parameters);
+        let option = node.child("start_value_option");
+        let moment = node.expression("start_value").unwrap_or_else(|| fixed("0"));
+        Ok(Self {
+            field: node.needed("cursor_field")?,
+            counts: true,
+            format: String::new(),
+            formats: Vec::new(),
+            start: Bound { moment, format: None, least: None, greatest: None },
+            end: None,
+            step: None,
+            granularity: None,
+            lookback: None,
+            clamp: None,
+            strict: false,
+            start_option: option.map(|option| RequestOption::load(&option)).transpose()?,
+            end_option: None,
+            start_name: fixed("start"),
+            end_name: fixed("end"),
+            is_data_feed: false,
+            is_client_side: false,
+            is_global: false,
         })
     }
 
@@ -164,29 +201,61 @@ impl CursorSpec {
                 "a cursor has both of `step` and `cursor_granularity`, or none",
             ));
         }
-        let end = match &self.end {
-            Some(end) => end.moment(session, &self.format)?,
-            None => Moment::from_micros(session.clock.now().into())?,
+        let clamp = self.clamp.as_ref().map(|clamp| clamp.resolve(session)).transpose()?;
+        let (start, mut end) = if self.counts {
+            let start = self.start.moment.eval(session.scope())?;
+            let start = count_of(&start).ok_or_else(|| {
+                Trouble::config(format!("the start value `{}` is no number", text_of(&start)))
+            })?;
+            (start, Moment::from_micros(COUNT_MAX)?)
+        } else {
+            let end = match &self.end {
+                Some(end) => end.moment(session, &self.format)?,
+                None => Moment::from_micros(session.clock.now().into())?,
+            };
+            (self.start.moment(session, &self.format)?, end)
         };
+        if let Some(clamp) = clamp {
+            let granularity = self.granularity.unwrap_or_else(|| clamp.default_granularity());
+            end = clamp.down(end)?.plus(&granularity.negated())?;
+        }
         Ok(CursorRules {
             field: self.field(session)?,
+            counts: self.counts,
             format: self.format.clone(),
             formats: self.formats.clone(),
-            start: self.start.moment(session, &self.format)?,
+            start,
             end,
             step: period(&self.step)?,
             granularity: self.granularity,
             lookback: period(&self.lookback)?,
+            clamp,
+            strict: self.strict,
             start_name: self.start_name.text(session.scope())?,
             end_name: self.end_name.text(session.scope())?,
         })
     }
 }
 
-/// A cursor over a time, with its bounds known.
+/// Where the windows of a count end: a number that no API reaches.
+const COUNT_MAX: i128 = 200_000_000_000_000_000;
+
+/// A count as a moment: so many microseconds after the beginning of 1970.
+fn count_of(value: &Json) -> Option<Moment> {
+    let count = match value {
+        Json::Number(number) => number.as_i64()?,
+        Json::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    let count = i128::from(count);
+    Moment::from_micros(count).ok().filter(|_| (-COUNT_MAX..=COUNT_MAX).contains(&count))
+}
+
+/// A cursor over a time or a count, with its bounds known.
 #[derive(Clone, Debug)]
 pub(super) struct CursorRules {
     pub(super) field: String,
+    counts: bool,
     format: String,
     formats: Vec<String>,
     start: Moment,
@@ -194,6 +263,8 @@ pub(super) struct CursorRules {
     step: Option<Period>,
     granularity: Option<Period>,
     lookback: Option<Period>,
+    clamp: Option<Clamp>,
+    strict: bool,
     start_name: String,
     end_name: String,
 }
@@ -201,6 +272,9 @@ pub(super) struct CursorRules {
 impl CursorRules {
     /// The moment that `value` names, in the first format that fits.
     pub(super) fn parse(&self, value: &Json) -> Option<Moment> {
+        if self.counts {
+            return count_of(value);
+        }
         let text = match value {
             Json::Null => return None,
             Json::Number(number) if number.is_f64() => {
@@ -218,6 +292,9 @@ impl CursorRules {
     }
 
     pub(super) fn write(&self, moment: &Moment) -> Json {
+        if self.counts {
+            return Json::from(moment.micros() as i64);
+        }
         Json::String(parse_moment::format(moment, &self.format))
     }
 

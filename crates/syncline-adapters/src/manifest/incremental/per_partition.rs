@@ -3,7 +3,7 @@
 use super::super::interpolate::moment::Period;
 use super::super::select::Record;
 use super::super::trouble::Trouble;
-use super::{CursorRules, Position};
+use super::{Bounds, CursorRules, Position};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
@@ -159,6 +159,7 @@ impl PerPartition {
     fn raise_global(&mut self, value: Json) {
         let higher = match (&self.new_global, value.as_str()) {
             (Some(Json::String(old)), Some(new)) => old.as_str() < new,
+            (Some(Json::Number(old)), None) => old.as_i64() < value.as_i64(),
             _ => true,
         };
         if higher {
@@ -221,9 +222,9 @@ impl PerPartition {
         state
     }
 
-    /// Whether a record lies between the beginning of its partition's run and its end.
-    pub(in super::super) fn wants(&self, partition: &Map<String, Json>, record: &Record) -> bool {
-        let known = self.positions.get(&key_of(partition));
-        known.is_none_or(|kept| kept.position.wants(&self.rules, record))
+    /// Between which moments the records of a partition are wanted.
+    pub(in super::super) fn bounds(&self, partition: &Map<String, Json>) -> Option<Bounds> {
+        let known = self.positions.get(&key_of(partition))?;
+        Some(known.position.bounds(&self.rules))
     }
 }

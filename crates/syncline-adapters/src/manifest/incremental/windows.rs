@@ -120,7 +120,8 @@ impl Position {
     }
 
     fn merge(&mut self, rules: &CursorRules) -> Result<(), Trouble> {
-        let step = rules.granularity.unwrap_or(Period { micros: 1_000, months: 0 });
+        let least = if rules.counts { 1 } else { 1_000 };
+        let step = rules.granularity.unwrap_or(Period { micros: least, months: 0 });
         self.covered.sort_by_key(|window| (window.start.micros(), window.end.micros()));
         let mut merged: Vec<Covered> = Vec::with_capacity(self.covered.len());
         for window in self.covered.drain(..) {
@@ -151,11 +152,36 @@ impl Position {
         state
     }
 
-    /// Whether a record lies between the beginning of this run and its end. One without a moment does.
-    pub(in super::super) fn wants(&self, rules: &CursorRules, record: &Record) -> bool {
-        rules.moment_of(record).is_none_or(|moment| {
-            (self.start.micros()..=rules.end.micros()).contains(&moment.micros())
-        })
+    /// Between which moments records are wanted: from the beginning of this run to its end.
+    pub(in super::super) fn bounds(&self, rules: &CursorRules) -> Bounds {
+        let mut lower = self.start.micros();
+        if let Some(lookback) = &rules.lookback
+            && let Ok(earlier) = self.start.plus(&lookback.negated())
+        {
+            lower = earlier.micros().max(lower.min(rules.start.micros()));
+        }
+        Bounds { rules: rules.clone(), lower }
+    }
+}
+
+/// Between which moments records are wanted.
+#[derive(Debug)]
+pub(in super::super) struct Bounds {
+    rules: CursorRules,
+    /// In microseconds since 1970.
+    lower: i128,
+}
+
+impl Bounds {
+    pub(in super::super) fn rules(&self) -> &CursorRules {
+        &self.rules
+    }
+
+    /// Whether a record is within. One without a moment is.
+    pub(in super::super) fn hold(&self, record: &Record) -> bool {
+        self.rules
+            .moment_of(record)
+            .is_none_or(|moment| (self.lower..=self.rules.end.micros()).contains(&moment.micros()))
     }
 }
 
@@ -173,25 +199,42 @@ impl Windows {
         &mut self,
         rules: &CursorRules,
     ) -> Result<Option<Map<String, Json>>, Trouble> {
+        let clamped = |moment: Moment| match rules.clamp {
+            Some(clamp) => clamp.up(moment),
+            None => Ok(moment),
+        };
         loop {
             let Some((lower, upper, is_end)) = self.current.take() else {
                 let Some((lower, upper, is_end)) = self.segments.pop_front() else {
                     return Ok(None);
                 };
-                let outside =
-                    lower.micros() >= upper.micros() || upper.micros() < rules.start.micros();
-                if !outside {
-                    let late = lower.micros() >= rules.start.micros();
-                    self.current = Some((if late { lower } else { rules.start }, upper, is_end));
+                // With a granularity the last window includes its end, so it may be one unit long.
+                let is_unit = rules.granularity.is_some() && is_end && !rules.strict;
+                let empty = |lower: &Moment| {
+                    lower.micros() > upper.micros()
+                        || (lower.micros() == upper.micros() && !is_unit)
+                };
+                let outside = empty(&lower) || upper.micros() < rules.start.micros();
+                let late = lower.micros() >= rules.start.micros();
+                let lower = clamped(if late { lower } else { rules.start })?;
+                if !outside && !empty(&lower) {
+                    self.current = Some((lower, upper, is_end));
                 }
                 continue;
             };
             let step = rules.step.as_ref().and_then(|step| lower.plus(step).ok());
-            let next = step.filter(|next| next.micros() < upper.micros()).unwrap_or(upper);
-            if lower.micros() >= next.micros() {
+            let within = step.filter(|next| next.micros() < upper.micros());
+            let next = match within {
+                Some(next) => clamped(next)?,
+                // With a granularity the end is the last unit that is read: rounding would go past it.
+                None if is_end && (rules.granularity.is_some() || rules.step.is_some()) => upper,
+                None if rules.step.is_some() => upper,
+                None => clamped(upper)?,
+            };
+            let reached = within.is_none() || next.micros() == upper.micros();
+            if lower.micros() >= next.micros() && !(reached && within.is_none()) {
                 continue;
             }
-            let reached = next.micros() >= upper.micros();
             let end = match &rules.granularity {
                 Some(granularity) if !(is_end && reached) => next.plus(&granularity.negated())?,
                 _ => next,

@@ -32,6 +32,11 @@ pub(super) fn hash(name: &str, text: &str, salt: &str) -> Result<String, Fault> 
     Ok(hex(ring_digest::digest(algorithm, format!("{text}{salt}").as_bytes()).as_ref()))
 }
 
+/// The SHA-256 (FIPS 180-4) of `text`, in hexadecimal digits.
+pub(crate) fn sha256(text: &str) -> String {
+    hex(ring_digest::digest(&ring_digest::SHA256, text.as_bytes()).as_ref())
+}
+
 /// The HMAC-SHA-256 (RFC 2104) of `text` under `key`, in hexadecimal digits.
 pub(super) fn hmac_sha256(text: &str, key: &str) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());

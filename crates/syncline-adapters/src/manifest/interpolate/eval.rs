@@ -2,7 +2,8 @@
 
 use super::compile::{Arguments, Comparison, Expr, Literal, Node, Target};
 use super::value::{Fault, Outcome, Val, compare, equal};
-use super::{Scope, filters, functions, methods, operate, tests_of};
+use super::{Scope, digest, filters, functions, methods, operate, tests_of};
+use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -89,6 +90,13 @@ impl<'a, 'p> Machine<'a, 'p> {
             }
         }
         Ok(())
+    }
+
+    /// The value of the one expression that `nodes` are; `None` where they are anything else.
+    pub(super) fn single(&mut self, nodes: &'p [Node]) -> Result<Option<Json>, Fault> {
+        let [Node::Emit(expr)] = nodes else { return Ok(None) };
+        let text = digest::json_text(&self.eval(expr)?, false)?;
+        serde_json::from_str(&text).map(Some).map_err(|error| Fault::error(error.to_string()))
     }
 
     fn burn(&mut self, steps: u64) -> Result<(), Fault> {

@@ -29,7 +29,8 @@ impl Headers {
         }
     }
 
-    pub(super) fn map(&self) -> &Map<String, Json> {
+    /// The headers as they came.
+    pub(crate) fn plain(&self) -> &Map<String, Json> {
         &self.map
     }
 }

@@ -122,6 +122,19 @@ pub(crate) enum Accept {
     Boolean,
 }
 
+impl Accept {
+    /// The kind that a manifest calls `name`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "string" => Some(Self::Text),
+            "number" => Some(Self::Number),
+            "integer" => Some(Self::Integer),
+            "boolean" => Some(Self::Boolean),
+            _ => None,
+        }
+    }
+}
+
 /// A text with templates in it, compiled once.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
@@ -153,6 +166,56 @@ impl Template {
             }
         };
         Self { source: source.into(), body }
+    }
+
+    /// Why it cannot be run at all.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match &self.body {
+            Body::Broken(problem) => Some(problem),
+            Body::Plain | Body::Program(_) => None,
+        }
+    }
+
+    /// The variables that it uses and does not define.
+    pub(crate) fn variables(&self) -> &[String] {
+        match &self.body {
+            Body::Program(program) => &program.free,
+            Body::Plain | Body::Broken(_) => &[],
+        }
+    }
+
+    /// The text, as it is: what is written to a system is read as no literal.
+    ///
+    /// # Errors
+    ///
+    /// When something that is not there is used, types do not fit, or the template cannot be run.
+    pub(crate) fn text(&self, scope: &Scope<'_>) -> Result<String, Fault> {
+        let Body::Program(program) = &self.body else {
+            return self.render(scope).map(Cow::into_owned);
+        };
+        let mut out = String::new();
+        eval::Machine::new(scope).render(&program.nodes, &mut out)?;
+        Ok(out)
+    }
+
+    /// The value of the one expression that it consists of, or else its text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::text`].
+    pub(crate) fn value(&self, scope: &Scope<'_>) -> Result<Json, Fault> {
+        match &self.body {
+            Body::Program(program) => match eval::Machine::new(scope).single(&program.nodes)? {
+                Some(json) => Ok(json),
+                None => self.text(scope).map(Json::String),
+            },
+            Body::Plain | Body::Broken(_) => self.text(scope).map(Json::String),
+        }
+    }
+
+    /// The text that it was made of.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Renders to text. A type error leaves the template's own text.

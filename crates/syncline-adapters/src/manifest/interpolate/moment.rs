@@ -133,6 +133,16 @@ impl Moment {
         Self { civil: self.civil.date().to_datetime(Time::midnight()), offset: None, is_date: true }
     }
 
+    /// The date and the time, without the offset.
+    pub(crate) fn civil(&self) -> DateTime {
+        self.civil
+    }
+
+    /// Another date and time with the same offset.
+    pub(crate) fn at_civil(self, civil: DateTime) -> Self {
+        Self { civil, ..self }
+    }
+
     /// Microseconds since 1970; a moment without an offset is taken to be in UTC.
     pub(crate) fn micros(&self) -> i128 {
         let since = self.civil.duration_since(epoch());

@@ -114,7 +114,7 @@ impl<'a> Val<'a> {
             Self::Json(Json::Array(items)) => !items.is_empty(),
             Self::Json(Json::Object(entries)) => !entries.is_empty(),
             Self::Slice(slice) => !slice.merged().is_empty(),
-            Self::Headers(headers) => !headers.map().is_empty(),
+            Self::Headers(headers) => !headers.plain().is_empty(),
             Self::List(items) => !items.borrow().is_empty(),
             Self::Tuple(items) => !items.is_empty(),
             Self::Dict(entries) => !entries.borrow().is_empty(),
@@ -160,7 +160,7 @@ impl<'a> Val<'a> {
         let borrowed = match self {
             Self::Json(Json::Object(entries)) => entries,
             Self::Slice(slice) => slice.merged(),
-            Self::Headers(headers) => headers.map(),
+            Self::Headers(headers) => headers.plain(),
             Self::Dict(entries) => return Some(entries.borrow().clone()),
             _ => return None,
         };

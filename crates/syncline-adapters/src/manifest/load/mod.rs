@@ -1,8 +1,11 @@
 //! Loads a manifest: references and parameters resolved, every stream compiled once.
 
+mod config;
+mod dynamic;
 mod node;
 mod propagate;
 mod reference;
+mod schema;
 mod stream;
 
 pub(super) use node::Node;
@@ -10,23 +13,55 @@ pub(super) use propagate::is_truthy;
 pub(super) use stream::Stream;
 
 use super::interpolate::{Scope, Template};
+use super::limits::Budget;
+use super::session::Session;
 use super::trouble::Trouble;
+use dynamic::Dynamic;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use syncline_core::config::model::WriteBlock;
+use syncline_core::config::model::indexed::IndexedMap;
+
+/// More slices than this are not read at a time, whatever a manifest says: each holds up to three pages.
+const SIDE_BY_SIDE_MAX: usize = 8;
 
 /// A loaded manifest.
 pub struct Manifest {
     spec: Json,
-    /// The names of the streams that a check reads.
-    pub(super) checked: Vec<String>,
+    loader: Loader,
+    migrated: Option<Json>,
+    refused: Option<Trouble>,
+    /// How many slices of a stream the connector lets be read at a time.
+    pub(super) side_by_side: usize,
+    pub(super) check: Check,
     pub(super) streams: Vec<Declared>,
+    /// How streams are written, by name.
+    pub(super) writes: IndexedMap<WriteBlock>,
+    /// How fast the system may be asked.
+    pub(super) budget: Budget,
+    /// Templates whose streams are not known yet.
+    templates: Vec<Dynamic>,
+}
+
+/// Which streams a check reads.
+#[derive(Default)]
+pub(super) struct Check {
+    pub(super) names: Vec<String>,
+    /// How many streams of a template, by its name; all of them where it does not say.
+    pub(super) templates: Vec<(String, Option<usize>)>,
+    /// How many of the first streams.
+    pub(super) first: usize,
+    /// Whether it is enough that there are streams.
+    pub(super) only_counts: bool,
 }
 
 /// A stream of a manifest: compiled, or why it cannot be read.
 pub(super) struct Declared {
     pub(super) name: String,
+    /// The template that it was made of.
+    pub(super) template: Option<String>,
     pub(super) stream: Result<Arc<Stream>, Trouble>,
 }
 
@@ -57,31 +92,106 @@ impl Manifest {
         let Json::Object(raw) = raw else {
             return Err(Trouble::config(format!("{} is no manifest", file.display())));
         };
+        let has_writes = raw.contains_key("write");
         let mut root = resolved(raw)?;
-        mark_kept(&mut root);
-        let schemas = file.parent().map(Path::to_owned).unwrap_or_default();
-        let loader = Loader { text, config, schemas };
-        let node = Node::new(&root, String::new());
+        if let Some(Json::Array(streams)) = root.get_mut("streams") {
+            mark_kept(streams);
+        }
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let node = Node::new(&root, "manifest".to_owned());
+        let normal = config::normal(node.child("spec").as_ref(), config)?;
+        let loader = Loader { text: text.to_owned(), config: normal.config, folder };
         let mut streams = Vec::new();
-        for node in Node::new(&root, "manifest".to_owned()).children("streams") {
-            loader.declare(&node, &mut streams)?;
+        for node in node.children("streams") {
+            loader.declare(&node, None, &mut streams)?;
         }
+        let mut templates = Vec::new();
         for (index, node) in node.children("dynamic_streams").iter().enumerate() {
-            let name =
-                node.text("name").map_or_else(|| format!("dynamic_stream_{index}"), str::to_owned);
-            let trouble = loader.explained(node.unsupported("stream"));
-            streams.push(Declared { name, stream: Err(trouble) });
+            match Dynamic::load(&loader, node, index) {
+                Ok(template) => templates.push(template),
+                Err(trouble) => streams.push(Declared {
+                    name: node.text("name").unwrap_or("dynamic_stream").to_owned(),
+                    template: None,
+                    stream: Err(loader.explained(trouble)),
+                }),
+            }
         }
-        if streams.is_empty() {
+        if streams.is_empty() && templates.is_empty() {
             return Err(Trouble::config(format!("{} declares no streams", file.display())));
         }
-        let names = node.child("check").and_then(|check| check.get("stream_names").cloned());
-        let names = names.as_ref().and_then(Json::as_array).into_iter().flatten();
+        let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+        let writes = super::write::load(file, text, has_writes, &known)?;
+        let budget = Budget::load(node.child("api_budget").as_ref(), &loader.config)
+            .map_err(|trouble| loader.explained(trouble))?;
         Ok(Self {
             spec: spec(root.get("spec")),
-            checked: names.filter_map(Json::as_str).map(str::to_owned).collect(),
+            migrated: normal.migrated,
+            refused: normal.refused,
+            side_by_side: side_by_side(&node, &loader.config),
+            check: Check::load(node.child("check").as_ref()),
+            loader,
             streams,
+            writes,
+            budget,
+            templates,
         })
+    }
+
+    /// The configuration as the manifest's rules make it: what a session is begun with.
+    pub fn config(&self) -> &Json {
+        &self.loader.config
+    }
+
+    /// The configuration in the form of today, where what was given was an older one.
+    pub(super) fn migrated(&self) -> Option<&Json> {
+        self.migrated.as_ref()
+    }
+
+    /// Whether the configuration is one that the manifest's validations allow.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`] of the configuration, without its values.
+    pub(super) fn allowed(&self) -> Result<(), Trouble> {
+        self.refused.clone().map_or(Ok(()), Err)
+    }
+
+    /// Makes the streams of the templates, for which the API may have to be asked.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be told which streams there are.
+    pub(super) async fn expand(&mut self, session: &Arc<Session>) -> Result<(), Trouble> {
+        let mut made = Vec::new();
+        for template in &self.templates {
+            for component in template.components(session).await? {
+                made.push((template.name.clone(), component));
+            }
+        }
+        self.templates.clear();
+        let (names, mut components): (Vec<String>, Vec<Json>) = made.into_iter().unzip();
+        mark_kept(&mut components);
+        for (template, component) in names.iter().zip(&components) {
+            let Json::Object(component) = component else { continue };
+            let node = Node::new(component, template.clone());
+            self.loader.declare(&node, Some(template), &mut self.streams)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are templates whose streams are not known yet.
+    pub(super) fn has_templates(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// Whether a template may make the stream `name`, which is not declared itself.
+    pub(super) fn may_make(&self, name: &str) -> bool {
+        self.has_templates() && self.streams.iter().all(|declared| declared.name != name)
+    }
+
+    /// Whether a stream that is not known yet may have a cursor.
+    pub(super) fn may_have_cursors(&self) -> bool {
+        self.templates.iter().any(Dynamic::has_cursor)
     }
 
     /// The specification of the connector's configuration, as the Airbyte protocol has it.
@@ -109,13 +219,13 @@ impl Manifest {
 fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     let whole = Json::Object(raw);
     let mut used = Map::new();
-    for name in ["streams", "dynamic_streams", "check", "spec"] {
+    for name in ["streams", "dynamic_streams", "check", "spec", "api_budget", "concurrency_level"] {
         if let Some(part) = whole.get(name) {
             used.insert(name.to_owned(), reference::resolve(&whole, part)?);
         }
     }
     used.insert("type".to_owned(), Json::from("DeclarativeSource"));
-    propagate::propagate("", &mut used, &Map::new());
+    propagate::propagate("", &mut used, &Map::new(), false);
     Ok(used)
 }
 
@@ -135,8 +245,47 @@ fn spec(declared: Option<&Json>) -> Json {
     Json::Object(spec)
 }
 
+/// The number of slices that are read at a time, as the manifest declares it; one where it does not.
+fn side_by_side(manifest: &Node<'_>, config: &Json) -> usize {
+    let Some(level) = manifest.child("concurrency_level") else { return 1 };
+    let number = |name: &str| -> Option<usize> {
+        let scope = Scope::new(0).with("config", config);
+        level.expression(name)?.text(scope).ok()?.trim().parse().ok()
+    };
+    let most = number("max_concurrency").unwrap_or(SIDE_BY_SIDE_MAX).min(SIDE_BY_SIDE_MAX);
+    number("default_concurrency").unwrap_or(1).clamp(1, most.max(1))
+}
+
+impl Check {
+    fn load(node: Option<&Node<'_>>) -> Self {
+        let Some(node) = node else { return Self::default() };
+        let count = |value: i64| usize::try_from(value).unwrap_or(0);
+        if node.kind() == "CheckDynamicStream" {
+            return Self {
+                first: node.int("stream_count").map_or(1, count),
+                only_counts: node.get("use_check_availability") == Some(&Json::Bool(false)),
+                ..Self::default()
+            };
+        }
+        let names = node.get("stream_names").and_then(Json::as_array).into_iter().flatten();
+        let template = |node: &Node<'_>| {
+            let name = node.text("dynamic_stream_name").unwrap_or_default().to_owned();
+            (name, node.int("stream_count").map(count))
+        };
+        Self {
+            names: names.filter_map(Json::as_str).map(str::to_owned).collect(),
+            templates: node
+                .children("dynamic_streams_check_configs")
+                .iter()
+                .map(template)
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Marks the requesters of parent streams, whose responses are kept for their children.
-fn mark_kept(root: &mut Map<String, Json>) {
+fn mark_kept(streams: &mut [Json]) {
     fn keep(stream: &mut Json) {
         for name in ["full_refresh_stream", "incremental_stream"] {
             if let Some(stream) = stream.get_mut(name) {
@@ -170,7 +319,6 @@ fn mark_kept(root: &mut Map<String, Json>) {
         }
     }
     let mut parents = HashSet::new();
-    let Some(Json::Array(streams)) = root.get_mut("streams") else { return };
     for stream in streams.iter_mut() {
         if let Some(router) = stream.pointer_mut("/retriever/partition_router") {
             routers(router, &mut parents);
@@ -184,22 +332,27 @@ fn mark_kept(root: &mut Map<String, Json>) {
 }
 
 /// Compiles streams.
-pub(super) struct Loader<'a> {
-    text: &'a str,
-    config: &'a Json,
+pub(super) struct Loader {
+    text: String,
+    config: Json,
     /// The folder that schemas in files of their own stand in.
-    schemas: PathBuf,
+    folder: PathBuf,
 }
 
-impl Loader<'_> {
-    fn declare(&self, node: &Node<'_>, streams: &mut Vec<Declared>) -> Result<(), Trouble> {
+impl Loader {
+    fn declare(
+        &self,
+        node: &Node<'_>,
+        template: Option<&str>,
+        streams: &mut Vec<Declared>,
+    ) -> Result<(), Trouble> {
         if node.kind() == "ConditionalStreams" {
             let condition = node.text("condition").unwrap_or_default();
-            let scope = Scope::new(0).with("config", self.config);
+            let scope = Scope::new(0).with("config", &self.config);
             let parameters = node.parameters.clone();
             if Template::new(condition).eval_bool(&scope.with("parameters", &parameters))? {
                 for node in node.children("streams") {
-                    self.declare(&node, streams)?;
+                    self.declare(&node, template, streams)?;
                 }
             }
             return Ok(());
@@ -207,7 +360,8 @@ impl Loader<'_> {
         let name = node.text("name").unwrap_or_default().to_owned();
         let named = node.named(format!("stream {name}"));
         let stream = Stream::load(self, &named).map(Arc::new);
-        streams.push(Declared { name, stream: stream.map_err(|trouble| self.explained(trouble)) });
+        let stream = stream.map_err(|trouble| self.explained(trouble));
+        streams.push(Declared { name, template: template.map(str::to_owned), stream });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! A component of a manifest while it is loaded: its fields, and where it stands.
 
 use super::super::expression::{Expression, Inputs};
-use super::super::trouble::Trouble;
+use super::super::trouble::{FailureKind, Trouble};
 use super::propagate::is_truthy;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -142,9 +142,8 @@ impl<'a> Node<'a> {
     pub(in super::super) fn unsupported(&self, what: &str) -> Trouble {
         let kind = self.kind();
         let class = self.text("class_name").map(|name| format!(" (`{name}`)")).unwrap_or_default();
-        Trouble::config(format!(
-            "`{}` is a {what} of type `{kind}`{class}, which is not supported",
-            self.path
-        ))
+        let message =
+            format!("`{}` is a {what} of type `{kind}`{class}, which is not supported", self.path);
+        Trouble { kind: FailureKind::Unsupported, message }
     }
 }

@@ -55,11 +55,12 @@ const CUSTOM_TYPES: &[(&str, &str)] = &[
 const PARAMETERS: &str = "$parameters";
 
 /// Gives each component below `component` its type and the parameters of what it stands in. A component's
-/// own parameters win, and a field never gets the parameter of its own name.
+/// own parameters win, unless `parents_win`, and a field never gets the parameter of its own name.
 pub(super) fn propagate(
     place: &str,
     component: &mut Map<String, Json>,
     inherited: &Map<String, Json>,
+    parents_win: bool,
 ) {
     if !component.contains_key("type") {
         let types = if component.contains_key("class_name") { CUSTOM_TYPES } else { TYPES };
@@ -68,8 +69,13 @@ pub(super) fn propagate(
         }
     }
     let mut parameters = inherited.clone();
-    if let Some(Json::Object(own)) = component.shift_remove(PARAMETERS) {
-        parameters.extend(own);
+    if let Some(Json::Object(mut own)) = component.shift_remove(PARAMETERS) {
+        if parents_win {
+            own.extend(std::mem::take(&mut parameters));
+            parameters = own;
+        } else {
+            parameters.extend(own);
+        }
     }
     if is_schema(component) {
         return;
@@ -78,7 +84,7 @@ pub(super) fn propagate(
         if component.values().any(is_component) {
             for value in component.values_mut().filter(|value| is_component(value)) {
                 if let Json::Object(nested) = value {
-                    propagate(place, nested, &parameters);
+                    propagate(place, nested, &parameters, parents_win);
                 }
             }
         }
@@ -101,7 +107,7 @@ pub(super) fn propagate(
         let excluded = parameters.shift_remove(&name);
         let place = format!("{kind}.{name}");
         for nested in nested {
-            propagate(&place, nested, &parameters);
+            propagate(&place, nested, &parameters, parents_win);
         }
         if let Some(excluded) = excluded.filter(is_truthy) {
             parameters.insert(name, excluded);
@@ -116,9 +122,8 @@ pub(super) fn propagate(
 fn is_schema(component: &Map<String, Json>) -> bool {
     match component.get("type") {
         Some(Json::String(kind)) => kind == "object",
-        Some(Json::Array(kinds)) => {
-            matches!(kinds.as_slice(), [null, object] if null == "null" && object == "object")
-        }
+        // A list of types, or a property that is called `type`.
+        Some(Json::Array(_) | Json::Object(_)) => true,
         _ => false,
     }
 }

@@ -1,17 +1,19 @@
 //! One stream, compiled.
 
 use super::super::decode::Decoder;
-use super::super::expression::Expression;
 use super::super::incremental::CursorSpec;
-use super::super::interpolate::{Scope, StreamSlice};
+use super::super::interpolate::StreamSlice;
+use super::super::job::Job;
 use super::super::paginate::Paginator;
 use super::super::partition::Router;
+use super::super::properties::Properties;
 use super::super::request::{Parts, Requester};
-use super::super::select::Selector;
+use super::super::select::{Extractor, Selector};
 use super::super::session::Session;
 use super::super::trouble::Trouble;
+use super::schema::Schema;
 use super::{Loader, Node, is_truthy};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// A stream that can be read.
@@ -19,7 +21,7 @@ pub(in super::super) struct Stream {
     pub(in super::super) name: String,
     /// The fields that name a record, one path each.
     pub(in super::super) primary_key: Vec<String>,
-    pub(in super::super) schema: Json,
+    pub(in super::super) schema: Schema,
     pub(in super::super) requester: Requester,
     pub(in super::super) selector: Selector,
     pub(in super::super) paginator: Option<Paginator>,
@@ -27,12 +29,16 @@ pub(in super::super) struct Stream {
     pub(in super::super) cursor: Option<CursorSpec>,
     /// Whether the requests of later pages carry nothing of the slice.
     first_page_only: bool,
+    /// The work that the API does before there is something to read.
+    pub(in super::super) job: Option<Job>,
+    /// The fields that are asked for, where they have to be named.
+    pub(in super::super) properties: Option<Properties>,
     /// The stream that is read instead where there is a state already.
     pub(in super::super) with_state: Option<Arc<Stream>>,
 }
 
 impl Stream {
-    pub(super) fn load(loader: &Loader<'_>, node: &Node<'_>) -> Result<Self, Trouble> {
+    pub(super) fn load(loader: &Loader, node: &Node<'_>) -> Result<Self, Trouble> {
         if node.kind() == "StateDelegatingStream" {
             let with_state = Self::load(loader, &node.needed_child("incremental_stream")?)?;
             let mut first = Self::load(loader, &node.needed_child("full_refresh_stream")?)?;
@@ -52,35 +58,66 @@ impl Stream {
         if let Some(uploader) = node.child("file_uploader") {
             return Err(uploader.unsupported("file uploader"));
         }
+        let mut stream = Self::of_retriever(loader, node, node.text("name").unwrap_or_default())?;
+        stream.primary_key = primary_key(node.get("primary_key"))?;
+        stream.schema = Schema::load(loader, node)?;
+        let cursor = node.child("incremental_sync");
+        stream.cursor = cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?;
+        Ok(stream)
+    }
+
+    /// The stream of what the retriever of `node` gives, under the name `name`.
+    pub(super) fn of_retriever(
+        loader: &Loader,
+        node: &Node<'_>,
+        name: &str,
+    ) -> Result<Self, Trouble> {
         let retriever = node.needed_child("retriever")?;
-        if retriever.kind() != "SimpleRetriever" {
+        if !matches!(retriever.kind(), "SimpleRetriever" | "AsyncRetriever") {
             return Err(retriever.unsupported("retriever"));
         }
-        for name in ["page_size_reduction", "request_window_splitting"] {
-            if retriever.get(name).is_some() {
-                return Err(Trouble::config(format!(
-                    "`{}.{name}` is not supported",
-                    retriever.path
-                )));
-            }
-        }
-        let schema = schema(loader, node)?;
-        let decoder = Decoder::load(retriever.child("decoder").as_ref())?;
         let selector = retriever.needed_child("record_selector")?;
         let parent = |node: &Node<'_>| {
             let name = node.text("name").unwrap_or_default();
             Self::load(loader, &node.named(format!("stream {name}")))
         };
-        let cursor = node.child("incremental_sync");
+        let (requester, decoder, extractor, paginator, job) = match retriever.kind() {
+            "AsyncRetriever" => {
+                let decoder = Decoder::load(retriever.child("download_decoder").as_ref())?;
+                let extractor = match retriever.child("download_extractor") {
+                    Some(extractor) => Extractor::load(&extractor, &decoder)?,
+                    None => Extractor::whole(&decoder),
+                };
+                let job = Job::load(&retriever)?;
+                ("download_requester", decoder, extractor, "download_paginator", Some(job))
+            }
+            _ => {
+                for name in ["page_size_reduction", "request_window_splitting"] {
+                    if retriever.get(name).is_some() {
+                        return Err(Trouble::config(format!(
+                            "`{}.{name}` is not supported",
+                            retriever.path
+                        )));
+                    }
+                }
+                let decoder = Decoder::load(retriever.child("decoder").as_ref())?;
+                let extractor = Extractor::load(&selector.needed_child("extractor")?, &decoder)?;
+                ("requester", decoder, extractor, "paginator", None)
+            }
+        };
+        let requester = retriever.needed_child(requester)?;
+        let of_properties = |node: &Node<'_>| Self::of_retriever(loader, node, name);
         Ok(Self {
-            name: node.text("name").unwrap_or_default().to_owned(),
-            primary_key: primary_key(node.get("primary_key"))?,
-            requester: Requester::load(&retriever.needed_child("requester")?)?,
-            selector: Selector::load(&selector, node, &decoder, &schema)?,
-            schema,
-            paginator: Paginator::load(retriever.child("paginator"), &decoder)?,
+            name: name.to_owned(),
+            primary_key: Vec::new(),
+            properties: Properties::load(&requester, &of_properties)?,
+            requester: Requester::load(&requester)?,
+            selector: Selector::load(&selector, node, extractor)?,
+            schema: Schema::none(),
+            paginator: Paginator::load(retriever.child(paginator), &decoder)?,
             router: Router::load(&retriever, &parent)?,
-            cursor: cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?,
+            cursor: None,
+            job,
             with_state: None,
             first_page_only: retriever
                 .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
@@ -136,46 +173,4 @@ fn primary_key(declared: Option<&Json>) -> Result<Vec<String>, Trouble> {
         Some(key) if is_truthy(key) => Ok(vec![text(key)?]),
         Some(_) => Ok(Vec::new()),
     }
-}
-
-/// The JSON schema of the stream's records; an empty one where it is not known before they are read.
-fn schema(loader: &Loader<'_>, node: &Node<'_>) -> Result<Json, Trouble> {
-    let mut loaders = node.children("schema_loader");
-    let single = match loaders.len() {
-        0 => return Ok(from_file(loader, None, node)),
-        1 => loaders.pop(),
-        _ => None,
-    };
-    let one = |node: &Node<'_>| match node.kind() {
-        "InlineSchemaLoader" => {
-            Ok(node.get("schema").cloned().unwrap_or_else(|| Json::Object(Map::new())))
-        }
-        "JsonFileSchemaLoader" => Ok(from_file(loader, node.expression("file_path"), node)),
-        "DynamicSchemaLoader" => Ok(Json::Object(Map::new())),
-        _ => Err(node.unsupported("schema loader")),
-    };
-    if let Some(single) = single {
-        return one(&single);
-    }
-    let mut properties = Map::new();
-    for node in &loaders {
-        if let Some(Json::Object(more)) = one(node)?.get("properties") {
-            properties.extend(more.clone());
-        }
-    }
-    let mut schema = Map::new();
-    schema.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
-    schema.insert("type".to_owned(), "object".into());
-    schema.insert("properties".to_owned(), Json::Object(properties));
-    Ok(Json::Object(schema))
-}
-
-fn from_file(loader: &Loader<'_>, path: Option<Expression>, node: &Node<'_>) -> Json {
-    let scope = Scope::new(0).with("config", loader.config);
-    let path = match path.as_ref().map(|path| path.text(scope)) {
-        Some(Ok(path)) => path.trim_start_matches("./").to_owned(),
-        _ => format!("schemas/{}.json", node.text("name").unwrap_or_default()),
-    };
-    let text = std::fs::read_to_string(loader.schemas.join(path)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_else(|_| Json::Object(Map::new()))
 }

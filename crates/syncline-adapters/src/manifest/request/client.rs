@@ -5,6 +5,8 @@ use super::super::decode::unpacked;
 use super::super::errors::{Action, ErrorHandler, Outcome, Resolution};
 use super::super::expression::Options;
 use super::super::interpolate::{Headers, text_of};
+use super::super::limits::{self, Operation};
+use super::super::reach::{Failed, Request};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
 use super::Sent;
@@ -13,11 +15,15 @@ use reqwest::Url;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The largest response that is read, in bytes as they come.
 const BODY_MAX: usize = 64 << 20;
 /// The status of a response that never came and is ignored.
 const UNREACHABLE: u16 = 599;
+/// The longest that a response may take from its first byte to its last.
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(1_800);
 /// The most seconds that are spent on waits that nobody asked for before a request is given up.
 const WAIT_MAX: f64 = 600.0;
 
@@ -27,6 +33,8 @@ pub(super) struct Call {
     pub(super) base: String,
     pub(super) path: String,
     pub(super) parts: Parts,
+    /// Whose call it is, where several wait for their turn.
+    pub(super) key: String,
 }
 
 /// How often a request has failed, by how its wait was found.
@@ -85,7 +93,9 @@ impl Call {
         let (mut tries, mut attempts, mut waited) = (Tries::default(), 0, 0.0);
         loop {
             let mut parts = self.parts.clone();
-            parts.merge(authenticator.parts(session).await?)?;
+            let credentials = authenticator.parts(session).await?;
+            session.learn_secrets(&credentials);
+            parts.merge(credentials)?;
             let url = address(&self.base, &self.path, &parts.query)?;
             let kept_as = (kept && self.method == reqwest::Method::GET)
                 .then(|| format!("{url}\n{:?}\n{:?}", self.parts.headers, self.parts.json));
@@ -93,7 +103,11 @@ impl Call {
                 return Ok(Sent::Response(response));
             }
             attempts += 1;
+            let (method, stream) = (&self.method, self.key.as_str());
+            let wanted = limits::Call { operation: Operation::Fetch, stream, method, url: &url };
+            session.gate.pass(session.clock, wanted).await?;
             let outcome = self.fetch(session, &url, &parts).await?;
+            session.gate.heard(session.clock, &outcome);
             let resolution = errors.resolve(session, &outcome)?;
             match resolution.action {
                 Action::Success | Action::Ignore => {
@@ -137,42 +151,47 @@ impl Call {
     }
 
     async fn fetch(&self, session: &Session, url: &Url, parts: &Parts) -> Result<Outcome, Trouble> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &parts.headers {
-            let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
-            let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
-            headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
-        }
-        if !headers.contains_key(ACCEPT_ENCODING) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let mut request = session.client.request(self.method.clone(), url.clone());
-        let has_form = match &parts.form {
-            Options::Map(map) => !map.is_empty(),
-            Options::Text(text) => !text.is_empty(),
-        };
-        if !parts.json.is_empty() {
-            if has_form {
-                return Err(Trouble::system("the request would have a JSON body and another one"));
-            }
-            if !headers.contains_key(CONTENT_TYPE) {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            }
-            request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
-        } else if has_form {
-            match &parts.form {
-                Options::Text(text) => request = request.body(text.clone()),
-                Options::Map(map) => {
-                    if !headers.contains_key(CONTENT_TYPE) {
-                        let form = "application/x-www-form-urlencoded";
-                        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
-                    }
-                    request = request.body(encode_pairs(map));
-                }
-            }
-        }
-        receive(request.headers(headers).send().await).await
+        let request = session.client.request(self.method.clone(), url.clone());
+        receive(body_and_headers(request, parts)?.send().await).await
     }
+}
+
+/// `request` with what `parts` say beside its address.
+pub(super) fn body_and_headers(mut request: Request, parts: &Parts) -> Result<Request, Trouble> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &parts.headers {
+        let bad = || Trouble::system(format!("the header `{name}` cannot be sent"));
+        let value = HeaderValue::from_str(&text_of(value)).map_err(|_| bad())?;
+        headers.insert(HeaderName::try_from(name.as_str()).map_err(|_| bad())?, value);
+    }
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let has_form = match &parts.form {
+        Options::Map(map) => !map.is_empty(),
+        Options::Text(text) => !text.is_empty(),
+    };
+    if !parts.json.is_empty() {
+        if has_form {
+            return Err(Trouble::system("the request would have a JSON body and another one"));
+        }
+        if !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request = request.body(serde_json::to_vec(&parts.json).unwrap_or_default());
+    } else if has_form {
+        match &parts.form {
+            Options::Text(text) => request = request.body(text.clone()),
+            Options::Map(map) => {
+                if !headers.contains_key(CONTENT_TYPE) {
+                    let form = "application/x-www-form-urlencoded";
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+                }
+                request = request.body(encode_pairs(map));
+            }
+        }
+    }
+    Ok(request.headers(headers))
 }
 
 /// A form that is posted.
@@ -189,11 +208,11 @@ impl Form {
     pub(in super::super) async fn send(
         &self,
         session: &Session,
-    ) -> Result<reqwest::Response, reqwest::Error> {
+    ) -> Result<reqwest::Response, Failed> {
         let pairs = encode_pairs(&self.arguments);
         let mut request = if self.in_query {
             let separator = if self.endpoint.contains('?') { '&' } else { '?' };
-            session.client.post(format!("{}{separator}{pairs}", self.endpoint))
+            session.client.post(&format!("{}{separator}{pairs}", self.endpoint))
         } else {
             let form = "application/x-www-form-urlencoded";
             let has_type =
@@ -202,7 +221,7 @@ impl Form {
             if has_type { request } else { request.header(CONTENT_TYPE, form) }
         };
         for (name, value) in &self.headers {
-            request = request.header(name, text_of(value));
+            request = request.header(name, &text_of(value));
         }
         request.send().await
     }
@@ -210,12 +229,14 @@ impl Form {
 
 /// Reads a response to its end.
 pub(in super::super) async fn receive(
-    response: Result<reqwest::Response, reqwest::Error>,
+    response: Result<reqwest::Response, Failed>,
 ) -> Result<Outcome, Trouble> {
     let mut response = match response {
         Ok(response) => response,
-        Err(error) => return Ok(Outcome::Unreachable(plain(error))),
+        Err(failed) if failed.is_refused => return Err(Trouble::config(failed.to_string())),
+        Err(failed) => return Ok(Outcome::Unreachable(failed.to_string())),
     };
+    let began = Instant::now();
     let status = response.status().as_u16();
     let mut headers = Map::new();
     for (name, value) in response.headers() {
@@ -240,6 +261,9 @@ pub(in super::super) async fn receive(
                         BODY_MAX >> 20
                     )));
                 }
+                if began.elapsed() > RESPONSE_TIME_MAX {
+                    return Ok(Outcome::Unreachable("the response took too long".to_owned()));
+                }
                 body.extend_from_slice(&chunk);
             }
             Ok(None) => {
@@ -250,7 +274,7 @@ pub(in super::super) async fn receive(
                 let response = Response::new(status, Headers::new(headers), body);
                 return Ok(Outcome::Response(Arc::new(response)));
             }
-            Err(error) => return Ok(Outcome::Unreachable(plain(error))),
+            Err(error) => return Ok(Outcome::Unreachable(Failed::of(error).to_string())),
         }
     }
 }
@@ -260,16 +284,4 @@ fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
-}
-
-/// The error without the address, and with what caused it.
-fn plain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

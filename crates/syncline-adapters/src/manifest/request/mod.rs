@@ -1,13 +1,15 @@
 //! Requests: what a requester is told, and how it is sent.
 
 mod client;
+mod once;
 mod options;
 
 pub(super) use client::{Form, receive};
-pub(super) use options::{Parts, RequestOption};
+pub(super) use once::{Outgoing, Reply};
+pub(super) use options::{Parts, RequestOption, encode_pairs};
 
 use super::auth::Authenticator;
-use super::errors::ErrorHandler;
+use super::errors::{ErrorHandler, Resolution};
 use super::expression::{Expression, Inputs, Nested, Options};
 use super::interpolate::{Accept, StreamSlice, text_of};
 use super::load::{Node, is_truthy};
@@ -28,6 +30,8 @@ pub(super) struct Requester {
     json: Option<Nested>,
     authenticator: Authenticator,
     errors: ErrorHandler,
+    /// Names whose requests they are, where several wait for their turn.
+    key: String,
     /// Whether responses are kept, because several streams ask for them.
     kept: bool,
 }
@@ -47,19 +51,13 @@ impl Requester {
                 _ => return Err(body.unsupported("body")),
             }
         }
-        for name in ["fetch_properties_from_endpoint", "query_properties"] {
-            if node.get(name).is_some() {
-                return Err(Trouble::config(format!("`{}.{name}` is not supported", node.path)));
+        // A map among the parameters names fields, which are put in with the slice.
+        let parameters = node.get("request_parameters").cloned().map(|mut parameters| {
+            if let Json::Object(parameters) = &mut parameters {
+                parameters.retain(|_, value| !value.is_object());
             }
-        }
-        if let Some(Json::Object(parameters)) = node.get("request_parameters")
-            && parameters.values().any(Json::is_object)
-        {
-            return Err(Trouble::config(format!(
-                "`{}.request_parameters` holds `QueryProperties`, which is not supported",
-                node.path
-            )));
-        }
+            parameters
+        });
         let authenticator = match node.child("authenticator") {
             Some(authenticator) => Authenticator::load(&authenticator)?,
             None => Authenticator::Nothing,
@@ -70,7 +68,7 @@ impl Requester {
             path: node.expression("path"),
             method: reqwest::Method::from_bytes(method.as_bytes())
                 .map_err(|_| Trouble::config(format!("`{method}` is no HTTP method")))?,
-            query: node.inputs("request_parameters"),
+            query: Inputs::new(parameters.as_ref(), &node.parameters),
             headers: node.inputs("request_headers"),
             form,
             json: json
@@ -78,8 +76,23 @@ impl Requester {
                 .map(|json| Nested::new(json, &node.parameters)),
             authenticator,
             errors: ErrorHandler::load(node)?,
+            key: node.path.clone(),
             kept: node.flag("use_cache"),
         })
+    }
+
+    /// What gives its requests their credentials.
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    /// What the manifest's error handler says of a response; `None` where it says nothing.
+    pub(super) fn declared(
+        &self,
+        session: &Session,
+        response: &Response,
+    ) -> Result<Option<Resolution>, Trouble> {
+        self.errors.declared(session, response)
     }
 
     /// Sends one request for `slice`, with what paging and slicing add, and answers with the response;
@@ -109,7 +122,8 @@ impl Requester {
             Some(path) => path,
             None => text(&self.path)?.trim_start_matches('/').to_owned(),
         };
-        let call = client::Call { method: self.method.clone(), base, path, parts };
+        let (method, key) = (self.method.clone(), self.key.clone());
+        let call = client::Call { method, base, path, parts, key };
         call.send(session, &self.authenticator, &self.errors, self.kept).await
     }
 

@@ -133,7 +133,7 @@ fn merge(
 }
 
 /// `name=value` pairs, percent-encoded; a list gives its name to each of its values.
-pub(super) fn encode_pairs(map: &Map<String, Json>) -> String {
+pub(in super::super) fn encode_pairs(map: &Map<String, Json>) -> String {
     let encode = |text: &str| percent_encode(text, "_.-~", true);
     let mut pairs = Vec::new();
     for (name, value) in map {
@@ -158,7 +158,16 @@ pub(super) fn address(
         reqwest::Url::parse(base).map_err(bad)?
     } else {
         let base = if base.ends_with('/') { base.to_owned() } else { format!("{base}/") };
-        reqwest::Url::parse(&base).and_then(|base| base.join(path)).map_err(bad)?
+        let mut url = reqwest::Url::parse(&base).and_then(|base| base.join(path)).map_err(bad)?;
+        // Nothing stands between two slashes where a template came to nothing.
+        if !path.starts_with('/') && !path.contains("://") && url.path().contains("//") {
+            let mut joined = url.path().to_owned();
+            while joined.contains("//") {
+                joined = joined.replace("//", "/");
+            }
+            url.set_path(&joined);
+        }
+        url
     };
     let mut query = query.clone();
     let mut seen = Vec::new();

@@ -1,64 +1,23 @@
 //! Records out of responses: taken out, filtered, transformed, brought into the schema's types.
 
+mod extract;
 mod normalise;
 mod path;
 mod transform;
 
-pub(super) use path::at;
+pub(super) use extract::Extractor;
+pub(super) use path::{all, at, put, put_existing, remove};
+pub(super) use transform::Transformation;
 
-use super::decode::Decoder;
 use super::expression::Expression;
 use super::interpolate::{StreamSlice, text_of};
 use super::load::Node;
-use super::session::{Response, Session};
+use super::session::Session;
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
-use transform::Transformation;
 
 /// A record: named values.
 pub(super) type Record = Map<String, Json>;
-
-/// Finds the records of a response.
-#[derive(Clone, Debug)]
-pub(super) struct Extractor {
-    path: Vec<Expression>,
-    decoder: Decoder,
-}
-
-impl Extractor {
-    fn load(node: &Node<'_>, decoder: &Decoder) -> Result<Self, Trouble> {
-        if node.kind() != "DpathExtractor" || node.get("record_expander").is_some() {
-            return Err(node.unsupported("extractor"));
-        }
-        Ok(Self { path: node.expressions("field_path"), decoder: decoder.clone() })
-    }
-
-    /// The records, as they came.
-    pub(super) fn records(
-        &self,
-        session: &Session,
-        response: &Response,
-    ) -> Result<Vec<Json>, Trouble> {
-        let mut path = Vec::with_capacity(self.path.len());
-        for step in &self.path {
-            path.push(step.text(session.scope())?);
-        }
-        let wild = path.iter().any(|step| step == "*" || step == "**");
-        let mut records = Vec::new();
-        for value in self.decoder.values(response)? {
-            if wild {
-                records.extend(path::all(&value, &path).into_iter().cloned());
-                continue;
-            }
-            match at(&value, &path) {
-                Some(Json::Array(items)) => records.extend(items.iter().cloned()),
-                Some(found) if super::load::is_truthy(found) => records.push(found.clone()),
-                _ => {}
-            }
-        }
-        Ok(records)
-    }
-}
 
 /// Makes a stream's records of a response.
 #[derive(Debug)]
@@ -67,16 +26,15 @@ pub(super) struct Selector {
     filter: Option<Expression>,
     transformations: Vec<Transformation>,
     transform_first: bool,
-    /// The schema whose types records are brought into.
-    schema: Option<Json>,
+    /// Whether records are brought into the types of the schema.
+    pub(super) normalises: bool,
 }
 
 impl Selector {
     pub(super) fn load(
         node: &Node<'_>,
         stream: &Node<'_>,
-        decoder: &Decoder,
-        schema: &Json,
+        extractor: Extractor,
     ) -> Result<Self, Trouble> {
         if node.kind() != "RecordSelector" {
             return Err(node.unsupported("record selector"));
@@ -100,29 +58,28 @@ impl Selector {
             .is_some_and(|cursor| cursor.flag("is_client_side_incremental"));
         let transform_first = node.get("transform_before_filtering").and_then(Json::as_bool);
         Ok(Self {
-            extractor: Extractor::load(&node.needed_child("extractor")?, decoder)?,
+            extractor,
             filter,
             transformations: transformations
                 .iter()
                 .map(Transformation::load)
                 .collect::<Result<_, _>>()?,
             transform_first: transform_first.unwrap_or(client_side),
-            schema: normalises.then(|| schema.clone()),
+            normalises,
         })
     }
 
-    /// The records of `response`, of which `wanted` keeps those that are to be synced.
+    /// The records among `found`, of which `wanted` keeps those that are to be synced, in the types of `schema`.
     pub(super) fn records(
         &self,
         session: &Session,
-        slice: &StreamSlice,
-        token: &Json,
-        response: &Response,
+        place: &Place<'_>,
+        found: Vec<Json>,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Selected, Trouble> {
+    ) -> Selected {
         let mut selected = Selected::default();
-        for record in self.extractor.records(session, response)? {
-            match self.record(session, slice, token, record, wanted) {
+        for record in found {
+            match self.record(session, place, record, wanted) {
                 Ok(record) => selected.records.extend(record),
                 Err(trouble) => {
                     selected.trouble = Some(trouble);
@@ -130,14 +87,25 @@ impl Selector {
                 }
             }
         }
-        Ok(selected)
+        selected
+    }
+
+    /// A record that the API shows elsewhere, as a read would have it; `None` where a read leaves it out.
+    pub(super) fn single(
+        &self,
+        session: &Session,
+        schema: Option<&Json>,
+        record: Json,
+    ) -> Result<Option<Record>, Trouble> {
+        let slice = StreamSlice::default();
+        let place = Place { slice: &slice, token: &Json::Null, schema };
+        self.record(session, &place, record, &|_| true)
     }
 
     fn record(
         &self,
         session: &Session,
-        slice: &StreamSlice,
-        token: &Json,
+        place: &Place<'_>,
         record: Json,
         wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<Option<Record>, Trouble> {
@@ -151,24 +119,24 @@ impl Selector {
             }
         };
         if self.transform_first {
-            self.transform(session, slice, &mut record)?;
+            self.transform(session, place.slice, &mut record)?;
         }
         if !wanted(&record) {
             return Ok(None);
         }
         if let Some(filter) = &self.filter {
             let json = Json::Object(record);
-            let scope = session.scope().with_slice(slice).with("record", &json);
-            let holds = filter.holds(scope.with("next_page_token", token))?;
+            let scope = session.scope().with_slice(place.slice).with("record", &json);
+            let holds = filter.holds(scope.with("next_page_token", place.token))?;
             record = match json {
                 Json::Object(record) if holds => record,
                 _ => return Ok(None),
             };
         }
         if !self.transform_first {
-            self.transform(session, slice, &mut record)?;
+            self.transform(session, place.slice, &mut record)?;
         }
-        if let Some(schema) = &self.schema {
+        if let Some(schema) = place.schema {
             normalise::normalise(&mut record, schema);
         }
         Ok(Some(record))
@@ -182,6 +150,14 @@ impl Selector {
     ) -> Result<(), Trouble> {
         self.transformations.iter().try_for_each(|each| each.apply(session, slice, record))
     }
+}
+
+/// Where records were found.
+pub(super) struct Place<'a> {
+    pub(super) slice: &'a StreamSlice,
+    pub(super) token: &'a Json,
+    /// The schema whose types they are brought into.
+    pub(super) schema: Option<&'a Json>,
 }
 
 /// The records of one response, up to the first that could not be made.

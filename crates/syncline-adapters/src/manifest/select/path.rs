@@ -16,7 +16,7 @@ fn child<'a>(value: &'a Json, step: &str) -> Option<&'a Json> {
 }
 
 /// Every value that `path` leads to.
-pub(super) fn all<'a>(value: &'a Json, path: &[String]) -> Vec<&'a Json> {
+pub(in super::super) fn all<'a>(value: &'a Json, path: &[String]) -> Vec<&'a Json> {
     let Some((step, rest)) = path.split_first() else { return vec![value] };
     match step.as_str() {
         "*" => children(value).into_iter().flat_map(|child| all(child, rest)).collect(),
@@ -38,7 +38,7 @@ fn children(value: &Json) -> Vec<&Json> {
 }
 
 /// Removes what stands at `path`, where `keep` does not hold on to it.
-pub(super) fn remove<E>(
+pub(in super::super) fn remove<E>(
     value: &mut Json,
     path: &[String],
     goes: &dyn Fn(&Json) -> Result<bool, E>,
@@ -101,8 +101,20 @@ fn child_mut<'a>(value: &'a mut Json, step: &str) -> Option<&'a mut Json> {
     }
 }
 
+/// Puts `new` at every place that `path` leads to, where something stands there already; the number of places.
+pub(in super::super) fn put_existing(value: &mut Json, path: &[String], new: &Json) -> usize {
+    let Some((step, rest)) = path.split_first() else {
+        *value = new.clone();
+        return 1;
+    };
+    match step.as_str() {
+        "*" => children_mut(value).into_iter().map(|child| put_existing(child, rest, new)).sum(),
+        step => child_mut(value, step).map_or(0, |child| put_existing(child, rest, new)),
+    }
+}
+
 /// Puts `new` at `path`, with maps on the way where there is nothing; false where something else is in the way.
-pub(super) fn put(record: &mut Map<String, Json>, path: &[String], new: Json) -> bool {
+pub(in super::super) fn put(record: &mut Map<String, Json>, path: &[String], new: Json) -> bool {
     let Some((first, rest)) = path.split_first() else { return false };
     let mut place = record.entry(first.clone()).or_insert_with(|| Json::Object(Map::new()));
     for step in rest {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 /// One transformation.
 #[derive(Debug)]
-pub(super) enum Transformation {
+pub(in super::super) enum Transformation {
     Add { fields: Vec<Added>, condition: Option<Expression> },
     Remove { paths: Vec<Vec<String>>, condition: Option<Expression> },
     KeysToLower,
@@ -21,7 +21,7 @@ pub(super) enum Transformation {
 }
 
 #[derive(Debug)]
-pub(super) struct Added {
+pub(in super::super) struct Added {
     path: Vec<String>,
     json_path: Json,
     value: Expression,
@@ -29,7 +29,7 @@ pub(super) struct Added {
 }
 
 #[derive(Debug)]
-pub(super) struct FlattenAt {
+pub(in super::super) struct FlattenAt {
     path: Vec<Expression>,
     removes: bool,
     replaces: bool,
@@ -45,7 +45,7 @@ fn steps(value: Option<&Json>) -> Vec<String> {
 }
 
 impl Transformation {
-    pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+    pub(in super::super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
         let condition = node.expression("condition");
         Ok(match node.kind() {
             "AddFields" => {
@@ -84,7 +84,7 @@ impl Transformation {
         })
     }
 
-    pub(super) fn apply(
+    pub(in super::super) fn apply(
         &self,
         session: &Session,
         slice: &StreamSlice,
@@ -133,11 +133,9 @@ impl Added {
     fn load(node: &Node<'_>) -> Result<Self, Trouble> {
         let accept = match node.text("value_type") {
             None => Accept::Any,
-            Some("string") => Accept::Text,
-            Some("number") => Accept::Number,
-            Some("integer") => Accept::Integer,
-            Some("boolean") => Accept::Boolean,
-            Some(_) => return Err(node.unsupported("field with another type")),
+            Some(name) => {
+                Accept::named(name).ok_or_else(|| node.unsupported("field with another type"))?
+            }
         };
         let path = steps(node.get("path"));
         if path.is_empty() {

@@ -2,7 +2,8 @@
 
 use super::{
     AddressBookSettings, CarddavSettings, Condition, FileSettings, ManifestSettings, OneOrMany,
-    ServerSettings, SqliteSettings, StreamSettings, TableSettings,
+    ProgramSettings, ProgramStreamSettings, ServerSettings, SqliteSettings, StreamSettings,
+    TableSettings,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub enum Settings {
     Manifest(ManifestSettings),
     /// Of `carddav`.
     Carddav(CarddavSettings),
+    /// Of `singer` and `airbyte`.
+    Program(ProgramSettings),
 }
 
 impl Default for Settings {
@@ -60,6 +63,8 @@ pub enum EntitySettings {
     Stream(StreamSettings),
     /// Of `carddav`.
     AddressBook(AddressBookSettings),
+    /// Of `singer` and `airbyte`.
+    ProgramStream(ProgramStreamSettings),
 }
 
 impl Default for EntitySettings {
@@ -102,7 +107,8 @@ impl<S> Entity<S> {
 }
 
 /// The adapters that a configuration can name. A build may have fewer.
-pub const ADAPTERS: &[&str] = &["file", "postgres", "mysql", "sqlite", "manifest", "carddav"];
+pub const ADAPTERS: &[&str] =
+    &["file", "postgres", "mysql", "sqlite", "manifest", "carddav", "singer", "airbyte"];
 
 impl JsonSchema for Connection {
     fn schema_name() -> Cow<'static, str> {
@@ -131,6 +137,10 @@ enum Declared {
     Manifest(Parts<ManifestSettings, StreamSettings>),
     /// Contacts on a CardDAV server.
     Carddav(Parts<CarddavSettings, AddressBookSettings>),
+    /// A Singer tap, run as a program.
+    Singer(Parts<ProgramSettings, ProgramStreamSettings>),
+    /// A source that speaks the Airbyte protocol, run as a program.
+    Airbyte(Parts<ProgramSettings, ProgramStreamSettings>),
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -184,6 +194,12 @@ impl From<Declared> for Connection {
             }
             Declared::Carddav(parts) => {
                 parts.of("carddav", Settings::Carddav, EntitySettings::AddressBook)
+            }
+            Declared::Singer(parts) => {
+                parts.of("singer", Settings::Program, EntitySettings::ProgramStream)
+            }
+            Declared::Airbyte(parts) => {
+                parts.of("airbyte", Settings::Program, EntitySettings::ProgramStream)
             }
         }
     }

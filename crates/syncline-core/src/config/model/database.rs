@@ -82,4 +82,19 @@ pub struct TableSettings {
     /// A text column, best with a unique index, that takes the mark of records that Syncline creates, where
     /// the database makes the key.
     pub marker: Option<String>,
+    /// Reads what changed from the log of a PostgreSQL server. Default: changes are found by the task's
+    /// `cursor_field`, or by reading all.
+    pub logical_replication: Option<LogicalReplication>,
+}
+
+/// What a PostgreSQL server keeps for a task that follows the changes of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogicalReplication {
+    /// The replication slot, which Syncline makes, and makes anew where it is lost. Its name begins with
+    /// `syncline_`. A slot serves one task.
+    pub slot: String,
+    /// The publication that names the table. Default: the slot's name.
+    #[serde(default)]
+    pub publication: Option<String>,
 }

@@ -10,8 +10,10 @@ mod database;
 mod file;
 pub mod indexed;
 mod manifest;
+mod program;
 mod shard_type;
 mod task;
+mod write_block;
 
 pub use carddav::*;
 pub use connection::*;
@@ -19,8 +21,10 @@ pub use conversion::*;
 pub use database::*;
 pub use file::*;
 pub use manifest::*;
+pub use program::*;
 pub use shard_type::*;
 pub use task::*;
+pub use write_block::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +38,8 @@ pub struct Config {
     pub tenant: Option<String>,
     /// Where shards are kept: the path of a SQLite file, relative to this file. `--store` overrides it.
     pub store: Option<String>,
+    /// How fast all connections together may be asked: so many calls in so much time.
+    pub limits: Vec<CallRate>,
     /// The outside systems, by name.
     pub connections: BTreeMap<String, Connection>,
     /// The user's own types, by name.

@@ -58,6 +58,16 @@ fn every_key_and_choice_of_the_json_schema_is_explained() {
 }
 
 #[test]
+fn every_key_of_a_write_block_is_explained() {
+    let page = include_str!("../../../../../docs/connector-writing.md");
+    let (mut known, said) = (BTreeSet::new(), words_in_backticks(page));
+    collect(&write_json_schema(), &mut known);
+    assert!(known.len() > 40, "the schema was walked: {known:?}");
+    let missing: Vec<_> = known.iter().filter(|word| !said.contains(word.as_str())).collect();
+    assert!(missing.is_empty(), "docs/connector-writing.md does not explain {missing:?}");
+}
+
+#[test]
 fn the_yaml_of_each_page_is_one_configuration() {
     for (name, page) in [
         ("carddav", CARDDAV),

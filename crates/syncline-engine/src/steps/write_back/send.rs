@@ -19,6 +19,8 @@ use syncline_store::StoreError;
 /// An intent on its way.
 struct Sending {
     intent: IntentRow,
+    /// It was sent before, and nobody knows what became of that.
+    is_again: bool,
     body: Body,
     write: Write,
 }
@@ -196,13 +198,14 @@ fn sending(execution: &Execution<'_>, intent: &IntentRow, befores: &Before) -> O
         IntentKind::Delete => Change::Delete { target },
     };
     let write = Write { key: body.key.clone(), marker: body.marker.clone(), change };
+    let is_again = intent.state == IntentState::Sent;
     let intent = IntentRow {
         state: IntentState::Sent,
         attempts: intent.attempts + 1,
         sent: Some(execution.clock.now()),
         ..intent.clone()
     };
-    Some(Sending { intent, body, write })
+    Some(Sending { intent, is_again, body, write })
 }
 
 /// Takes up the replies to a batch.
@@ -257,6 +260,8 @@ async fn settle(
                 let field = field.map(|field| format!("field `{field}`: ")).unwrap_or_default();
                 reject(execution, sending, &format!("{field}{problem}"), &mut observed, left);
             }
+            // This attempt was not executed; an earlier one may have been.
+            Written::NotSent { .. } if sending.is_again => left.unknown = true,
             Written::NotSent { problem, retry_after_ms } => {
                 left.again += 1;
                 left.asked_ms = left.asked_ms.max(retry_after_ms);

@@ -1,0 +1,166 @@
+//! How fast a system is asked, in a time of the tests' own.
+
+use super::breaker::BreakerRule;
+use super::pace::{Ask, Decision, Operation, Pace, Rules};
+use super::said::Said;
+use super::window::Rate;
+use proptest::prelude::*;
+
+const S: i64 = 1_000_000;
+
+fn rate(calls: u32, seconds: i64) -> Rate {
+    Rate { calls, per: seconds * S, is_fixed: false }
+}
+
+fn ask(operation: Operation, key: &str, rates: &[usize]) -> Ask {
+    Ask { operation, key: key.to_owned(), rates: rates.to_vec() }
+}
+
+fn pace(rates: Vec<Rate>, reserve: f64) -> Pace {
+    Pace::new(Rules { rates, reserve, ..Rules::default() })
+}
+
+/// When a call that is wanted at `now` goes, if it waits as it is told.
+fn goes_at(pace: &mut Pace, ask: Ask, mut now: i64) -> i64 {
+    let ticket = pace.join(ask);
+    loop {
+        match pace.decide(ticket, now) {
+            Decision::Go => return now,
+            Decision::Wait(more) => now += more,
+            Decision::Open(until) => now = until,
+        }
+    }
+}
+
+#[test]
+fn calls_that_are_too_many_wait_for_their_window() {
+    let mut moving = pace(vec![rate(3, 10)], 0.0);
+    let at: Vec<i64> = (0..7)
+        .map(|index| goes_at(&mut moving, ask(Operation::Fetch, "a", &[0]), index * S))
+        .collect();
+    assert_eq!(at, [0, S, 2 * S, 10 * S, 11 * S, 12 * S, 20 * S]);
+    let fixed = Rate { is_fixed: true, ..rate(2, 10) };
+    let mut fixed = pace(vec![fixed], 0.0);
+    let (mut now, mut at) = (9 * S, Vec::new());
+    for _ in 0..5 {
+        now = goes_at(&mut fixed, ask(Operation::Fetch, "a", &[0]), now);
+        at.push(now);
+    }
+    assert_eq!(at, [9 * S, 9 * S, 19 * S, 19 * S, 29 * S]);
+    let mut both = pace(vec![rate(100, 60), rate(1, 60)], 0.0);
+    assert_eq!(goes_at(&mut both, ask(Operation::Delete, "a", &[0, 1]), 0), 0);
+    assert_eq!(goes_at(&mut both, ask(Operation::Delete, "a", &[0, 1]), 0), 60 * S);
+    assert_eq!(
+        goes_at(&mut both, ask(Operation::Fetch, "a", &[0]), 0),
+        0,
+        "that is a matter of deletions"
+    );
+}
+
+#[test]
+fn some_calls_are_kept_for_writes() {
+    let mut pace = pace(vec![rate(10, 60)], 0.2);
+    for _ in 0..8 {
+        assert_eq!(goes_at(&mut pace, ask(Operation::Fetch, "a", &[0]), 0), 0);
+    }
+    let reading = pace.join(ask(Operation::Fetch, "a", &[0]));
+    assert_eq!(pace.decide(reading, 0), Decision::Wait(60 * S));
+    assert_eq!(goes_at(&mut pace, ask(Operation::Update, "a", &[0]), 0), 0);
+    assert_eq!(goes_at(&mut pace, ask(Operation::Create, "a", &[0]), 0), 0);
+    assert_eq!(goes_at(&mut pace, ask(Operation::Create, "a", &[0]), 0), 60 * S);
+}
+
+#[test]
+fn writes_go_first_and_equals_take_turns() {
+    let mut pace = pace(vec![rate(1, 1)], 0.0);
+    assert_eq!(goes_at(&mut pace, ask(Operation::Fetch, "big", &[0]), 0), 0);
+    let wanted = [
+        (Operation::Fetch, "big"),
+        (Operation::Fetch, "big"),
+        (Operation::Fetch, "small"),
+        (Operation::Fetch, "big"),
+        (Operation::Update, "small"),
+        (Operation::Fetch, "small"),
+    ];
+    let mut tickets: Vec<_> = wanted
+        .iter()
+        .map(|(operation, key)| (pace.join(ask(*operation, key, &[0])), *key))
+        .collect();
+    let mut order = Vec::new();
+    for second in 1..=6 {
+        let gone =
+            tickets.iter().position(|(ticket, _)| pace.decide(*ticket, second * S) == Decision::Go);
+        let (_, key) = tickets.remove(gone.unwrap());
+        order.push(key);
+    }
+    assert_eq!(order, ["small", "big", "small", "big", "small", "big"]);
+    assert!(tickets.is_empty());
+}
+
+#[test]
+fn what_the_system_says_is_kept() {
+    let mut slowed = pace(Vec::new(), 0.0);
+    let said = |remaining: f64, seconds: i64| Said {
+        remaining: Some(remaining),
+        limit: Some(100.0),
+        reset: Some(seconds * S),
+        not_before: None,
+    };
+    let next = |pace: &mut Pace, now: i64| goes_at(pace, ask(Operation::Fetch, "a", &[]), now);
+    assert_eq!(next(&mut slowed, 0), 0);
+    slowed.heard(0, false, &said(60.0, 60));
+    assert_eq!(next(&mut slowed, 0), 0, "there are enough");
+    slowed.heard(0, false, &said(20.0, 60));
+    assert_eq!(next(&mut slowed, 0), 1_500_000, "half as fast as what is left allows");
+    slowed.heard(2 * S, false, &said(5.0, 62));
+    assert_eq!(next(&mut slowed, 2 * S), 1_500_000 + 12 * S);
+    slowed.heard(14 * S, false, &said(0.0, 62));
+    assert_eq!(next(&mut slowed, 14 * S), 62 * S);
+    slowed.heard(62 * S, false, &Said { not_before: Some(100 * S), ..Said::default() });
+    assert_eq!(next(&mut slowed, 63 * S), 100 * S);
+    assert_eq!(next(&mut slowed, 101 * S), 101 * S, "that is over");
+}
+
+#[test]
+fn a_connection_that_fails_is_left_alone_and_tried_once() {
+    let rules = Rules { breaker: BreakerRule { failures: 3, pause: 60 * S }, ..Rules::default() };
+    let mut pace = Pace::new(rules);
+    let nothing = Said::default();
+    for _ in 0..3 {
+        assert_eq!(goes_at(&mut pace, ask(Operation::Fetch, "a", &[]), 0), 0);
+        pace.heard(0, true, &nothing);
+    }
+    let ticket = pace.join(ask(Operation::Fetch, "a", &[]));
+    assert_eq!(pace.decide(ticket, S), Decision::Open(60 * S));
+    assert_eq!(pace.decide(ticket, 60 * S), Decision::Go, "one is let through");
+    let other = pace.join(ask(Operation::Update, "a", &[]));
+    assert!(matches!(pace.decide(other, 61 * S), Decision::Open(_)), "and only one");
+    pace.heard(62 * S, true, &nothing);
+    assert_eq!(pace.decide(other, 63 * S), Decision::Open(122 * S));
+    assert_eq!(pace.decide(other, 122 * S), Decision::Go);
+    pace.heard(123 * S, false, &nothing);
+    assert_eq!(goes_at(&mut pace, ask(Operation::Fetch, "a", &[]), 123 * S), 123 * S);
+}
+
+proptest! {
+    /// Whatever is wanted when: no window ever holds more calls than it may.
+    #[test]
+    fn no_window_holds_too_many(
+        calls in 1_u32..6,
+        seconds in 1_i64..20,
+        wanted in proptest::collection::vec(0_i64..5_000_000, 1..60),
+    ) {
+        let mut pace = pace(vec![rate(calls, seconds)], 0.1);
+        let mut now = 0;
+        let mut went = Vec::new();
+        for later in wanted {
+            now += later;
+            now = goes_at(&mut pace, ask(Operation::Fetch, "a", &[0]), now);
+            went.push(now);
+        }
+        for (index, start) in went.iter().enumerate() {
+            let within = went[index..].iter().take_while(|at| **at < start + seconds * S).count();
+            prop_assert!(within <= calls as usize, "{within} calls in {seconds} s");
+        }
+    }
+}

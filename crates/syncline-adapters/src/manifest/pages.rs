@@ -1,0 +1,287 @@
+//! Reads one slice of a stream, page by page.
+
+use super::doubt::Watch;
+use super::incremental::Bounds;
+use super::interpolate::StreamSlice;
+use super::job::Done;
+use super::load::{Stream, is_truthy};
+use super::paginate::LastPage;
+use super::properties::Merged;
+use super::request::Sent;
+use super::select::{Place, Record, Selected};
+use super::session::{Response, Session};
+use super::trouble::Trouble;
+use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How often the pages of one slice are read again from the first.
+const RESETS_MAX: u32 = 20;
+
+/// The pages of one slice.
+pub(super) struct Pages {
+    session: Arc<Session>,
+    stream: Arc<Stream>,
+    slice: Arc<StreamSlice>,
+    /// Between which moments records are wanted.
+    bounds: Option<Bounds>,
+    token: Option<Json>,
+    resets: u32,
+    seen: HashSet<u64>,
+    watch: Watch,
+    /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
+    work: Option<(Done, Vec<StreamSlice>)>,
+    /// What went wrong after the records of the last page.
+    pending: Option<Trouble>,
+    done: bool,
+}
+
+/// What comes next of a slice.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A page, possibly without records.
+    Page(Vec<Record>),
+    /// It was read to its end; with why that may not have been all of it.
+    Done { doubt: Option<String> },
+    /// It cannot be read to its end.
+    Failed(Trouble),
+}
+
+impl Pages {
+    pub(super) fn new(
+        session: &Arc<Session>,
+        stream: &Arc<Stream>,
+        slice: &Arc<StreamSlice>,
+        bounds: Option<Bounds>,
+    ) -> Self {
+        Self {
+            session: session.clone(),
+            slice: slice.clone(),
+            bounds,
+            token: first_token(stream),
+            stream: stream.clone(),
+            resets: 0,
+            seen: HashSet::new(),
+            watch: Watch::default(),
+            work: None,
+            pending: None,
+            done: false,
+        }
+    }
+
+    /// Reads the next page. After an end or a failure there is nothing more to ask for.
+    pub(super) async fn next(&mut self) -> Next {
+        if let Some(trouble) = self.pending.take() {
+            return Next::Failed(trouble);
+        }
+        if self.done {
+            return Next::Done { doubt: self.watch.verdict() };
+        }
+        match self.page().await {
+            Ok(records) => Next::Page(records),
+            Err(trouble) => Next::Failed(trouble),
+        }
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        self.bounds.as_ref().is_none_or(|bounds| bounds.hold(record))
+    }
+
+    /// Reads one page.
+    async fn page(&mut self) -> Result<Vec<Record>, Trouble> {
+        let stream = self.stream.clone();
+        if let (Some(job), None) = (&stream.job, &self.work) {
+            let Some(mut done) = job.run(&self.session, &self.slice).await? else {
+                self.done = true;
+                return Ok(Vec::new());
+            };
+            let mut downloads = std::mem::take(&mut done.downloads);
+            downloads.reverse();
+            self.work = Some((done, downloads));
+        }
+        let slice = match &self.work {
+            None => self.slice.clone(),
+            Some((_, downloads)) => match downloads.last() {
+                Some(download) => Arc::new(download.clone()),
+                None => return self.finish_work().await.map(|()| Vec::new()),
+            },
+        };
+        let feed = stream.cursor.as_ref().is_some_and(|cursor| cursor.is_data_feed);
+        let Some(page) = self.fetch(&slice).await? else {
+            self.token = first_token(&stream);
+            return Ok(Vec::new());
+        };
+        let mut records = page.selected.records;
+        if let Some(trouble) = page.selected.trouble {
+            self.pending = Some(trouble);
+        } else {
+            let reached = feed && records.last().is_some_and(|record| !self.wants(record));
+            if let Some(response) = &page.response {
+                self.watch.page(&stream.primary_key, response, page.found, &records);
+            }
+            let next = match &page.response {
+                Some(response) if !reached => next_token(self, response, page.found, &records),
+                _ => Ok(None),
+            };
+            // The records of the page are good, whatever is wrong with its token.
+            let next = next.unwrap_or_else(|trouble| {
+                self.pending = Some(trouble);
+                None
+            });
+            if let (Some(_), Some(rules)) = (&next, self.bounds.as_ref().map(Bounds::rules))
+                && stream.paginator.as_ref().is_some_and(|pager| pager.follows(&rules.field))
+            {
+                self.watch.tie(rules, &records);
+            }
+            self.done = next.is_none();
+            self.token = next;
+        }
+        if let (true, Some((_, downloads))) = (self.done, &mut self.work) {
+            downloads.pop();
+            self.token = first_token(&stream);
+            self.done = false;
+            if downloads.is_empty() && self.pending.is_none() {
+                self.finish_work().await?;
+            }
+        }
+        if feed {
+            records.retain(|record| self.wants(record));
+        }
+        Ok(records)
+    }
+
+    async fn finish_work(&mut self) -> Result<(), Trouble> {
+        self.done = true;
+        match (&self.stream.job, &self.work) {
+            (Some(job), Some((done, _))) => job.delete(&self.session, done).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for one page, in as many requests as it takes; `None` where it is to be begun again with the first.
+    async fn fetch(&mut self, slice: &StreamSlice) -> Result<Option<Fetched>, Trouble> {
+        let stream = self.stream.clone();
+        let token = match &self.token {
+            Some(token) => {
+                Json::Object(Map::from_iter([("next_page_token".to_owned(), token.clone())]))
+            }
+            None => Json::Null,
+        };
+        let requests = match &stream.properties {
+            None => vec![None],
+            Some(properties) => {
+                let requests = properties.requests(&self.session, &stream.name).await?;
+                requests.into_iter().map(Some).collect()
+            }
+        };
+        let schema = match stream.selector.normalises {
+            true => Some(stream.schema.get(&self.session).await?),
+            false => None,
+        };
+        let mut merged = Merged::default();
+        let mut page = Fetched::default();
+        for names in requests {
+            let with_names;
+            let slice = match &names {
+                None => slice,
+                Some(names) => {
+                    with_names = named(slice, names);
+                    &with_names
+                }
+            };
+            let path = stream.paginator.as_ref().and_then(|pager| pager.path(self.token.as_ref()));
+            let mut parts = stream.parts(&self.session, slice, self.token.as_ref())?;
+            let parameter = stream.properties.as_ref().and_then(|p| p.parameter.clone());
+            if let (Some(parameter), Some(names)) = (parameter, &names) {
+                parts.query.insert(parameter, names.join(",").into());
+            }
+            let sent = stream.requester.send(&self.session, slice, &token, path, parts).await?;
+            let response = match sent {
+                Sent::Response(response) => response,
+                Sent::ResetPagination => return self.begin_again().map(|()| None),
+            };
+            if !response.is_ok() {
+                page.response = None;
+                break;
+            }
+            let found = stream.selector.extractor.records(&self.session, &response)?;
+            page.found += found.len();
+            let cursor = stream.cursor.as_ref();
+            let client_side =
+                cursor.is_some_and(|cursor| cursor.is_client_side && !cursor.is_data_feed);
+            let wanted = |record: &Record| !client_side || self.wants(record);
+            let place = Place { slice: &self.slice, token: &token, schema };
+            let mut selected = stream.selector.records(&self.session, &place, found, &wanted);
+            page.response = Some(response);
+            page.selected.trouble = page.selected.trouble.or(selected.trouble.take());
+            match stream.properties.as_ref().filter(|properties| properties.is_merged()) {
+                Some(properties) => properties.merge(&mut merged, selected.records),
+                None => page.selected.records.append(&mut selected.records),
+            }
+        }
+        page.selected.records.extend(merged.into_records());
+        Ok(Some(page))
+    }
+
+    fn begin_again(&mut self) -> Result<(), Trouble> {
+        self.resets += 1;
+        self.watch = Watch::default();
+        if self.resets > RESETS_MAX {
+            let problem = "the API asks again and again to begin with the first page";
+            return Err(Trouble::system(problem));
+        }
+        Ok(())
+    }
+}
+
+/// The same slice with the fields that a request asks for.
+fn named(slice: &StreamSlice, names: &[String]) -> StreamSlice {
+    let extra = [("query_properties".to_owned(), Json::from(names.to_vec()))];
+    let (partition, window) = (slice.partition().clone(), slice.cursor_slice().clone());
+    StreamSlice::new(partition, window, Map::from_iter(extra))
+}
+
+/// One page as it came.
+#[derive(Default)]
+struct Fetched {
+    /// The last response; `None` where it was to be ignored.
+    response: Option<Arc<Response>>,
+    /// How many records it held, before the filter.
+    found: usize,
+    selected: Selected,
+}
+
+fn first_token(stream: &Stream) -> Option<Json> {
+    stream.paginator.as_ref().and_then(|pager| pager.first_token())
+}
+
+/// The token of the page after `response`.
+fn next_token(
+    pages: &mut Pages,
+    response: &Response,
+    found: usize,
+    records: &[Record],
+) -> Result<Option<Json>, Trouble> {
+    let stream = pages.stream.clone();
+    let Some(pager) = &stream.paginator else { return Ok(None) };
+    let last = records.last().cloned().map(Json::Object);
+    let page = LastPage {
+        response,
+        found,
+        len: records.len(),
+        record: last.as_ref(),
+        token: pages.token.as_ref(),
+    };
+    let next = pager.next_token(&pages.session, &page)?;
+    let next = next.filter(is_truthy);
+    if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
+        let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
+        if !pages.seen.insert(mark) || pages.watch.goes_in_circles() {
+            return Err(Trouble::system(
+                "the API gives the same page again and again: its pages go round in a circle",
+            ));
+        }
+    }
+    Ok(next)
+}

@@ -1,0 +1,167 @@
+//! Reads records as they are now: by key, or by what a creation holds.
+
+use super::super::request::Reply;
+use super::super::session::{Response, Session};
+use super::super::trouble::Trouble;
+use super::Writing;
+use super::batch::{Part, enveloped, parted};
+use super::operation::{Look, Seen, problem};
+use super::settle::Answer;
+use crate::AdapterError;
+use crate::manifest::adapter::push;
+use crate::manifest::limits::{Operation, retry_after};
+use crate::page::PageBuilder;
+use crate::write::Write;
+use compact_str::CompactString;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+use syncline_core::record::{Cursor, Page};
+
+/// Why a record could not be read back.
+struct Failure {
+    problem: String,
+    /// Whether it can be read later, after so many milliseconds where the system says so.
+    later: Option<Option<u64>>,
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self { problem: trouble.message, later: None }
+    }
+}
+
+impl Failure {
+    fn into_adapter(self, what: &str) -> AdapterError {
+        let (what, problem) = (what.to_owned(), self.problem);
+        match self.later {
+            Some(retry_after_ms) => AdapterError::Unavailable { what, problem, retry_after_ms },
+            None => AdapterError::Refused { what, problem },
+        }
+    }
+}
+
+impl Writing {
+    /// Reads records by key; those that are not there are left out.
+    pub(in super::super) async fn get(
+        &self,
+        session: &Session,
+        entity: &str,
+        keys: Vec<Vec<CompactString>>,
+    ) -> Result<Page, AdapterError> {
+        let seen = |key: &Vec<CompactString>| {
+            Seen::new(Map::new(), key.iter().map(ToString::to_string).collect())
+        };
+        // No record can be there that has no place of its own.
+        let has_place = |key: &&Vec<CompactString>| {
+            !key.is_empty() && !key.iter().any(|part| matches!(part.as_str(), "" | "." | ".."))
+        };
+        let seen = keys.iter().filter(has_place).map(seen).collect();
+        self.look(session, &self.get, seen).await.map_err(|failure| failure.into_adapter(entity))
+    }
+
+    /// Finds records that creations may have made.
+    pub(in super::super) async fn find(
+        &self,
+        session: &Session,
+        entity: &str,
+        writes: &[Write],
+    ) -> Result<Page, AdapterError> {
+        let refused = |problem| Failure { problem, later: None }.into_adapter(entity);
+        let mut seen = Vec::with_capacity(writes.len());
+        for write in writes {
+            let operation = self.operation(write).map_err(refused)?;
+            seen.push(operation.seen(session, write).map_err(refused)?);
+        }
+        let look = self.find.as_ref().unwrap_or(&self.get);
+        self.look(session, look, seen).await.map_err(|failure| failure.into_adapter(entity))
+    }
+
+    async fn look(&self, session: &Session, look: &Look, seen: Vec<Seen>) -> Result<Page, Failure> {
+        let chunk = look.declared.keys_max.max(1);
+        let mut ready = Vec::new();
+        for seen in seen.chunks(chunk) {
+            let keys = seen.iter().map(|seen| match seen.key.as_slice() {
+                [key] => key.as_str().into(),
+                parts => Json::from(parts.to_vec()),
+            });
+            let request = look.request(session, &seen[0], &keys.collect());
+            ready.push(request.map_err(|fault| Failure { problem: problem(&fault), later: None })?);
+        }
+        let mut page = PageBuilder::new(None);
+        page.set_source(&Arc::from(self.stream.name.as_str()));
+        match &self.block.batch {
+            Some(batch) if ready.len() > 1 => {
+                for ready in ready.chunks(batch.size_max) {
+                    let reply =
+                        enveloped(self, session, Operation::Fetch, batch, ready.iter()).await?;
+                    let response = came(reply)?;
+                    if !(200..300).contains(&response.status) {
+                        return Err(failed(session, Answer::of(&response)));
+                    }
+                    for part in parted(batch, &response, ready.len()) {
+                        self.take(session, look, &mut page, &part)?;
+                    }
+                }
+            }
+            _ => {
+                let mut asked = Vec::with_capacity(ready.len());
+                for ready in ready {
+                    asked.push(self.ask(session, Operation::Fetch, ready).boxed());
+                }
+                let at_once = self.block.concurrency.max(1);
+                let mut replies = stream::iter(asked).buffered(at_once);
+                while let Some(reply) = replies.next().await {
+                    let response = came(reply?)?;
+                    let Answer { status, headers, body } = Answer::of(&response);
+                    let part = Some((status, headers.clone(), body));
+                    self.take(session, look, &mut page, &part)?;
+                }
+            }
+        }
+        Ok(page.take(Cursor::Null, None))
+    }
+
+    /// Takes the records of a reply.
+    fn take(
+        &self,
+        session: &Session,
+        look: &Look,
+        page: &mut PageBuilder,
+        part: &Part<'_>,
+    ) -> Result<(), Failure> {
+        let Some((status, headers, body)) = part else {
+            let problem = "the reply to the batch is not whole".to_owned();
+            return Err(Failure { problem, later: Some(None) });
+        };
+        let answer = Answer { status: *status, headers, body };
+        if look.declared.missing.contains(status) {
+            return Ok(());
+        }
+        if !(200..300).contains(status) {
+            return Err(failed(session, answer));
+        }
+        for record in look.records(body).into_iter().filter(Json::is_object) {
+            if let Some(record) = self.record(session, record, answer)? {
+                push(page, record, 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn came(reply: Reply) -> Result<Arc<Response>, Failure> {
+    match reply {
+        Reply::Response(response) => Ok(response),
+        Reply::Lost { problem, .. } => Err(Failure { problem, later: Some(None) }),
+    }
+}
+
+/// A reply that is neither a record nor that there is none.
+fn failed(session: &Session, answer: Answer<'_>) -> Failure {
+    let problem =
+        format!("reading back what was written failed with HTTP status {}", answer.status);
+    let is_later = matches!(answer.status, 408 | 429 | 500..);
+    let wait = retry_after(answer.headers, session.clock.now());
+    Failure { problem, later: is_later.then_some(wait) }
+}
