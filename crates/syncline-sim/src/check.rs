@@ -239,8 +239,8 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// What stood against a shard in a conflict was said by a person at that very record: no write of ours is taken
-    /// for a person's.
+    /// What stood against a shard in a conflict was said by a person at that very record, and what came into a shard
+    /// was said by a person at that system: no write of ours is taken for a person's.
     fn no_echo(&self, wrong: &mut Vec<String>) {
         for row in self.conflicts.iter().filter(|row| row.kind == "update_update") {
             let Some(link) = self.link(row.link) else { continue };
@@ -256,6 +256,17 @@ impl<'a> Ground<'a> {
                 wrong.push(format!("no echo: {value:?} in {field} of {id} is nobody's edit"));
             }
         }
+        for taken in self.sim.store.taken() {
+            let value = lowered(&taken.value);
+            let said = &self.remotes[taken.remote].said;
+            if !said.iter().any(|said| said.field == taken.field && lowered(&said.value) == value) {
+                let (name, field) = (&self.remotes[taken.remote].remote.name, &taken.field);
+                wrong.push(format!(
+                    "no echo: {value:?} came into {field} of shard {} from {name}, where nobody said it",
+                    taken.shard
+                ));
+            }
+        }
     }
 
     /// Of two edits, that which came later stands, unless the times overlap. A record has one time for all of its
@@ -265,7 +276,7 @@ impl<'a> Ground<'a> {
             .remotes
             .iter()
             .all(|of| of.remote.is_unique() && of.remote.traits.update == UpdateGuard::Strong);
-        if self.sim.mix.strategy != "newest_wins" || !is_known {
+        if !matches!(self.sim.mix.strategy, "newest_wins" | "merge") || !is_known {
             return;
         }
         let mut times: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
@@ -323,7 +334,8 @@ impl<'a> Ground<'a> {
     }
 }
 
-fn fields(json: &str) -> BTreeMap<String, Value> {
+/// The fields of a shard.
+pub(crate) fn fields(json: &str) -> BTreeMap<String, Value> {
     match serde_json::from_str(json) {
         Ok(Value::Map(entries)) => entries.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
         _ => BTreeMap::new(),

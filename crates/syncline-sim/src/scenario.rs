@@ -4,7 +4,7 @@ use crate::bug::Bug;
 use crate::check;
 use crate::mix::{Mix, NAMES, SEEDS};
 use crate::random::Random;
-use crate::remote::Remote;
+use crate::remote::{People, Remote};
 use crate::store::SimStore;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
@@ -139,6 +139,7 @@ impl Simulator {
 pub struct Sim {
     pub(crate) remotes: Vec<Arc<Remote>>,
     pub(crate) world: Arc<World>,
+    pub(crate) store: Arc<SimStore>,
     pub(crate) mix: Arc<Mix>,
     clock: Arc<VirtualClock>,
     crash: Arc<Crash>,
@@ -160,12 +161,15 @@ impl Sim {
         let mut random = Random::new(seed);
         let (clock, crash) = (VirtualClock::new(), Arc::<Crash>::default());
         let domain = random.pick(&[0, 3]);
+        // Where there are few records, edits meet.
+        let crowd = [1, 2, 0][usize::try_from(mix.number % 3).unwrap_or(0)];
+        let people = People { domain, crowd, tenant };
         let remotes: Vec<Arc<Remote>> = NAMES
             .iter()
             .zip(&mix.traits)
             .map(|(name, traits)| {
                 let ways = (clock.clone(), crash.clone());
-                Remote::new(name, *traits, ways, bug, random.bits(), (domain, tenant))
+                Remote::new(name, *traits, ways, bug, random.bits(), people)
             })
             .collect();
         for remote in &remotes {
@@ -184,12 +188,13 @@ impl Sim {
             Arc::new(OverlayStore::empty())
         };
         let store = Arc::new(SimStore::new(inner, crash.clone(), bug));
-        let world = mix.world(remotes.clone(), store).await?;
+        let world = mix.world(remotes.clone(), store.clone()).await?;
         let (tally, wrong, mix) = (Tally::default(), Vec::new(), mix.clone());
         let (dies_at, points_in_trouble) = (None, 0);
         Ok(Self {
             remotes,
             world,
+            store,
             mix,
             clock,
             crash,
@@ -335,6 +340,7 @@ impl Sim {
             ..Options::default()
         };
         self.tally.runs += 1;
+        self.store.runs(Some(which));
         tell(|| format!("run of {} at {}", self.remotes[which].name, self.clock.now()));
         let name = self.remotes[which].name.clone();
         let outcome = tokio::select! {
@@ -342,6 +348,7 @@ impl Sim {
             () = self.crash.died() => None,
             outcome = execute(&self.world, &name, &*self.clock, options) => Some(outcome),
         };
+        self.store.runs(None);
         match outcome {
             None => {
                 tell(|| "it died".to_owned());

@@ -3,7 +3,7 @@
 
 use super::bases;
 use super::deletions::{self, Deleted};
-use super::news::{Ack, Edit, EditKind};
+use super::news::{Ack, Edit, EditKind, Seen};
 use super::planner::{Planner, Touched};
 use super::rows::{
     BaseRow, ConflictRow, EntityId, IntentKind, IntentState, LinkId, ShardId, ShardRow,
@@ -12,8 +12,8 @@ use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
 use super::writes::ConflictClosed;
 use crate::reconcile::{
-    Base, Dispute, Flow, Reconciled, Rule, Stamp, Unit, Winner, base_of_first_meeting, is_form_of,
-    reconcile,
+    Base, Dispute, Flow, Reconciled, Rule, Side, Stamp, Unit, Winner, base_of_first_meeting,
+    is_form_of, reconcile,
 };
 use crate::shard::Image;
 use crate::value::{Cell, Value};
@@ -46,6 +46,8 @@ pub(super) struct Agreed {
     pub(super) image: Arc<Image>,
     pub(super) bases: Vec<Base>,
     pub(super) deleted: bool,
+    /// Whether we made it just now, and it says nothing but what we wrote.
+    pub(super) is_ours: bool,
     /// What is stored of it now.
     stored: Option<BaseRow>,
     version: Option<compact_str::CompactString>,
@@ -169,6 +171,7 @@ impl<'a> Ground<'a, '_> {
             Some(touched) => touched.deleted,
             None => self.planner.view.links[&member.id].deleted,
         };
+        let is_said = now.is_some_and(|touched| touched.said);
         let before = if now.is_some_and(|touched| touched.is_new) {
             member.image.clone()
         } else {
@@ -181,12 +184,18 @@ impl<'a> Ground<'a, '_> {
         if !is_incumbent {
             bases.fill(Base::Unmet);
         }
-        if let Some(ack) = &ack {
-            self.acknowledge(entity, &member.image, ack, &mut bases);
-        }
-        let is_news = ack.is_some() || (is_incumbent && before != member.image);
+        let is_ours = ack.as_ref().is_some_and(|ack| {
+            self.acknowledge(entity, &member.image, ack, &mut bases) && ack.joins.is_some()
+        });
+        let is_first_seen = is_said && bases.iter().any(Base::is_unseen);
+        let is_news = ack.is_some() || (is_incumbent && (is_first_seen || before != member.image));
         if is_news && !is_deleted {
             self.take_in(member, &before, &mut bases);
+        }
+        if let Some(ack) = ack.as_ref().filter(|ack| ack.seen == Seen::NotYet) {
+            for (field, sent) in &ack.sent {
+                bases[*field] = Base::written(sent.clone(), member.image[*field].clone());
+            }
         }
         let was_deleted = self.planner.view.links.get(&member.id).is_some_and(|row| row.deleted);
         if is_incumbent && is_deleted && !was_deleted && ack.is_none() {
@@ -198,21 +207,30 @@ impl<'a> Ground<'a, '_> {
             image: member.image.clone(),
             bases,
             deleted: is_deleted,
+            is_ours,
             stored,
             version,
         });
     }
 
-    /// What we wrote is agreed on.
-    fn acknowledge(&self, entity: EntityId, remote: &Image, ack: &Ack, bases: &mut [Base]) {
+    /// What we wrote is agreed on. Tells whether the record says nothing else of what was written.
+    fn acknowledge(&self, entity: EntityId, remote: &Image, ack: &Ack, bases: &mut [Base]) -> bool {
         let rules = self.planner.entity(entity);
+        let mut all_ours = !ack.sent.is_empty();
         for (field, sent) in &ack.sent {
             let got = &remote[*field];
+            let held = match &bases[*field] {
+                Base::Met { remote, .. } => remote,
+                Base::Unmet => &None,
+            };
             let expected = Self::project(rules, &self.out.image, self.uuid, *field, sent);
-            let is_ours = ack.is_reply || expected == *got || is_form_of(sent, got);
+            let is_reply = ack.seen != Seen::Later;
+            let is_ours = is_reply || expected == *got || is_form_of(sent, got, held);
+            all_ours &= is_ours || got.is_none();
             let remote = if is_ours && got.is_some() { got.clone() } else { expected };
             bases[*field] = Base::agreed(sent.clone(), remote);
         }
+        all_ours
     }
 
     /// Brings in what a record of the shard changed.
@@ -281,7 +299,7 @@ impl<'a> Ground<'a, '_> {
     pub(super) fn dispute(&mut self, link: LinkId, field: usize, kind: &str, dispute: Dispute) {
         let open = dispute.winner == Winner::Nobody;
         let base = match &dispute.base {
-            Base::Met { shard: crate::reconcile::Side::Is(shard), .. } => shard.clone(),
+            Base::Met { shard: Side::Is(shard) | Side::Written(shard), .. } => shard.clone(),
             Base::Met { remote, .. } => remote.clone(),
             Base::Unmet => None,
         };
@@ -418,7 +436,7 @@ impl<'a> Ground<'a, '_> {
     fn is_sent(&self, side: usize, field: usize) -> bool {
         let side = &self.out.sides[side];
         match &side.bases[field] {
-            Base::Met { shard: crate::reconcile::Side::Is(known), remote } => known != remote,
+            Base::Met { shard: Side::Is(known) | Side::Written(known), remote } => known != remote,
             _ => false,
         }
     }

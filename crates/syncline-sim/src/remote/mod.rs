@@ -1,6 +1,7 @@
 //! A remote in memory that does what real ones do: it normalises, loses replies, lands writes late, forgets to list,
 //! and is edited by people at any time.
 
+mod people;
 mod serve;
 
 use crate::bug::Bug;
@@ -8,7 +9,7 @@ use crate::random::Random;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
 use compact_str::CompactString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_adapters::write::{Change, CreateGuard, Target, UpdateGuard, Write, Written};
 use syncline_core::record::{Page, Record, Shape};
@@ -94,8 +95,42 @@ pub struct Said {
     pub at: i64,
 }
 
+/// What people are like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct People {
+    /// How many values they know; 0 makes each a new one.
+    pub domain: u64,
+    /// How many records they keep, about; 0 is any number.
+    pub crowd: usize,
+    /// What every name and note ends in that they make up.
+    pub tenant: &'static str,
+}
+
+/// What happens at a call, where chance does not decide it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happens {
+    /// Nothing.
+    Nothing,
+    /// A person sets a field right before.
+    Edited {
+        /// The record.
+        id: String,
+        /// The field.
+        field: &'static str,
+        /// The value.
+        text: &'static str,
+    },
+    /// It is not answered.
+    Unanswered,
+    /// It takes effect, and the reply is lost.
+    ReplyLost,
+    /// The reply is lost, and it takes effect so many milliseconds later.
+    Late(u64),
+}
+
 #[derive(Default)]
 struct State {
+    script: VecDeque<Happens>,
     records: BTreeMap<String, Held>,
     next: u64,
     late: Vec<(i64, Write, u64)>,
@@ -124,20 +159,18 @@ pub struct Remote {
     random: Mutex<Random>,
     /// Whether things go wrong, and people edit.
     live: std::sync::atomic::AtomicBool,
-    domain: u64,
-    /// Ends every name and note that people here make up.
-    tenant: &'static str,
+    people: People,
 }
 
 impl Remote {
-    /// An empty remote of a tenant. `domain` is how many values there are; 0 makes each a new one.
+    /// An empty remote.
     pub fn new(
         name: &str,
         traits: Traits,
         (clock, crash): (Arc<VirtualClock>, Arc<Crash>),
         bug: Bug,
         seed: u64,
-        (domain, tenant): (u64, &'static str),
+        people: People,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -148,8 +181,7 @@ impl Remote {
             state: Mutex::default(),
             random: Mutex::new(Random::new(seed)),
             live: std::sync::atomic::AtomicBool::new(true),
-            domain,
-            tenant,
+            people,
         })
     }
 
@@ -198,12 +230,17 @@ impl Remote {
 
     /// What names and notes here end in.
     pub fn tenant(&self) -> &'static str {
-        self.tenant
+        self.people.tenant
+    }
+
+    /// What happens at the next calls.
+    pub fn expect(&self, script: impl IntoIterator<Item = Happens>) {
+        self.state().script.extend(script);
     }
 
     /// Whether every value that people make up here is a new one.
     pub fn is_unique(&self) -> bool {
-        self.domain == 0
+        self.people.domain == 0
     }
 
     /// The records that people deleted.
@@ -230,100 +267,6 @@ impl Remote {
         }
     }
 
-    /// A person makes a record, with these fields.
-    pub fn make(&self, id: &str, fields: &[(&str, &str)]) {
-        let created = self.clock.now();
-        let modified = self.stamp_at(created);
-        let fields: BTreeMap<String, Value> = fields
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), self.stored(name, &Value::text(text))))
-            .collect();
-        let authors = fields.keys().map(|name| (name.clone(), Author::User(created))).collect();
-        let held = Held { fields, authors, version: 1, modified, created, marker: None };
-        self.state().records.insert(id.to_owned(), held);
-    }
-
-    /// A person sets a field of a record, now.
-    pub fn set(&self, id: &str, field: &str, text: &str) {
-        let at = self.clock.now();
-        let stamp = self.stamp_at(at);
-        let value = self.stored(field, &Value::text(text));
-        if let Some(held) = self.state().records.get_mut(id) {
-            held.fields.insert(field.to_owned(), value);
-            held.authors.insert(field.to_owned(), Author::User(at));
-            held.version += 1;
-            held.modified = stamp;
-        }
-    }
-
-    /// A person deletes a record.
-    pub fn remove(&self, id: &str) {
-        self.state().records.remove(id);
-    }
-
-    /// A person does something.
-    pub fn user_acts(&self) {
-        let (what, which, field, value) = self.random(|random| {
-            let value = if self.domain > 0 { random.below(self.domain) } else { random.bits() };
-            (random.below(10), random.bits(), random.pick(&FIELDS), value)
-        });
-        let created = self.clock.now();
-        let stamp = self.stamp_at(created);
-        let tenant = self.tenant;
-        let mut state = self.state();
-        state.edits += 1;
-        let ids: Vec<String> = state.records.keys().cloned().collect();
-        let target = ids.get(usize::try_from(which).unwrap_or(0) % ids.len().max(1)).cloned();
-        match (what, target) {
-            (0, Some(id)) => {
-                tell(|| format!("a person deletes {id}"));
-                state.records.remove(&id);
-                state.deleted_by_users.insert(id);
-            }
-            (1..=2, _) | (_, None) => {
-                state.next += 1;
-                let id = format!("{}{}", self.name, state.next);
-                // Some are known elsewhere already.
-                let email = format!("p{}@example.com", which % 6);
-                let is_taken =
-                    state.records.values().any(|r| r.fields["email"] == Value::text(&email));
-                let email = if is_taken { format!("{id}@example.com") } else { email };
-                let mut fields = BTreeMap::new();
-                fields.insert("email".to_owned(), Value::text(email));
-                let name = self.stored("name", &Value::text(format!("N{value}{tenant}")));
-                fields.insert("name".to_owned(), name);
-                fields.insert("notes".to_owned(), Value::text(format!("t{value}{tenant}")));
-                tell(|| format!("a person makes {id} {fields:?}"));
-                let authors =
-                    fields.keys().map(|name| (name.clone(), Author::User(created))).collect();
-                let said = fields.iter().map(|(field, value)| Said {
-                    id: id.clone(),
-                    field: field.clone(),
-                    value: value.clone(),
-                    at: created,
-                });
-                state.said.extend(said);
-                let (version, modified, marker) = (1, stamp, None);
-                let held = Held { fields, authors, version, modified, created, marker };
-                state.records.insert(id, held);
-            }
-            (_, Some(id)) => {
-                let Some(held) = state.records.get_mut(&id) else { return };
-                let text = match field {
-                    "email" => format!("{id}v{value}@example.com"),
-                    other => format!("{other} V{value}{tenant}"),
-                };
-                tell(|| format!("a person sets {field} of {id} to {text}"));
-                let value = self.stored(field, &Value::text(text));
-                held.fields.insert(field.to_owned(), value.clone());
-                held.authors.insert(field.to_owned(), Author::User(created));
-                held.version += 1;
-                held.modified = stamp.max(held.modified);
-                state.said.push(Said { id, field: field.to_owned(), value, at: created });
-            }
-        }
-    }
-
     /// Records are asked for by their keys.
     fn ask(&self, keys: &[Vec<CompactString>]) {
         let now = self.clock.now();
@@ -333,10 +276,18 @@ impl Remote {
     }
 
     /// What happens around a call.
-    async fn called(&self) {
+    async fn called(&self) -> Happens {
         self.crash.point().await;
-        self.state().calls += 1;
+        let next = {
+            let mut state = self.state();
+            state.calls += 1;
+            state.script.pop_front()
+        };
+        if let Some(Happens::Edited { id, field, text }) = &next {
+            self.set(id, field, text);
+        }
         self.pass();
+        next.unwrap_or(Happens::Nothing)
     }
 
     /// A moment passes: people edit, late writes land.
@@ -560,13 +511,19 @@ impl Remote {
         (pages, true)
     }
 
-    fn answer(&self, write: &Write) -> Written {
+    fn answer(&self, write: &Write, happens: &Happens) -> Written {
         let (fault, delay) = self
             .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
         let (now, call) = (self.clock.now(), self.state().calls);
-        if !self.trouble() {
-            return self.apply(write, now, call);
-        }
+        let (fault, delay) = match happens {
+            Happens::Unanswered => (3, 0),
+            Happens::ReplyLost => (1, 0),
+            Happens::Late(ms) => (4, *ms),
+            Happens::Nothing | Happens::Edited { .. } if !self.trouble() => {
+                return self.apply(write, now, call);
+            }
+            Happens::Nothing | Happens::Edited { .. } => (fault, delay),
+        };
         tell(|| format!("{}: trouble {fault} in what follows", self.name));
         let problem = "simulated".to_owned();
         match fault {

@@ -1,6 +1,6 @@
 //! A remote as the engine sees it.
 
-use super::{Held, Remote};
+use super::{Happens, Held, Remote};
 use crate::bug::Bug;
 use crate::mix::LOOK_BACK_S;
 use crate::trace::tell;
@@ -92,8 +92,9 @@ impl Writer for Remote {
 
     fn write<'a>(&'a self, _: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
         Box::pin(async move {
-            self.called().await;
-            let mut written: Vec<Written> = writes.iter().map(|w| self.answer(w)).collect();
+            let happens = self.called().await;
+            let mut written: Vec<Written> =
+                writes.iter().map(|write| self.answer(write, &happens)).collect();
             for (write, reply) in writes.iter().zip(&written) {
                 tell(|| format!("{}: {write:?} -> {reply:?}", self.name));
             }
@@ -120,8 +121,7 @@ impl Writer for Remote {
         keys: Vec<Vec<CompactString>>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
+            if self.called().await == Happens::Unanswered || self.trouble() {
                 return Err(unavailable(&self.name));
             }
             self.ask(&keys);
@@ -138,8 +138,7 @@ impl Writer for Remote {
         writes: Vec<Write>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
+            if self.called().await == Happens::Unanswered || self.trouble() {
                 return Err(unavailable(&self.name));
             }
             if self.bug == Bug::RetriesBlindly {

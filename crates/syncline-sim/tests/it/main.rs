@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, and so are their parts")]
 
+mod hazards;
 mod stories;
 
 use syncline_sim::bug::Bug;

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_adapters::write::{Change, Replies, Target, UpdateGuard, Write, Written};
 use syncline_core::plan::intent::Body;
-use syncline_core::plan::news::Ack;
+use syncline_core::plan::news::{Ack, Seen};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
@@ -235,11 +235,12 @@ async fn settle(
                 let has_hash = record.and_then(|id| shown.by_id.get(&id)?.1).is_some();
                 if intent.kind == IntentKind::Delete {
                     observed.gone.push(done.external_id.clone());
-                    done.note(execution, true, &mut observed);
+                    done.note(execution, Seen::InReply, &mut observed);
                 } else if has_hash {
                     // The reply to a repeated creation may show a record that was made, and edited, long ago.
                     let is_first = done.intent.attempts == 1;
-                    done.note(execution, is_first, &mut observed);
+                    let seen = if is_first { Seen::InReply } else { Seen::Later };
+                    done.note(execution, seen, &mut observed);
                 } else {
                     unseen.push(done);
                 }
@@ -317,7 +318,7 @@ async fn read_back(
         if !is_shown {
             observed.guesses.push(guess(execution, &done).await?);
         }
-        done.note(execution, !is_shown, observed);
+        done.note(execution, if is_shown { Seen::Later } else { Seen::NotYet }, observed);
     }
     if !page.is_empty() {
         observed.pages.push(page);
@@ -333,8 +334,8 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Notes it. `is_reply`: whatever the record says of the fields that were written is what became of them.
-    pub(super) fn note(self, execution: &Execution<'_>, is_reply: bool, observed: &mut Observed) {
+    /// Notes it, with when the record was seen that is told beside it.
+    pub(super) fn note(self, execution: &Execution<'_>, seen: Seen, observed: &mut Observed) {
         let Self { external_id, intent, body } = self;
         let is_create = intent.kind == IntentKind::Create;
         let sent = match intent.kind {
@@ -352,7 +353,7 @@ impl Done {
         let body = Body { external_id: external_id.clone(), ..body };
         let done =
             IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
-        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, is_reply });
+        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, seen });
         observed.intents.push(done);
     }
 }
@@ -415,7 +416,7 @@ async fn exist(
         let Some(external_id) = id.filter(|id| shown.contains(id)) else { continue };
         let Sending { intent, body, .. } = sending;
         let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
-        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
+        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen: Seen::Later };
         observed.acks.insert(external_id, ack);
         observed.intents.push(state(intent, IntentState::Done, None));
     }
