@@ -79,7 +79,7 @@ fn simulate(args: &Args, bug: Bug) -> Found {
                         }
                         continue;
                     };
-                    let Outcome { wrong, tally } = runtime.block_on(async {
+                    let Outcome { wrong, tally, .. } = runtime.block_on(async {
                         match args.every_point {
                             true => simulator.run_every_point(seed).await,
                             false => simulator.run(seed).await,

@@ -59,7 +59,7 @@ fn traits(random: &mut Random, incremental: bool) -> Traits {
         batch_max: random.pick(&[1, 2, 100]),
         granularity_us: random.pick(&[1, 1_000_000, 60_000_000]),
         skew_us: random.pick(&[0, 0, -3_000_000, 4_000_000]),
-        lands_within_ms: random.pick(&[0, 5_000, 30_000]),
+        lands_within_ms: random.pick(&[0, 5_000, 30_000, 300_000]),
         found_within_ms: random.pick(&[0, 0, 20_000]),
         trouble: random.pick(&[0, 5, 20]),
     }

@@ -9,6 +9,7 @@ use crate::store::SimStore;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
 use futures_util::future::join;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use syncline_core::value::Value;
 use syncline_engine::decide::Decider;
@@ -21,12 +22,14 @@ use syncline_store::query::ConflictFilter;
 use syncline_store::sqlite::{Options as SqliteOptions, SqliteStore};
 
 /// What a seed came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Everything that must be true and is not.
     pub wrong: Vec<String>,
     /// What happened, for totals.
     pub tally: Tally,
+    /// Names what the remotes hold in the end, times and versions included.
+    pub state: u64,
 }
 
 /// How much happened.
@@ -131,7 +134,12 @@ impl Simulator {
             sim.live().await;
         }
         let points = sim.points_in_trouble;
-        Ok((Outcome { wrong: sim.wrong, tally: sim.tally }, points))
+        let mut state = DefaultHasher::new();
+        for remote in &sim.remotes {
+            format!("{:?}", remote.records()).hash(&mut state);
+        }
+        let outcome = Outcome { wrong: sim.wrong, tally: sim.tally, state: state.finish() };
+        Ok((outcome, points))
     }
 }
 

@@ -133,7 +133,8 @@ struct State {
     script: VecDeque<Happens>,
     records: BTreeMap<String, Held>,
     next: u64,
-    late: Vec<(i64, Write, u64)>,
+    /// Writes that land at a time, with since when nobody saw what they change.
+    late: Vec<(i64, Write, i64)>,
     done: BTreeMap<String, (i64, String)>,
     covered: Vec<Covered>,
     said: Vec<Said>,
@@ -300,20 +301,20 @@ impl Remote {
 
     fn land(&self) {
         let now = self.clock.now();
-        let late: Vec<(i64, Write, u64)> = {
+        let late: Vec<(i64, Write, i64)> = {
             let mut state = self.state();
             let (due, rest) = std::mem::take(&mut state.late).into_iter().partition(|l| l.0 <= now);
             state.late = rest;
             due
         };
-        for (at, write, call) in late {
-            let written = self.apply(&write, at, call);
+        for (at, write, unseen_since) in late {
+            let written = self.apply(&write, at, unseen_since);
             tell(|| format!("{}: late {write:?} -> {written:?}", self.name));
         }
     }
 
-    /// Does a write that came with a call, as far as its guard lets it.
-    fn apply(&self, write: &Write, now: i64, call: u64) -> Written {
+    /// Does a write, as far as its guard lets it.
+    fn apply(&self, write: &Write, now: i64, unseen_since: i64) -> Written {
         let stamp = self.stamp_at(now);
         let mut state = self.state();
         match &write.change {
@@ -323,7 +324,6 @@ impl Remote {
                 match self.guarded(&state, &id, target, now) {
                     Some(refused) => refused,
                     None => {
-                        let unseen_since = self.unseen_since(&state, &id, call);
                         self.change(&mut state, &id, fields, stamp, unseen_since);
                         done(&id)
                     }
@@ -334,7 +334,6 @@ impl Remote {
                 if let Some(refused) = self.guarded(&state, &id, target, now) {
                     return refused;
                 }
-                let unseen_since = self.unseen_since(&state, &id, call);
                 let gone = state.records.remove(&id);
                 state.writes += 1;
                 for (field, value) in gone.iter().flat_map(|held| &held.fields) {
@@ -349,11 +348,15 @@ impl Remote {
         }
     }
 
-    /// From when on nobody could see what people do to a record, before a write that came with a call: where nothing
+    /// From when on nobody could see what people do to a record before a write that comes with this call: where nothing
     /// guards it, it is to be preceded by a look. None where something does, or nobody looked.
-    fn unseen_since(&self, state: &State, id: &str, call: u64) -> i64 {
-        let asked = state.asked.get(id).filter(|(at, _)| at + 1 == call);
-        match (self.traits.update, asked) {
+    fn unseen_since(&self, write: &Write) -> i64 {
+        let state = self.state();
+        let (Change::Update { target, .. } | Change::Delete { target }) = &write.change else {
+            return i64::MAX;
+        };
+        let asked = state.asked.get(&target.key.join("|"));
+        match (self.traits.update, asked.filter(|(at, _)| at + 1 == state.calls)) {
             (UpdateGuard::Strong, _) | (_, None) => i64::MAX,
             (_, Some((_, at))) => *at,
         }
@@ -511,16 +514,26 @@ impl Remote {
         (pages, true)
     }
 
+    /// Life goes on while a write is on its way: often enough, with the very record.
+    fn goes_on(&self, write: &Write) {
+        if let Change::Update { target, .. } = &write.change
+            && self.is_live()
+            && self.random(|random| random.happens(50))
+        {
+            self.user_edits(&target.key.join("|"));
+        }
+    }
+
     fn answer(&self, write: &Write, happens: &Happens) -> Written {
         let (fault, delay) = self
             .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
-        let (now, call) = (self.clock.now(), self.state().calls);
+        let (now, unseen_since) = (self.clock.now(), self.unseen_since(write));
         let (fault, delay) = match happens {
             Happens::Unanswered => (3, 0),
             Happens::ReplyLost => (1, 0),
             Happens::Late(ms) => (4, *ms),
             Happens::Nothing | Happens::Edited { .. } if !self.trouble() => {
-                return self.apply(write, now, call);
+                return self.apply(write, now, unseen_since);
             }
             Happens::Nothing | Happens::Edited { .. } => (fault, delay),
         };
@@ -530,14 +543,15 @@ impl Remote {
             0 => Written::NotSent { problem, retry_after_ms: None },
             // It took effect, and the reply was lost.
             1 | 2 => {
-                drop(self.apply(write, now, call));
+                drop(self.apply(write, now, unseen_since));
                 Written::Unknown { problem }
             }
             3 => Written::Unknown { problem },
             // It takes effect later.
             _ => {
                 let at = now + i64::try_from(delay).unwrap_or(0) * 1000;
-                self.state().late.push((at, write.clone(), call));
+                self.state().late.push((at, write.clone(), unseen_since));
+                self.goes_on(write);
                 Written::Unknown { problem }
             }
         }

@@ -1,6 +1,7 @@
 //! What people do at a remote.
 
 use super::{Author, FIELDS, Held, People, Remote, Said};
+use crate::random::Random;
 use crate::trace::tell;
 use std::collections::BTreeMap;
 use syncline_core::value::Value;
@@ -41,11 +42,7 @@ impl Remote {
     /// A person does something.
     pub fn user_acts(&self) {
         let (what, which, field, value) = self.random(|random| {
-            let value = if self.people.domain > 0 {
-                random.below(self.people.domain)
-            } else {
-                random.bits()
-            };
+            let value = self.made_up(random);
             (random.below(10), random.bits(), random.pick(&FIELDS), value)
         });
         let created = self.clock.now();
@@ -90,20 +87,42 @@ impl Remote {
                 state.records.insert(id, held);
             }
             (_, target) => {
-                let Some(id) = target else { return };
-                let Some(held) = state.records.get_mut(&id) else { return };
-                let text = match field {
-                    "email" => format!("{id}v{value}@example.com"),
-                    other => format!("{other} V{value}{tenant}"),
-                };
-                tell(|| format!("a person sets {field} of {id} to {text}"));
-                let value = self.stored(field, &Value::text(text));
-                held.fields.insert(field.to_owned(), value.clone());
-                held.authors.insert(field.to_owned(), Author::User(created));
-                held.version += 1;
-                held.modified = stamp.max(held.modified);
-                state.said.push(Said { id, field: field.to_owned(), value, at: created });
+                drop(state);
+                if let Some(id) = target {
+                    self.user_sets(&id, field, value);
+                }
             }
         }
+    }
+
+    /// A person sets a field of a record to a made-up value.
+    pub(super) fn user_sets(&self, id: &str, field: &str, value: u64) {
+        let created = self.clock.now();
+        let (stamp, tenant) = (self.stamp_at(created), self.people.tenant);
+        let mut state = self.state();
+        let Some(held) = state.records.get_mut(id) else { return };
+        let text = match field {
+            "email" => format!("{id}v{value}@example.com"),
+            other => format!("{other} V{value}{tenant}"),
+        };
+        tell(|| format!("a person sets {field} of {id} to {text}"));
+        let value = self.stored(field, &Value::text(text));
+        held.fields.insert(field.to_owned(), value.clone());
+        held.authors.insert(field.to_owned(), Author::User(created));
+        held.version += 1;
+        held.modified = stamp.max(held.modified);
+        let (id, field) = (id.to_owned(), field.to_owned());
+        state.said.push(Said { id, field, value, at: created });
+    }
+
+    /// A person sets a field of a record to a value that they make up.
+    pub(super) fn user_edits(&self, id: &str) {
+        let (field, value) = self.random(|random| (random.pick(&FIELDS), self.made_up(random)));
+        self.state().edits += 1;
+        self.user_sets(id, field, value);
+    }
+
+    fn made_up(&self, random: &mut Random) -> u64 {
+        if self.people.domain > 0 { random.below(self.people.domain) } else { random.bits() }
     }
 }

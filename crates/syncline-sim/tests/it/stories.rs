@@ -124,7 +124,7 @@ impl Story {
         self.world.store.conflicts(filter).await.unwrap()
     }
 
-    fn hour_passes(&self) {
+    pub(crate) fn hour_passes(&self) {
         self.clock.pass(3_600_000_000);
     }
 }
