@@ -11,6 +11,7 @@ use crate::trace::tell;
 use futures_util::future::join;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use syncline_core::plan::rows::IntentState;
 use syncline_core::value::Value;
 use syncline_engine::decide::Decider;
 use syncline_engine::edit::{Answer, settle};
@@ -18,7 +19,7 @@ use syncline_engine::{Clock, EngineError, Options, Report, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
 use syncline_store::overlay::OverlayStore;
-use syncline_store::query::ConflictFilter;
+use syncline_store::query::{ConflictFilter, IntentFilter};
 use syncline_store::sqlite::{Options as SqliteOptions, SqliteStore};
 
 /// What a seed came to.
@@ -285,13 +286,21 @@ impl Sim {
                         .push(format!("rest: a run in peace ends as {}: {error}", report.status));
                 }
             }
-            let is_quiet = self.writes() == before && !self.decide(true).await;
+            let is_quiet =
+                self.writes() == before && !self.decide(true).await && !self.is_owed().await;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;
             }
         }
         self.wrong.push("rest: it does not come to rest: every run writes".to_owned());
+    }
+
+    /// Whether a write is planned that waits for the next run.
+    async fn is_owed(&self) -> bool {
+        let states = vec![IntentState::Planned];
+        let filter = IntentFilter { states, limit: 1, ..IntentFilter::default() };
+        self.world.store.intents(filter).await.is_ok_and(|owed| !owed.is_empty())
     }
 
     fn writes(&self) -> u64 {

@@ -138,7 +138,20 @@ impl<'a> Ground<'a, '_> {
     /// When a value of the shard came to be: where nobody noted it, when its newest record says.
     pub(super) fn stamp_of(&self, field: usize, members: &[Member]) -> Stamp {
         let noted = self.out.stamps.get(&field).copied();
-        noted.unwrap_or_else(|| Stamp::here(members.iter().map(|m| m.stamp).max().unwrap_or(0), 0))
+        noted.unwrap_or_else(|| self.newest(members))
+    }
+
+    /// When the newest of records changed, as its system says: no nearer than that can be trusted.
+    fn newest(&self, members: &[Member]) -> Stamp {
+        let Some(member) = members.iter().max_by_key(|member| member.stamp) else {
+            return Stamp::default();
+        };
+        let (entity, _) = self.planner.record(member.id);
+        let two_way = self.planner.entity(entity).two_way.as_ref();
+        let tolerance = two_way.map_or(0, |two_way| two_way.policy.tolerance_us);
+        let lo = member.stamp.saturating_sub(tolerance);
+        let hi = member.stamp.saturating_add(tolerance).min(self.now());
+        Stamp { lo, hi: hi.max(lo), rank: 0 }
     }
 
     /// When a change came to be that a record shows now.
@@ -368,7 +381,7 @@ impl<'a> Ground<'a, '_> {
                 formers.iter().map(|&link| member(self.planner, link)).collect();
             survivors(self.planner, &formers.iter().collect::<Vec<_>>())
         });
-        let newest = members.iter().map(|member| member.stamp).max().unwrap_or(0);
+        let newest = self.newest(members);
         let mut changed = vec![false; now.len()];
         for field in 0..self.rules.layout.names().len() {
             let said = &self.out.image[field];
@@ -380,7 +393,7 @@ impl<'a> Ground<'a, '_> {
             };
             if follows && *said != now[field] {
                 self.out.image[field].clone_from(&now[field]);
-                self.out.stamps.insert(field, Stamp::here(newest, 0));
+                self.out.stamps.insert(field, newest);
                 changed[field] = true;
             }
         }

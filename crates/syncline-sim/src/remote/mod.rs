@@ -446,6 +446,16 @@ impl Remote {
             fields.map(|(name, value)| (name.to_string(), self.stored(name, value))).collect();
         let authors = fields.keys().map(|name| (name.clone(), Author::Engine)).collect();
         let marker = Some(write.marker.to_string());
+        if state.deleted_by_users.contains(&id) {
+            // A creation that lands after its record was deleted: whatever it says is what the system says now.
+            let said = fields.iter().map(|(field, value)| Said {
+                id: id.clone(),
+                field: field.clone(),
+                value: value.clone(),
+                at: now,
+            });
+            state.said.extend(said);
+        }
         let held = Held { fields, authors, version: 1, modified: stamp, created: now, marker };
         state.records.insert(id.clone(), held);
         state.done.insert(write.key.to_string(), (now, id.clone()));
