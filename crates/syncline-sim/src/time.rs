@@ -1,4 +1,4 @@
-//! Virtual time, and crashes.
+//! Virtual time, its text, and crashes.
 
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -75,4 +75,34 @@ impl Crash {
     pub async fn died(&self) {
         self.hit.notified().await;
     }
+}
+
+/// A point in time as text, in UTC.
+pub(crate) fn instant(us: i64) -> String {
+    // Whole microseconds as text that sorts: the engine reads numbers of that size as milliseconds.
+    let (seconds, rest) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
+    let days = seconds.div_euclid(86_400);
+    let of_day = seconds.rem_euclid(86_400);
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{rest:06}Z",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+/// The date that is so many days after 1 January 1970.
+///
+/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    (year, month, doy - (153 * mp + 2) / 5 + 1)
 }
