@@ -5,6 +5,7 @@ mod deletions;
 mod edits;
 mod example;
 mod faults;
+mod log;
 mod meeting;
 mod plans;
 mod proxy;
