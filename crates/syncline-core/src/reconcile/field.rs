@@ -82,7 +82,7 @@ pub fn reconcile(
 }
 
 /// Both sides have left the base, and say different things.
-fn settle(
+pub(super) fn settle(
     unit: &Unit<'_>,
     base: Base,
     rule: &Rule,

@@ -7,6 +7,7 @@
 
 mod deletion;
 mod field;
+mod group;
 mod merge;
 mod rule;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use deletion::{DeletionFate, record_deleted, shard_deleted};
 pub use field::{Owed, Reconciled, Unit, base_of_first_meeting, owed, reconcile};
+pub use group::reconcile_group;
 pub use rule::{Flow, Policy, Rule, Winner};
 
 use crate::value::Cell;

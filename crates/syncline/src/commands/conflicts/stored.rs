@@ -88,6 +88,9 @@ fn told(row: &ConflictRow) -> String {
         Local => "the shard's".to_owned(),
         Remote => "the record's".to_owned(),
         Merged => said(row.value.as_ref()),
+        Nobody if row.status == "open" && row.kind == "oscillation" => {
+            "waits for a person: something else writes it, too".to_owned()
+        }
         Nobody if row.status == "open" => "waits for a person".to_owned(),
         Nobody => "both".to_owned(),
     }

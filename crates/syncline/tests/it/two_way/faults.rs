@@ -32,7 +32,7 @@ fn edit(pair: &Pair, round: usize) {
 
 impl Pair {
     /// Runs the program with the right side behind `proxy`.
-    fn run_behind(&self, proxy: &Proxy) -> Ran {
+    pub(super) fn run_behind(&self, proxy: &Proxy) -> Ran {
         let (left, right) = (format!("left={}", self.server.port), format!("right={}", proxy.port));
         self.project.run(&["run", "--var", &left, "--var", &right])
     }
