@@ -133,7 +133,10 @@ fn parts(sum: &Counters) -> Vec<String> {
         (
             "conflicts",
             list(&[
-                (sum.conflicts - sum.conflicts_open.min(sum.conflicts), "decided"),
+                (
+                    sum.conflicts - sum.conflicts_open.min(sum.conflicts),
+                    "decided (`syncline conflicts --all`)",
+                ),
                 (sum.conflicts_open, "for a person (`syncline conflicts`)"),
             ]),
         ),

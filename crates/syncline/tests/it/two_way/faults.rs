@@ -222,7 +222,9 @@ fn a_store_that_is_restored_from_a_backup_loses_nothing() {
     }
     // Not yet synced when the disk went.
     pair.left("UPDATE people SET city = 'L4' WHERE id % 3 = 0; DELETE FROM people WHERE email = '7@x.org'");
-    pair.right("UPDATE contacts SET \"full\" = 'R4 ' || mail WHERE no % 4 = 0 AND mail <> '7@x.org'");
+    pair.right(
+        "UPDATE contacts SET \"full\" = 'R4 ' || mail WHERE no % 4 = 0 AND mail <> '7@x.org'",
+    );
     for name in ["syncline.db-wal", "syncline.db-shm"] {
         std::fs::remove_file(pair.project.path(name)).unwrap_or_default();
     }
