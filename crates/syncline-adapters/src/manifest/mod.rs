@@ -14,6 +14,7 @@ mod interpolate;
 mod job;
 mod limits;
 mod load;
+mod outline;
 mod pages;
 mod paginate;
 mod partition;

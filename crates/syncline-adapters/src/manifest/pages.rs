@@ -5,10 +5,11 @@ use super::incremental::Bounds;
 use super::interpolate::StreamSlice;
 use super::job::Done;
 use super::load::{Stream, is_truthy};
+use super::outline::Outline;
 use super::paginate::LastPage;
 use super::properties::Merged;
 use super::request::Sent;
-use super::select::{Place, Record, Selected};
+use super::select::{AsSent, Place, Record, Records};
 use super::session::{Response, Session};
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
@@ -26,6 +27,8 @@ pub(super) struct Pages {
     slice: Arc<StreamSlice>,
     /// Between which moments records are wanted.
     bounds: Option<Bounds>,
+    /// Whether records that nothing changes are handed on as they were sent.
+    as_sent: bool,
     token: Option<Json>,
     resets: u32,
     seen: HashSet<u64>,
@@ -41,7 +44,7 @@ pub(super) struct Pages {
 #[derive(Debug)]
 pub(super) enum Next {
     /// A page, possibly without records.
-    Page(Vec<Record>),
+    Page(Records),
     /// It was read to its end; with why that may not have been all of it.
     Done { doubt: Option<String> },
     /// It cannot be read to its end.
@@ -59,6 +62,7 @@ impl Pages {
             session: session.clone(),
             slice: slice.clone(),
             bounds,
+            as_sent: false,
             token: first_token(stream),
             stream: stream.clone(),
             resets: 0,
@@ -68,6 +72,19 @@ impl Pages {
             pending: None,
             done: false,
         }
+    }
+
+    /// Hands records that nothing changes on as they were sent.
+    #[must_use]
+    pub(super) fn as_sent(self) -> Self {
+        let stream = &self.stream;
+        let takes_all = stream
+            .cursor
+            .as_ref()
+            .is_none_or(|cursor| !cursor.is_client_side && !cursor.is_data_feed);
+        let is_one = stream.properties.is_none();
+        let as_sent = takes_all && is_one && stream.selector.changes_nothing();
+        Self { as_sent, ..self }
     }
 
     /// Reads the next page. After an end or a failure there is nothing more to ask for.
@@ -89,12 +106,13 @@ impl Pages {
     }
 
     /// Reads one page.
-    async fn page(&mut self) -> Result<Vec<Record>, Trouble> {
+    async fn page(&mut self) -> Result<Records, Trouble> {
+        let nothing = Records::Made(Vec::new());
         let stream = self.stream.clone();
         if let (Some(job), None) = (&stream.job, &self.work) {
             let Some(mut done) = job.run(&self.session, &self.slice).await? else {
                 self.done = true;
-                return Ok(Vec::new());
+                return Ok(nothing);
             };
             let mut downloads = std::mem::take(&mut done.downloads);
             downloads.reverse();
@@ -104,24 +122,30 @@ impl Pages {
             None => self.slice.clone(),
             Some((_, downloads)) => match downloads.last() {
                 Some(download) => Arc::new(download.clone()),
-                None => return self.finish_work().await.map(|()| Vec::new()),
+                None => return self.finish_work().await.map(|()| nothing),
             },
         };
         let feed = stream.cursor.as_ref().is_some_and(|cursor| cursor.is_data_feed);
-        let Some(page) = self.fetch(&slice).await? else {
+        let Some(mut page) = self.fetch(&slice).await? else {
             self.token = first_token(&stream);
-            return Ok(Vec::new());
+            return Ok(nothing);
         };
-        let mut records = page.selected.records;
-        if let Some(trouble) = page.selected.trouble {
+        if let Some(trouble) = page.trouble.take() {
             self.pending = Some(trouble);
         } else {
-            let reached = feed && records.last().is_some_and(|record| !self.wants(record));
+            let reached = match &page.records {
+                Records::Made(records) if feed => {
+                    records.last().is_some_and(|record| !self.wants(record))
+                }
+                _ => false,
+            };
             if let Some(response) = &page.response {
-                self.watch.page(&stream.primary_key, response, page.found, &records);
+                let body = page.rest.as_ref().or_else(|| response.json());
+                let (headers, records) = (&response.headers, &page.records);
+                self.watch.page(&stream.primary_key, headers, body, page.found, records);
             }
             let next = match &page.response {
-                Some(response) if !reached => next_token(self, response, page.found, &records),
+                Some(response) if !reached => next_token(self, response, &page),
                 _ => Ok(None),
             };
             // The records of the page are good, whatever is wrong with its token.
@@ -132,7 +156,7 @@ impl Pages {
             if let (Some(_), Some(rules)) = (&next, self.bounds.as_ref().map(Bounds::rules))
                 && stream.paginator.as_ref().is_some_and(|pager| pager.follows(&rules.field))
             {
-                self.watch.tie(rules, &records);
+                self.watch.tie(rules, &page.records);
             }
             self.done = next.is_none();
             self.token = next;
@@ -145,10 +169,10 @@ impl Pages {
                 self.finish_work().await?;
             }
         }
-        if feed {
+        if let (true, Records::Made(records)) = (feed, &mut page.records) {
             records.retain(|record| self.wants(record));
         }
-        Ok(records)
+        Ok(page.records)
     }
 
     async fn finish_work(&mut self) -> Result<(), Trouble> {
@@ -179,8 +203,9 @@ impl Pages {
             true => Some(stream.schema.get(&self.session).await?),
             false => None,
         };
+        let list = stream.selector.extractor.list(&self.session)?;
         let mut merged = Merged::default();
-        let mut page = Fetched::default();
+        let (mut page, mut made) = (Fetched::default(), Vec::new());
         for names in requests {
             let with_names;
             let slice = match &names {
@@ -205,7 +230,23 @@ impl Pages {
                 page.response = None;
                 break;
             }
-            let found = stream.selector.extractor.records(&self.session, &response)?;
+            let outline = list.as_ref().and_then(|list| Outline::of(&response.body, list));
+            let (found, rest) = match outline {
+                Some(outline) => {
+                    let looks = |path: &Vec<String>| {
+                        stream.paginator.as_ref().is_some_and(|pager| pager.looks_at(path))
+                    };
+                    let rest = Some(outline.rest).filter(|_| !list.as_ref().is_some_and(looks));
+                    let records = Records::AsSent(AsSent::new(response.clone(), outline.records));
+                    if self.as_sent {
+                        page.found += records.len();
+                        (page.response, page.rest, page.records) = (Some(response), rest, records);
+                        continue;
+                    }
+                    (records.made()?.into_iter().map(Json::Object).collect(), rest)
+                }
+                None => (stream.selector.extractor.records(&self.session, &response)?, None),
+            };
             page.found += found.len();
             let cursor = stream.cursor.as_ref();
             let client_side =
@@ -213,14 +254,17 @@ impl Pages {
             let wanted = |record: &Record| !client_side || self.wants(record);
             let place = Place { slice: &self.slice, token: &token, schema };
             let mut selected = stream.selector.records(&self.session, &place, found, &wanted);
-            page.response = Some(response);
-            page.selected.trouble = page.selected.trouble.or(selected.trouble.take());
+            (page.response, page.rest) = (Some(response), rest);
+            page.trouble = page.trouble.or(selected.trouble.take());
             match stream.properties.as_ref().filter(|properties| properties.is_merged()) {
                 Some(properties) => properties.merge(&mut merged, selected.records),
-                None => page.selected.records.append(&mut selected.records),
+                None => made.append(&mut selected.records),
             }
         }
-        page.selected.records.extend(merged.into_records());
+        made.extend(merged.into_records());
+        if !made.is_empty() {
+            page.records = Records::Made(made);
+        }
         Ok(Some(page))
     }
 
@@ -247,9 +291,13 @@ fn named(slice: &StreamSlice, names: &[String]) -> StreamSlice {
 struct Fetched {
     /// The last response; `None` where it was to be ignored.
     response: Option<Arc<Response>>,
+    /// What stands in its body beside the records, where the paginator looks at nothing else.
+    rest: Option<Json>,
     /// How many records it held, before the filter.
     found: usize,
-    selected: Selected,
+    records: Records,
+    /// What was wrong with the record after the last of them.
+    trouble: Option<Trouble>,
 }
 
 fn first_token(stream: &Stream) -> Option<Json> {
@@ -260,16 +308,16 @@ fn first_token(stream: &Stream) -> Option<Json> {
 fn next_token(
     pages: &mut Pages,
     response: &Response,
-    found: usize,
-    records: &[Record],
+    fetched: &Fetched,
 ) -> Result<Option<Json>, Trouble> {
     let stream = pages.stream.clone();
     let Some(pager) = &stream.paginator else { return Ok(None) };
-    let last = records.last().cloned().map(Json::Object);
+    let last = fetched.records.last();
     let page = LastPage {
         response,
-        found,
-        len: records.len(),
+        rest: fetched.rest.as_ref(),
+        found: fetched.found,
+        len: fetched.records.len(),
         record: last.as_ref(),
         token: pages.token.as_ref(),
     };

@@ -36,6 +36,8 @@ enum Strategy {
 /// What the last page was like.
 pub(super) struct LastPage<'a> {
     pub(super) response: &'a Response,
+    /// What its body says beside the records, where the paginator looks at nothing else.
+    pub(super) rest: Option<&'a Json>,
     /// How many records it held.
     pub(super) found: usize,
     /// How many of them came through the filter.
@@ -131,9 +133,15 @@ impl Paginator {
         session: &Session,
         last: &LastPage<'_>,
     ) -> Result<Option<Json>, Trouble> {
-        let values = self.decoder.values(last.response)?;
         let empty = Json::Object(Map::new());
-        let response = values.first().map_or(&empty, AsRef::as_ref);
+        let values;
+        let response = match last.rest {
+            Some(rest) => rest,
+            None => {
+                values = self.decoder.values(last.response)?;
+                values.first().map_or(&empty, AsRef::as_ref)
+            }
+        };
         let counted = |start: i64, step_by_page: bool| -> Result<Option<Json>, Trouble> {
             let len = last.found;
             let in_response = (!step_by_page).then_some(response);
@@ -169,6 +177,21 @@ impl Paginator {
                 Ok(Some(value.eval(scope())?).filter(is_truthy))
             }
         }
+    }
+
+    /// Whether it may look at the records that the names of `path` lead to in a body.
+    pub(super) fn looks_at(&self, path: &[String]) -> bool {
+        let expressions = match &self.strategy {
+            Strategy::Page { .. } => [None, None],
+            Strategy::Offset { size, .. } => [size.as_ref(), None],
+            Strategy::Cursor { value, stop, .. } => [Some(value), stop.as_ref()],
+        };
+        let mut expressions = expressions.into_iter().flatten();
+        !matches!(self.decoder, Decoder::Json)
+            || expressions.any(|expression| match path.first() {
+                Some(step) => expression.reads("response", step),
+                None => expression.uses("response"),
+            })
     }
 
     /// Whether the next page is asked for by what the last record has in `field`.

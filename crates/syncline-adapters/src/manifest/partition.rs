@@ -362,7 +362,7 @@ impl Substream {
             };
             match reader.step().await? {
                 Step::Page { slice, records } => {
-                    for record in records {
+                    for record in records.made()? {
                         if let Some(slice) = parent.slice(&self.session, &slice, record)? {
                             self.found.push_back(slice);
                         }
