@@ -26,6 +26,7 @@ mod request;
 mod secrets;
 mod select;
 mod session;
+mod smaller;
 mod trouble;
 mod write;
 

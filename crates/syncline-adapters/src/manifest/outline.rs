@@ -165,3 +165,62 @@ pub(super) fn write_line(json: &str, out: &mut Vec<u8>) -> serde_json::Result<()
     map.retain(|_, value| !value.is_null());
     serde_json::to_writer(out, &map)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn records_are_found_where_they_are_and_the_rest_is_read() {
+        let found = |body: &str, path: &[&str]| {
+            let path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
+            let outline = Outline::of(body.as_bytes(), &path)?;
+            let text = |at: Range<usize>| body[at].to_owned();
+            Some((outline.rest, outline.records.into_iter().map(text).collect::<Vec<_>>()))
+        };
+        let nested = r#"{"a": {"b": [ {"é": [1]} , {} ], "n": 2}, "next": "x"}"#;
+        assert_eq!(
+            found(nested, &["a", "b"]),
+            Some((
+                json!({"a": {"b": [], "n": 2}, "next": "x"}),
+                vec![r#"{"é": [1]}"#.into(), "{}".into()]
+            ))
+        );
+        assert_eq!(found(r#"[{"a":1}]"#, &[]), Some((json!([]), vec![r#"{"a":1}"#.into()])));
+        assert_eq!(found(r#"{"a": []}"#, &["a"]), Some((json!({"a": []}), vec![])));
+        let deep = format!("{{\"a\": [{{\"b\": {}1{}}}]}}", "[".repeat(200), "]".repeat(200));
+        let others = [
+            r#"{"a": {"id": 1}}"#,
+            r#"{"a": [1]}"#,
+            r#"{"a": null}"#,
+            r#"{"b": []}"#,
+            r#"{"a": [], "a": [{}]}"#,
+            r#"{"a": [{}"#,
+            r#"{"a": [{}]} more"#,
+            "no JSON",
+            &deep,
+        ];
+        for other in others {
+            assert_eq!(found(other, &["a"]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_by_name_and_a_line_holds_no_null() {
+        let json = r#"{"a": {"b": 1}, "b": null, "c": "x"}"#;
+        assert_eq!(fields(json, &["c", "b"]), [Some(json!("x")), Some(Json::Null)]);
+        assert_eq!(fields(json, &["d", "a"]), [None, Some(json!({"b": 1}))]);
+        assert_eq!(fields("[1]", &["a"]), [None]);
+        let lines = [
+            (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
+            (r#"{"a": null, "b": "null"}"#, r#"{"b":"null"}"#),
+            ("{\"a\":\n1}", r#"{"a":1}"#),
+        ];
+        for (json, line) in lines {
+            let mut out = Vec::new();
+            write_line(json, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), line);
+        }
+    }
+}

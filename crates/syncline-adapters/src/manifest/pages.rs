@@ -1,16 +1,18 @@
 //! Reads one slice of a stream, page by page.
 
 use super::doubt::Watch;
-use super::incremental::Bounds;
-use super::interpolate::StreamSlice;
+use super::incremental::{Bounds, Position};
+use super::interpolate::{Headers, StreamSlice};
 use super::job::Done;
 use super::load::{Stream, is_truthy};
 use super::outline::Outline;
 use super::paginate::LastPage;
+use super::partition::{FIRST_PAGE, Router};
 use super::properties::Merged;
-use super::request::Sent;
+use super::request::{Sent, TooMuch};
 use super::select::{AsSent, Place, Record, Records};
 use super::session::{Response, Session};
+use super::smaller::{HALVINGS_MAX, Shortened};
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
@@ -31,6 +33,13 @@ pub(super) struct Pages {
     as_sent: bool,
     token: Option<Json>,
     resets: u32,
+    /// The parts that the slice was taken apart into, the next last; each with how often that was done.
+    windows: Vec<(Arc<StreamSlice>, u32)>,
+    /// Why what was read of earlier parts may not be all of it.
+    doubt: Option<String>,
+    shortened: Shortened,
+    /// The first page, where the slice carries it.
+    given: Option<Arc<Response>>,
     seen: HashSet<u64>,
     watch: Watch,
     /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
@@ -58,14 +67,23 @@ impl Pages {
         slice: &Arc<StreamSlice>,
         bounds: Option<Bounds>,
     ) -> Self {
+        let given = slice.extra_fields().get(FIRST_PAGE).filter(|page| is_truthy(page));
+        let given = given.map(|page| {
+            let body = page.to_string().into_bytes();
+            Arc::new(Response::new(200, Headers::default(), body))
+        });
         Self {
             session: session.clone(),
+            given: given.filter(|_| stream.router.as_ref().is_some_and(Router::brings_first_pages)),
             slice: slice.clone(),
             bounds,
             as_sent: false,
             token: first_token(stream),
             stream: stream.clone(),
             resets: 0,
+            windows: Vec::new(),
+            doubt: None,
+            shortened: Shortened::default(),
             seen: HashSet::new(),
             watch: Watch::default(),
             work: None,
@@ -93,7 +111,7 @@ impl Pages {
             return Next::Failed(trouble);
         }
         if self.done {
-            return Next::Done { doubt: self.watch.verdict() };
+            return Next::Done { doubt: self.doubt.take().or_else(|| self.watch.verdict()) };
         }
         match self.page().await {
             Ok(records) => Next::Page(records),
@@ -119,7 +137,7 @@ impl Pages {
             self.work = Some((done, downloads));
         }
         let slice = match &self.work {
-            None => self.slice.clone(),
+            None => self.windows.last().map_or_else(|| self.slice.clone(), |last| last.0.clone()),
             Some((_, downloads)) => match downloads.last() {
                 Some(download) => Arc::new(download.clone()),
                 None => return self.finish_work().await.map(|()| nothing),
@@ -127,7 +145,6 @@ impl Pages {
         };
         let feed = stream.cursor.as_ref().is_some_and(|cursor| cursor.is_data_feed);
         let Some(mut page) = self.fetch(&slice).await? else {
-            self.token = first_token(&stream);
             return Ok(nothing);
         };
         if let Some(trouble) = page.trouble.take() {
@@ -160,6 +177,13 @@ impl Pages {
             }
             self.done = next.is_none();
             self.token = next;
+            if let Some(shorter) = &stream.shorter_pages {
+                shorter.came(&mut self.shortened);
+            }
+            if self.done && self.pending.is_none() && self.windows.pop().is_some() {
+                self.done = self.windows.is_empty();
+                self.begin_part();
+            }
         }
         if let (true, Some((_, downloads))) = (self.done, &mut self.work) {
             downloads.pop();
@@ -216,15 +240,22 @@ impl Pages {
                 }
             };
             let path = stream.paginator.as_ref().and_then(|pager| pager.path(self.token.as_ref()));
-            let mut parts = stream.parts(&self.session, slice, self.token.as_ref())?;
+            let (token_of, size) = (self.token.as_ref(), self.shortened.size);
+            let mut parts = stream.parts(&self.session, slice, token_of, size)?;
             let parameter = stream.properties.as_ref().and_then(|p| p.parameter.clone());
             if let (Some(parameter), Some(names)) = (parameter, &names) {
                 parts.query.insert(parameter, names.join(",").into());
             }
-            let sent = stream.requester.send(&self.session, slice, &token, path, parts).await?;
+            let sent = match self.given.take() {
+                Some(given) => Sent::Response(given),
+                None => stream.requester.send(&self.session, slice, &token, path, parts).await?,
+            };
             let response = match sent {
                 Sent::Response(response) => response,
                 Sent::ResetPagination => return self.begin_again().map(|()| None),
+                Sent::TooMuch(what, said) => {
+                    return self.ask_for_less(what, &said, slice).await.map(|()| None);
+                }
             };
             if !response.is_ok() {
                 page.response = None;
@@ -271,11 +302,57 @@ impl Pages {
     fn begin_again(&mut self) -> Result<(), Trouble> {
         self.resets += 1;
         self.watch = Watch::default();
+        self.token = first_token(&self.stream);
         if self.resets > RESETS_MAX {
             let problem = "the API asks again and again to begin with the first page";
             return Err(Trouble::system(problem));
         }
         Ok(())
+    }
+}
+
+impl Pages {
+    /// Makes what is asked for smaller: the next page, or the window.
+    async fn ask_for_less(
+        &mut self,
+        what: TooMuch,
+        said: &str,
+        slice: &StreamSlice,
+    ) -> Result<(), Trouble> {
+        let stream = self.stream.clone();
+        let refused =
+            || Trouble::system(format!("what is asked for cannot be made smaller: {said}"));
+        if what == TooMuch::Page {
+            let (Some(shorter), Some(pager)) = (&stream.shorter_pages, &stream.paginator) else {
+                return Err(refused());
+            };
+            let usual = pager.usual_size(&self.session)?.ok_or_else(refused)?;
+            let seconds = shorter.shorten(&mut self.shortened, usual, said)?;
+            self.session.clock.wait(seconds).await;
+            return Ok(());
+        }
+        let rules = self.bounds.as_ref().map(Bounds::rules);
+        let (Some(halving), Some(rules)) = (&stream.halving, rules) else { return Err(refused()) };
+        let times = self.windows.pop().map_or(0, |(_, times)| times) + 1;
+        let halves = match times <= HALVINGS_MAX {
+            true => Position::halves(rules, slice, halving.least)?,
+            false => None,
+        };
+        let [first, second] = halves.ok_or_else(|| halving.exhausted(said))?;
+        self.windows.extend([(Arc::new(second), times), (Arc::new(first), times)]);
+        // What came of the whole window comes once more.
+        self.watch = Watch::default();
+        self.begin_part();
+        Ok(())
+    }
+
+    /// Begins with the first page of a part.
+    fn begin_part(&mut self) {
+        self.doubt = self.doubt.take().or_else(|| self.watch.verdict());
+        self.watch = Watch::default();
+        self.shortened = Shortened::default();
+        self.seen.clear();
+        self.token = first_token(&self.stream);
     }
 }
 
@@ -320,6 +397,7 @@ fn next_token(
         len: fetched.records.len(),
         record: last.as_ref(),
         token: pages.token.as_ref(),
+        size: pages.shortened.size,
     };
     let next = pager.next_token(&pages.session, &page)?;
     let next = next.filter(is_truthy);

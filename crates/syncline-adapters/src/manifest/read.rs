@@ -155,7 +155,10 @@ impl StreamReader {
             self.fill().await;
             let Some(mut first) = self.open.pop_front() else {
                 return match self.ended.take() {
-                    Some(Err(trouble)) => Err(trouble),
+                    Some(Err(trouble)) => {
+                        self.finish();
+                        Err(trouble)
+                    }
                     _ => Ok(self.finish()),
                 };
             };

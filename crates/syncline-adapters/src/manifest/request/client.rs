@@ -9,8 +9,8 @@ use super::super::limits::{self, Operation};
 use super::super::reach::{Failed, Request};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
-use super::Sent;
 use super::options::{Parts, address, encode_pairs};
+use super::{Sent, TooMuch};
 use reqwest::Url;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json};
@@ -104,7 +104,9 @@ impl Call {
             }
             attempts += 1;
             let (method, stream) = (&self.method, self.key.as_str());
-            let wanted = limits::Call { operation: Operation::Fetch, stream, method, url: &url };
+            let headers = &parts.headers;
+            let wanted =
+                limits::Call { operation: Operation::Fetch, stream, method, url: &url, headers };
             session.gate.pass(session.clock, wanted).await?;
             let outcome = self.fetch(session, &url, &parts).await?;
             session.gate.heard(session.clock, &outcome);
@@ -126,6 +128,14 @@ impl Call {
                     };
                 }
                 Action::ResetPagination => return Ok(Sent::ResetPagination),
+                Action::ShortenPage | Action::HalveWindow => {
+                    let said = resolution.message.unwrap_or_else(|| outcome.to_string());
+                    let what = match resolution.action {
+                        Action::ShortenPage => TooMuch::Page,
+                        _ => TooMuch::Window,
+                    };
+                    return Ok(Sent::TooMuch(what, said));
+                }
                 Action::Fail => {
                     return Err(Trouble {
                         kind: resolution.kind,
