@@ -1,7 +1,7 @@
 //! Trying a matcher on records of which it is known who is who.
 
 use super::cluster::{COMPARED_MAX, ClusterEdge, ClusterNode, cluster, cluster_by_mean};
-use super::{BlockKey, Matcher, PairScore, Prepared, Zone};
+use super::{BlockKey, Features, Matcher, PAIRS_FETCHED, PairScore, Prepared, Zone};
 use crate::value::Cell;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -126,7 +126,13 @@ impl Matcher {
             let by_model = both.and_then(|(x, y)| self.compare_by_model(x, y, rules));
             Some((a, b, Self::better(by_rule, by_model)?))
         };
-        pairs.iter().filter_map(score).collect()
+        let mut scores = Vec::new();
+        for group in pairs.chunks(PAIRS_FETCHED) {
+            let ends = group.iter().flat_map(|&(a, b, _)| [a as usize, b as usize]);
+            Features::fetch(ends.filter_map(|at| prepared[at].as_ref()));
+            scores.extend(group.iter().filter_map(score));
+        }
+        scores
     }
 
     /// Makes clusters, as a run would, and counts what comes of it.

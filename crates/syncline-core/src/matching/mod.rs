@@ -64,6 +64,9 @@ pub struct Matcher {
 /// What of a record is prepared once for all its comparisons; `None` where no model compares it.
 pub type Prepared = Option<Features>;
 
+/// Of so many pairs the memory is read together: all of it stays in the nearest cache until they are compared.
+pub(crate) const PAIRS_FETCHED: usize = 32;
+
 /// The name of what a model decided.
 const MODEL: &str = "model";
 

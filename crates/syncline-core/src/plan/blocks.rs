@@ -3,7 +3,7 @@
 use super::planner::{PlanError, Planner};
 use super::rows::{EntityId, LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
-use crate::matching::{BlockKey, Features, Matcher, PairScore, Zone};
+use crate::matching::{BlockKey, Features, Matcher, PAIRS_FETCHED, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What is known of the pairs that a batch bears upon.
@@ -158,16 +158,20 @@ impl Planner<'_> {
 
     /// What models make of pairs, where they match, in the same order.
     fn compare_by_model(&self, pairs: &[Pair]) -> Vec<(LinkId, LinkId, PairScore)> {
-        // All are found first, and then compared: so memory is waited for many at a time.
         let known = |pair: &Pair| self.known_features(pair.a).zip(self.known_features(pair.b));
-        let features: Vec<Option<(&Features, &Features)>> = pairs.iter().map(known).collect();
         let compare = |(pair, features): (&Pair, Option<(&Features, &Features)>)| {
             let (left, right) = features?;
             let matcher = &self.rules.types[pair.shard_type].matcher;
             let score = matcher.compare_by_model(left, right, pair.rules)?;
             Some((pair.a, pair.b, score))
         };
-        pairs.iter().zip(features).filter_map(compare).collect()
+        let mut scores = Vec::new();
+        for group in pairs.chunks(PAIRS_FETCHED) {
+            let features: Vec<Option<(&Features, &Features)>> = group.iter().map(known).collect();
+            Features::fetch(features.iter().flatten().flat_map(|(left, right)| [*left, *right]));
+            scores.extend(group.iter().zip(features).filter_map(compare));
+        }
+        scores
     }
 
     /// The entity of one of two links of one shard type, not both of which need have been read.

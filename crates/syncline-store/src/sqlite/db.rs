@@ -199,7 +199,7 @@ impl Db {
     /// has to leave it before the commit is written to the log, and written there again when it changes again.
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
         let Some(group) = &self.group else { return Ok(()) };
-        let cache_pages = self.options.cache_kib as usize / 4;
+        let cache_pages = self.options.cache_kib as usize * 1024 / schema::PAGE_BYTES as usize;
         if group.since.elapsed() < self.options.group_age && group.changed < cache_pages / 2 {
             return Ok(());
         }
@@ -355,18 +355,15 @@ impl Db {
 
     /// Makes the indexes that a first load does without.
     pub(super) fn make_late_indexes(&mut self) -> Result<(), StoreError> {
-        let sql: String = schema::LATE_INDEXES
-            .iter()
-            .map(|(name, on)| format!("CREATE INDEX IF NOT EXISTS {name} ON {on};"))
-            .collect();
-        self.conn.execute_batch(&sql).map_err(|error| self.trouble("write", &error))
+        let made = schema::make_indexes(&self.conn, &self.options, schema::LATE_INDEXES);
+        made.map_err(|error| self.trouble("write", &error))
     }
 
     /// Makes one of them now, because something is about to be asked that needs it. Part of the group.
     pub(super) fn make_index(&mut self, wanted: &str) -> rusqlite::Result<()> {
-        let late = schema::LATE_INDEXES.iter().find(|(name, _)| *name == wanted);
-        let Some((name, on)) = late else { return Ok(()) };
-        self.conn.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {on}"))
+        let late = schema::LATE_INDEXES.iter().position(|(name, _)| *name == wanted);
+        let Some(at) = late else { return Ok(()) };
+        schema::make_indexes(&self.conn, &self.options, &schema::LATE_INDEXES[at..=at])
     }
 }
 

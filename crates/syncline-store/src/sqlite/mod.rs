@@ -83,7 +83,7 @@ impl Default for Options {
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
             cache_kib: 80 * 1024,
-            wal_pages: 100_000,
+            wal_pages: 50_000,
             key_log_max: 900_000,
             pages_max: None,
         }

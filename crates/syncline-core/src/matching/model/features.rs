@@ -3,6 +3,7 @@
 use super::nicknames;
 use crate::config::model::{Kind, Normaliser};
 use crate::matching::normalise::normalise_in;
+use std::hint::black_box;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -150,6 +151,14 @@ impl Features {
         /// What an allocation takes beside what is asked for, and the entry of a map.
         const OVERHEAD: usize = 64;
         self.0.len() + OVERHEAD
+    }
+
+    /// Has the memory of many records read, so that it is waited for together and not one record after the other.
+    pub(crate) fn fetch<'a>(records: impl Iterator<Item = &'a Self>) {
+        /// What memory gives at a time.
+        const LINE: usize = 64;
+        let lines = records.flat_map(|features| features.0.iter().step_by(LINE));
+        black_box(lines.fold(0, |read: u8, byte| read ^ byte));
     }
 
     /// To read it.
