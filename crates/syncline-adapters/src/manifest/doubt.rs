@@ -12,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const IDS_MAX: usize = 1_000_000;
 /// So many pages in a row that hold nothing new are a circle.
 const OLD_PAGES_MAX: u32 = 3;
+/// So many responses in a row that are the same, byte for byte, are the answers of an API that does not look at which
+/// page is asked for.
+const SAME_BODIES_MAX: u32 = 10;
 /// Where APIs say how many records there are in all.
 const TOTALS: &[&str] = &[
     "total_count",
@@ -36,6 +39,8 @@ pub(super) struct Watch {
     found: u64,
     total: Option<u64>,
     old_pages: u32,
+    last_body: u64,
+    same_bodies: u32,
     doubt: Option<String>,
 }
 
@@ -81,6 +86,14 @@ impl Watch {
     /// Whether the pages have held nothing new for a while.
     pub(super) fn goes_in_circles(&self) -> bool {
         self.old_pages >= OLD_PAGES_MAX
+    }
+
+    /// Whether `body`, which holds records, is the same again and again.
+    pub(super) fn stands_still(&mut self, body: &[u8]) -> bool {
+        let hash = xxh3_64(body);
+        self.same_bodies = if hash == self.last_body { self.same_bodies + 1 } else { 1 };
+        self.last_body = hash;
+        self.same_bodies >= SAME_BODIES_MAX
     }
 
     /// Looks at a page after which the next is asked for by the moment of its last record.

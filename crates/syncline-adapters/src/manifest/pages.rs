@@ -401,6 +401,11 @@ fn next_token(
     };
     let next = pager.next_token(&pages.session, &page)?;
     let next = next.filter(is_truthy);
+    if next.is_some() && fetched.found > 0 && pages.watch.stands_still(&response.body) {
+        return Err(Trouble::system(
+            "the API gives the same page again and again, whichever is asked for",
+        ));
+    }
     if let Some(next) = next.as_ref().filter(|_| pager.can_loop()) {
         let mark = xxh3_64(&response.body) ^ xxh3_64(next.to_string().as_bytes());
         if !pages.seen.insert(mark) || pages.watch.goes_in_circles() {

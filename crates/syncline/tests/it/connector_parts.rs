@@ -187,3 +187,91 @@ fn records_come_as_they_were_sent_but_for_what_is_null_on_a_line_each() {
     ];
     assert_eq!(records(&messages), expected, "{ran:#?}");
 }
+
+const LONG: &str = r##"
+streams:
+  - type: DeclarativeStream
+    name: rows
+    primary_key: id
+    schema_loader: { $ref: "#/definitions/schema" }
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: at
+      datetime_format: "%Y-%m-%d"
+      cursor_granularity: P1D
+      start_datetime: "2026-01-01"
+      end_datetime: "2026-01-08"
+      start_time_option: { type: RequestOption, inject_into: request_parameter, field_name: from }
+      end_time_option: { type: RequestOption, inject_into: request_parameter, field_name: to }
+    retriever:
+      type: SimpleRetriever
+      page_size_reduction: { type: PageSizeReduction, backoff_seconds: 0 }
+      request_window_splitting: { type: RequestWindowSplitting, failure_message: ask for fewer }
+      requester:
+        $ref: "#/definitions/requester"
+        path: /rows
+        error_handler:
+          type: DefaultErrorHandler
+          response_filters:
+            - { type: HttpResponseFilter, http_codes: [413], action: REDUCE_PAGE_SIZE, error_message: too long }
+            - { type: HttpResponseFilter, http_codes: [422], action: SPLIT_REQUEST_WINDOW, error_message: too wide }
+      record_selector: { $ref: "#/definitions/selector" }
+      paginator:
+        type: DefaultPaginator
+        page_size_option: { type: RequestOption, inject_into: request_parameter, field_name: limit }
+        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: offset }
+        pagination_strategy: { type: OffsetIncrement, page_size: 4 }
+"##;
+
+/// A row for each day of the window, no more than `longest` on a page, in windows of no more than `widest` days.
+fn days(request: &Request, longest: u64, widest: u64) -> crate::api::Answer {
+    let day = |name: &str| request.query(name).unwrap()[8..].parse::<u64>().unwrap();
+    let number = |name: &str| request.query(name).map_or(0, |text| text.parse::<u64>().unwrap());
+    let (from, to, limit) = (day("from"), day("to"), number("limit"));
+    if to - from + 1 > widest {
+        return (422, vec![], "{}".to_owned());
+    }
+    if limit > longest {
+        return (413, vec![], "{}".to_owned());
+    }
+    let rows = (from..=to).skip(usize::try_from(number("offset")).unwrap());
+    let rows = rows.take(usize::try_from(limit).unwrap());
+    let rows: Vec<Value> =
+        rows.map(|day| json!({"id": day, "at": format!("2026-01-{day:02}")})).collect();
+    ok(&json!({ "data": rows }))
+}
+
+#[test]
+fn what_is_too_much_at_once_is_asked_for_in_smaller_parts() {
+    for (longest, widest, requests) in [(9, 9, 3), (3, 9, 6), (9, 4, 5), (2, 3, 15)] {
+        let api = Api::serve(move |request| days(request, longest, widest));
+        let (ran, messages) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+        let ids: Vec<Value> = records(&messages).iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 8], "{longest} {widest}: {ran:#?}");
+        let state = messages.iter().rfind(|message| message["type"] == "STATE").unwrap();
+        assert_eq!(
+            state["state"]["stream"]["stream_state"],
+            json!({"at": "2026-01-08"}),
+            "the window counts as read only as a whole"
+        );
+        assert!(!ran.out.contains("\"WARN\""), "{ran:#?}");
+        assert_eq!(api.take_requests().len(), requests, "{longest} {widest}");
+    }
+    for (longest, widest, told) in [(0, 9, "too long"), (9, 0, "too wide: ask for fewer")] {
+        let api = Api::serve(move |request| days(request, longest, widest));
+        let (ran, _) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.out.contains(told), "{ran:#?}");
+    }
+}
+
+#[test]
+fn an_api_that_gives_the_same_page_for_ever_is_an_error() {
+    let api = Api::serve(|request| {
+        ok(&json!({"data": [1, 2, 3, 4].map(|id| json!({"id": id, "at": request.query("from")}))}))
+    });
+    let (ran, _) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.contains("the same page again and again, whichever"), "{ran:#?}");
+    assert_eq!(api.take_requests().len(), 10);
+}

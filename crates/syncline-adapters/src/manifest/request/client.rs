@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 /// The largest response that is read, in bytes as they come.
 const BODY_MAX: usize = 64 << 20;
+/// The most room that is made for a body before it comes.
+const RESERVED_MAX: u64 = 1 << 20;
 /// The status of a response that never came and is ignored.
 const UNREACHABLE: u16 = 599;
 /// The longest that a response may take from its first byte to its last.
@@ -261,7 +263,9 @@ pub(in super::super) async fn receive(
             }
         }
     }
-    let mut body = Vec::new();
+    // What a response says of its own length is not believed beyond this.
+    let len = response.content_length().unwrap_or(0).min(RESERVED_MAX);
+    let mut body = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
