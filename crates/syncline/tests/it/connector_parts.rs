@@ -199,6 +199,7 @@ streams:
       cursor_field: at
       datetime_format: "%Y-%m-%d"
       cursor_granularity: P1D
+      step: P30D
       start_datetime: "2026-01-01"
       end_datetime: "2026-01-08"
       start_time_option: { type: RequestOption, inject_into: request_parameter, field_name: from }
@@ -267,8 +268,9 @@ fn what_is_too_much_at_once_is_asked_for_in_smaller_parts() {
 
 #[test]
 fn an_api_that_gives_the_same_page_for_ever_is_an_error() {
-    let api = Api::serve(|request| {
-        ok(&json!({"data": [1, 2, 3, 4].map(|id| json!({"id": id, "at": request.query("from")}))}))
+    let api = Api::serve(|_| {
+        let row = |id| json!({"id": id, "at": "2026-01-01"});
+        ok(&json!({"data": [row(1), row(2), row(3), row(4)]}))
     });
     let (ran, _) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
     assert_eq!(ran.code, Some(1));
