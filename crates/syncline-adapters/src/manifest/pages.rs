@@ -10,7 +10,7 @@ use super::paginate::LastPage;
 use super::partition::{FIRST_PAGE, Router};
 use super::properties::Merged;
 use super::request::{Sent, TooMuch};
-use super::select::{AsSent, Place, Record, Records};
+use super::select::{AsSent, Place, Record, Records, Selected};
 use super::session::{Response, Session};
 use super::smaller::{HALVINGS_MAX, Shortened};
 use super::trouble::Trouble;
@@ -94,7 +94,7 @@ impl Pages {
 
     /// Hands records that nothing changes on as they were sent.
     #[must_use]
-    pub(super) fn as_sent(self) -> Self {
+    pub(super) fn untouched(self) -> Self {
         let stream = &self.stream;
         let takes_all = stream
             .cursor
@@ -137,7 +137,7 @@ impl Pages {
             self.work = Some((done, downloads));
         }
         let slice = match &self.work {
-            None => self.windows.last().map_or_else(|| self.slice.clone(), |last| last.0.clone()),
+            None => self.part(),
             Some((_, downloads)) => match downloads.last() {
                 Some(download) => Arc::new(download.clone()),
                 None => return self.finish_work().await.map(|()| nothing),
@@ -147,43 +147,9 @@ impl Pages {
         let Some(mut page) = self.fetch(&slice).await? else {
             return Ok(nothing);
         };
-        if let Some(trouble) = page.trouble.take() {
-            self.pending = Some(trouble);
-        } else {
-            let reached = match &page.records {
-                Records::Made(records) if feed => {
-                    records.last().is_some_and(|record| !self.wants(record))
-                }
-                _ => false,
-            };
-            if let Some(response) = &page.response {
-                let body = page.rest.as_ref().or_else(|| response.json());
-                let (headers, records) = (&response.headers, &page.records);
-                self.watch.page(&stream.primary_key, headers, body, page.found, records);
-            }
-            let next = match &page.response {
-                Some(response) if !reached => next_token(self, response, &page),
-                _ => Ok(None),
-            };
-            // The records of the page are good, whatever is wrong with its token.
-            let next = next.unwrap_or_else(|trouble| {
-                self.pending = Some(trouble);
-                None
-            });
-            if let (Some(_), Some(rules)) = (&next, self.bounds.as_ref().map(Bounds::rules))
-                && stream.paginator.as_ref().is_some_and(|pager| pager.follows(&rules.field))
-            {
-                self.watch.tie(rules, &page.records);
-            }
-            self.done = next.is_none();
-            self.token = next;
-            if let Some(shorter) = &stream.shorter_pages {
-                shorter.came(&mut self.shortened);
-            }
-            if self.done && self.pending.is_none() && self.windows.pop().is_some() {
-                self.done = self.windows.is_empty();
-                self.begin_part();
-            }
+        match page.trouble.take() {
+            Some(trouble) => self.pending = Some(trouble),
+            None => self.follow(&page, feed),
         }
         if let (true, Some((_, downloads))) = (self.done, &mut self.work) {
             downloads.pop();
@@ -197,6 +163,45 @@ impl Pages {
             records.retain(|record| self.wants(record));
         }
         Ok(page.records)
+    }
+
+    /// Finds out what comes after a page.
+    fn follow(&mut self, page: &Fetched, feed: bool) {
+        let stream = self.stream.clone();
+        let reached = match &page.records {
+            Records::Made(records) if feed => {
+                records.last().is_some_and(|record| !self.wants(record))
+            }
+            _ => false,
+        };
+        if let Some(response) = &page.response {
+            let body = page.rest.as_ref().or_else(|| response.json());
+            let (headers, records) = (&response.headers, &page.records);
+            self.watch.page(&stream.primary_key, headers, body, page.found, records);
+        }
+        let next = match &page.response {
+            Some(response) if !reached => next_token(self, response, page),
+            _ => Ok(None),
+        };
+        // The records of the page are good, whatever is wrong with its token.
+        let next = next.unwrap_or_else(|trouble| {
+            self.pending = Some(trouble);
+            None
+        });
+        if let (Some(_), Some(rules)) = (&next, self.bounds.as_ref().map(Bounds::rules))
+            && stream.paginator.as_ref().is_some_and(|pager| pager.follows(&rules.field))
+        {
+            self.watch.tie(rules, &page.records);
+        }
+        self.done = next.is_none();
+        self.token = next;
+        if let Some(shorter) = &stream.shorter_pages {
+            shorter.came(&mut self.shortened);
+        }
+        if self.done && self.pending.is_none() && self.windows.pop().is_some() {
+            self.done = self.windows.is_empty();
+            self.begin_part();
+        }
     }
 
     async fn finish_work(&mut self) -> Result<(), Trouble> {
@@ -227,65 +232,44 @@ impl Pages {
             true => Some(stream.schema.get(&self.session).await?),
             false => None,
         };
-        let list = stream.selector.extractor.list(&self.session)?;
         let mut merged = Merged::default();
         let (mut page, mut made) = (Fetched::default(), Vec::new());
         for names in requests {
-            let with_names;
-            let slice = match &names {
-                None => slice,
-                Some(names) => {
-                    with_names = named(slice, names);
-                    &with_names
-                }
-            };
-            let path = stream.paginator.as_ref().and_then(|pager| pager.path(self.token.as_ref()));
-            let (token_of, size) = (self.token.as_ref(), self.shortened.size);
-            let mut parts = stream.parts(&self.session, slice, token_of, size)?;
-            let parameter = stream.properties.as_ref().and_then(|p| p.parameter.clone());
-            if let (Some(parameter), Some(names)) = (parameter, &names) {
-                parts.query.insert(parameter, names.join(",").into());
-            }
-            let sent = match self.given.take() {
-                Some(given) => Sent::Response(given),
-                None => stream.requester.send(&self.session, slice, &token, path, parts).await?,
+            let sent = match &names {
+                None => self.send(slice, &token, None).await?,
+                Some(names) => self.send(&named(slice, names), &token, Some(names)).await?,
             };
             let response = match sent {
                 Sent::Response(response) => response,
                 Sent::ResetPagination => return self.begin_again().map(|()| None),
                 Sent::TooMuch(what, said) => {
-                    return self.ask_for_less(what, &said, slice).await.map(|()| None);
+                    return self.ask_for_less(what, &said).await.map(|()| None);
                 }
             };
             if !response.is_ok() {
                 page.response = None;
                 break;
             }
-            let outline = list.as_ref().and_then(|list| Outline::of(&response.body, list));
-            let (found, rest) = match outline {
-                Some(outline) => {
-                    let looks = |path: &Vec<String>| {
-                        stream.paginator.as_ref().is_some_and(|pager| pager.looks_at(path))
-                    };
-                    let rest = Some(outline.rest).filter(|_| !list.as_ref().is_some_and(looks));
-                    let records = Records::AsSent(AsSent::new(response.clone(), outline.records));
+            let place = Place { slice: &self.slice, token: &token, schema };
+            let mut selected = match self.outlined(&response)? {
+                Some((records, rest)) => {
+                    page.found += records.len();
+                    page.rest = rest;
                     if self.as_sent {
-                        page.found += records.len();
-                        (page.response, page.rest, page.records) = (Some(response), rest, records);
+                        (page.response, page.records) = (Some(response), records);
                         continue;
                     }
-                    (records.made()?.into_iter().map(Json::Object).collect(), rest)
+                    let found = records.made()?.into_iter().map(Json::Object).collect();
+                    self.selected(&place, found)
                 }
-                None => (stream.selector.extractor.records(&self.session, &response)?, None),
+                None => {
+                    let found = stream.selector.extractor.records(&self.session, &response)?;
+                    page.found += found.len();
+                    page.rest = None;
+                    self.selected(&place, found)
+                }
             };
-            page.found += found.len();
-            let cursor = stream.cursor.as_ref();
-            let client_side =
-                cursor.is_some_and(|cursor| cursor.is_client_side && !cursor.is_data_feed);
-            let wanted = |record: &Record| !client_side || self.wants(record);
-            let place = Place { slice: &self.slice, token: &token, schema };
-            let mut selected = stream.selector.records(&self.session, &place, found, &wanted);
-            (page.response, page.rest) = (Some(response), rest);
+            page.response = Some(response);
             page.trouble = page.trouble.or(selected.trouble.take());
             match stream.properties.as_ref().filter(|properties| properties.is_merged()) {
                 Some(properties) => properties.merge(&mut merged, selected.records),
@@ -297,6 +281,50 @@ impl Pages {
             page.records = Records::Made(made);
         }
         Ok(Some(page))
+    }
+
+    /// Sends a request for the page, or for the fields `names` of it.
+    async fn send(
+        &mut self,
+        slice: &StreamSlice,
+        token: &Json,
+        names: Option<&[String]>,
+    ) -> Result<Sent, Trouble> {
+        let stream = &self.stream;
+        let path = stream.paginator.as_ref().and_then(|pager| pager.path(self.token.as_ref()));
+        let (token_of, size) = (self.token.as_ref(), self.shortened.size);
+        let mut parts = stream.parts(&self.session, slice, token_of, size)?;
+        let parameter = stream.properties.as_ref().and_then(|p| p.parameter.clone());
+        if let (Some(parameter), Some(names)) = (parameter, names) {
+            parts.query.insert(parameter, names.join(",").into());
+        }
+        match self.given.take() {
+            Some(given) => Ok(Sent::Response(given)),
+            None => stream.requester.send(&self.session, slice, token, path, parts).await,
+        }
+    }
+
+    /// The records of a response as they were sent, and what stands beside them where the paginator looks at nothing
+    /// else; `None` where they are not just the items of a list.
+    fn outlined(
+        &self,
+        response: &Arc<Response>,
+    ) -> Result<Option<(Records, Option<Json>)>, Trouble> {
+        let Some(list) = self.stream.selector.extractor.list(&self.session)? else {
+            return Ok(None);
+        };
+        let Some(outline) = Outline::of(&response.body, &list) else { return Ok(None) };
+        let looks = self.stream.paginator.as_ref().is_some_and(|pager| pager.looks_at(&list));
+        let records = Records::AsSent(AsSent::new(response.clone(), outline.records));
+        Ok(Some((records, Some(outline.rest).filter(|_| !looks))))
+    }
+
+    fn selected(&self, place: &Place<'_>, found: Vec<Json>) -> Selected {
+        let cursor = self.stream.cursor.as_ref();
+        let client_side =
+            cursor.is_some_and(|cursor| cursor.is_client_side && !cursor.is_data_feed);
+        let wanted = |record: &Record| !client_side || self.wants(record);
+        self.stream.selector.records(&self.session, place, found, &wanted)
     }
 
     fn begin_again(&mut self) -> Result<(), Trouble> {
@@ -313,12 +341,7 @@ impl Pages {
 
 impl Pages {
     /// Makes what is asked for smaller: the next page, or the window.
-    async fn ask_for_less(
-        &mut self,
-        what: TooMuch,
-        said: &str,
-        slice: &StreamSlice,
-    ) -> Result<(), Trouble> {
+    async fn ask_for_less(&mut self, what: TooMuch, said: &str) -> Result<(), Trouble> {
         let stream = self.stream.clone();
         let refused =
             || Trouble::system(format!("what is asked for cannot be made smaller: {said}"));
@@ -333,9 +356,10 @@ impl Pages {
         }
         let rules = self.bounds.as_ref().map(Bounds::rules);
         let (Some(halving), Some(rules)) = (&stream.halving, rules) else { return Err(refused()) };
+        let whole = self.part();
         let times = self.windows.pop().map_or(0, |(_, times)| times) + 1;
         let halves = match times <= HALVINGS_MAX {
-            true => Position::halves(rules, slice, halving.least)?,
+            true => Position::halves(rules, &whole, halving.least)?,
             false => None,
         };
         let [first, second] = halves.ok_or_else(|| halving.exhausted(said))?;
@@ -344,6 +368,11 @@ impl Pages {
         self.watch = Watch::default();
         self.begin_part();
         Ok(())
+    }
+
+    /// What is being read of the slice: all of it, or the part that comes next.
+    fn part(&self) -> Arc<StreamSlice> {
+        self.windows.last().map_or_else(|| self.slice.clone(), |(part, _)| part.clone())
     }
 
     /// Begins with the first page of a part.

@@ -210,7 +210,7 @@ impl StreamReader {
             let source = if self.ahead.is_none() {
                 Source::Here(Box::new(pages))
             } else {
-                let mut pages = pages.as_sent();
+                let mut pages = pages.untouched();
                 let (sender, receiver) = mpsc::channel(1);
                 tokio::spawn(async move {
                     loop {

@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn pages_grow_shorter_until_one_comes_or_nothing_helps() {
         // What the API does, page by page: true gives it; then the size after each, or the end.
-        let cases: [(Json, &[bool], &[Option<i64>]); 4] = [
+        type Sizes<'a> = &'a [Option<i64>];
+        let cases: [(Json, &[bool], Sizes<'_>); 4] = [
             (json!({}), &[false, false, true, false], &[Some(50), Some(25), Some(25), Some(12)]),
             (
                 json!({"reset_policy": "AFTER_SUCCESSFUL_PAGE"}),

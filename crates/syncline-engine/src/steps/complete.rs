@@ -166,11 +166,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         Missing::Gaps(reason) => Verdict::new(
             "partial",
             format!("{reason}, so what is missing was not taken for deleted"),
-            // What an adapter has doubts about left no dead letters.
-            match results.failed {
-                0 => "run again when the source is whole",
-                _ => "`syncline dead-letters list` shows what could not be read",
-            },
+            gaps_hint(results.failed),
         ),
         _ if !end.complete => Verdict::new(
             "partial",
@@ -189,6 +185,14 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         }
     };
     Ok(Verdict { cursor, whole, ..verdict })
+}
+
+/// What to do about a read with gaps: where an adapter only has doubts, there are no dead letters.
+fn gaps_hint(failed: u64) -> &'static str {
+    match failed {
+        0 => "run again when the source is whole",
+        _ => "`syncline dead-letters list` shows what could not be read",
+    }
 }
 
 /// What is said where something that the connection is owed was not written.

@@ -71,11 +71,17 @@ impl Tries {
     }
 }
 
+/// What an outcome says of itself.
+fn said(outcome: &Outcome, resolution: Resolution) -> String {
+    resolution.message.unwrap_or_else(|| outcome.to_string())
+}
+
 fn exhausted(url: &Url, count: u32, outcome: &Outcome, resolution: Resolution) -> Trouble {
     let limited = matches!(outcome, Outcome::Response(response) if response.status == 429);
-    let last = resolution.message.unwrap_or_else(|| outcome.to_string());
+    let kind = if limited { FailureKind::Transient } else { resolution.kind };
+    let last = said(outcome, resolution);
     Trouble {
-        kind: if limited { FailureKind::Transient } else { resolution.kind },
+        kind,
         message: format!(
             "the request to {} failed {count} times, the last time with: {last}",
             without_query(url)
@@ -130,13 +136,11 @@ impl Call {
                     };
                 }
                 Action::ResetPagination => return Ok(Sent::ResetPagination),
-                Action::ShortenPage | Action::HalveWindow => {
-                    let said = resolution.message.unwrap_or_else(|| outcome.to_string());
-                    let what = match resolution.action {
-                        Action::ShortenPage => TooMuch::Page,
-                        _ => TooMuch::Window,
-                    };
-                    return Ok(Sent::TooMuch(what, said));
+                Action::ShortenPage => {
+                    return Ok(Sent::TooMuch(TooMuch::Page, said(&outcome, resolution)));
+                }
+                Action::HalveWindow => {
+                    return Ok(Sent::TooMuch(TooMuch::Window, said(&outcome, resolution)));
                 }
                 Action::Fail => {
                     return Err(Trouble {
