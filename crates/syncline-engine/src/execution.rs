@@ -81,6 +81,8 @@ pub struct Report {
     pub error: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What people should know of a read that went well, such as why everything was read again.
+    pub remark: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// Whether it went on where a dead worker stopped.

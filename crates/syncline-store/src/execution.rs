@@ -59,7 +59,7 @@ pub struct Finish {
     pub status: String,
     /// Where it stands at last.
     pub checkpoint: Checkpoint,
-    /// Why it did not end in success, for people.
+    /// Why it did not end in success, or what is to be known of one that did, for people.
     pub error: Option<String>,
     /// Where the task's next read begins; `None` leaves it where it was.
     pub cursor: Option<Cursor>,
@@ -82,7 +82,7 @@ pub struct ExecutionRow {
     pub status: String,
     /// Where it stands.
     pub checkpoint: Checkpoint,
-    /// Why it did not end in success.
+    /// Why it did not end in success, or what is to be known of one that did.
     pub error: Option<String>,
     /// In microseconds since 1970.
     pub started: i64,

@@ -133,7 +133,10 @@ fn parts(sum: &Counters) -> Vec<String> {
         (
             "conflicts",
             list(&[
-                (sum.conflicts - sum.conflicts_open.min(sum.conflicts), "decided"),
+                (
+                    sum.conflicts - sum.conflicts_open.min(sum.conflicts),
+                    "decided (`syncline conflicts --all`)",
+                ),
                 (sum.conflicts_open, "for a person (`syncline conflicts`)"),
             ]),
         ),
@@ -219,8 +222,11 @@ pub(crate) async fn holdings(store: &dyn Store) -> Result<Holdings, Error> {
     })
 }
 
-/// Prints why a task did not end in success, and what to do about it.
+/// Prints why a task did not end in success, and what to do about it; also what is to be known of what went well.
 pub(crate) fn print_trouble(out: &Output, outcome: &TaskOutcome) -> Result<(), Error> {
+    if let Ok(Report { remark: Some(remark), .. }) = &outcome.result {
+        out.line(out.scrub(&format!("{}: {remark}", out.paint(Tone::Good, &outcome.task))))?;
+    }
     let (error, hint) = match &outcome.result {
         Ok(report) => (report.error.clone(), report.hint.clone()),
         Err(error) => (Some(error.to_string()), Some(error.hint())),
@@ -295,7 +301,7 @@ pub(crate) fn to_json(out: &Output, outcomes: &[TaskOutcome], duration_ms: u64) 
 fn report_json(out: &Output, report: &Report) -> Value {
     let mut json = serde_json::to_value(report).unwrap_or_default();
     json["results"] = results_json(&report.results);
-    for key in ["error", "hint"] {
+    for key in ["error", "hint", "remark"] {
         let scrubbed = json[key].as_str().map(|text| out.scrub(text));
         if let Some(text) = scrubbed {
             json[key] = text.into();

@@ -16,16 +16,16 @@ use syncline_core::value::Value;
 
 /// A write, bound to the columns of its table.
 #[derive(Clone, Debug)]
-struct Item {
+pub(super) struct Item {
     /// The index of the write.
-    index: usize,
+    pub(super) index: usize,
     /// The key, then what the columns of the group are to hold.
-    row: Vec<Bound>,
+    pub(super) row: Vec<Bound>,
 }
 
 /// Writes that one statement can do: they set the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Action {
+pub(super) enum Action {
     Update(Vec<CompactString>),
     Delete,
     Create(Vec<CompactString>),
@@ -41,6 +41,16 @@ pub(super) struct Batch<'a> {
     pub(super) written: Vec<Option<Written>>,
     /// The rows as they are after the batch.
     rows: Vec<Row>,
+    /// Updates to a value that another row has: that one may be about to give it up.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// An update that waits for another row of the batch.
+pub(super) struct Waiting {
+    pub(super) action: Action,
+    pub(super) item: Item,
+    /// What the database said of it.
+    pub(super) fault: Fault,
 }
 
 impl<'a> Batch<'a> {
@@ -51,7 +61,7 @@ impl<'a> Batch<'a> {
         writes: &'a [Write],
     ) -> Self {
         let written = vec![None; writes.len()];
-        Self { dialect, spec, known, writes, written, rows: Vec::new() }
+        Self { dialect, spec, known, writes, written, rows: Vec::new(), waiting: Vec::new() }
     }
 
     pub(super) async fn run(&mut self, session: &mut dyn Session) -> Result<(), Fault> {
@@ -68,6 +78,7 @@ impl<'a> Batch<'a> {
             items.retain(|item| self.written[item.index].is_none());
             self.apply(session, &action, &items).await?;
         }
+        self.change_places(session).await?;
         self.show(session).await
     }
 
@@ -124,7 +135,7 @@ impl<'a> Batch<'a> {
         names.iter().filter_map(|name| self.known.table.find(name)).collect()
     }
 
-    fn key_columns(&self) -> Vec<&'a Column> {
+    pub(super) fn key_columns(&self) -> Vec<&'a Column> {
         self.known.key.iter().collect()
     }
 
@@ -220,7 +231,13 @@ impl<'a> Batch<'a> {
                         ranges.extend([middle..range.end, range.start..middle]);
                         continue;
                     }
-                    self.refuse(session, action, part, fault).await?;
+                    match (action, part) {
+                        (Action::Update(_), [item]) if fault.kind == FaultKind::Taken => {
+                            let (action, item) = (action.clone(), item.clone());
+                            self.waiting.push(Waiting { action, item, fault });
+                        }
+                        _ => self.refuse(session, action, part, fault).await?,
+                    }
                 }
             }
         }
@@ -237,7 +254,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    async fn change(
+    pub(super) async fn change(
         &mut self,
         session: &mut dyn Session,
         action: &Action,
@@ -318,7 +335,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Says of `items` why they were not done.
-    async fn refuse(
+    pub(super) async fn refuse(
         &mut self,
         session: &mut dyn Session,
         action: &Action,

@@ -8,6 +8,7 @@ mod changes;
 mod existing;
 mod mysql;
 mod pgoutput;
+mod places;
 mod postgres;
 mod read;
 mod session;

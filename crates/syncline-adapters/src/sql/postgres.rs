@@ -99,6 +99,9 @@ impl Session for PostgresSession {
     ) -> Answer<'a, Vec<Row>> {
         async move {
             let rows = self.ask(sql, bound).await?;
+            if let Some(row) = rows.first() {
+                as_described(row, columns)?;
+            }
             let read = |row: &tokio_postgres::Row| {
                 let mut read = Row::default();
                 for (index, column) in columns.iter().enumerate() {
@@ -259,6 +262,32 @@ impl<'a> FromSql<'a> for Raw<'a> {
     fn accepts(_: &Type) -> bool {
         true
     }
+}
+
+/// Makes sure that the columns are of the types that they were described with: the same bytes of another type would
+/// pass for an edit.
+fn as_described(row: &tokio_postgres::Row, columns: &[Column]) -> Result<(), Fault> {
+    for (shown, column) in row.columns().iter().zip(columns) {
+        let came = match *shown.type_() {
+            Type::BOOL => Kind::Bool,
+            Type::INT2 | Type::INT4 | Type::INT8 => Kind::Int,
+            Type::FLOAT4 | Type::FLOAT8 => Kind::Float,
+            Type::BYTEA => Kind::Bytes,
+            Type::JSON | Type::JSONB => Kind::Json,
+            Type::DATE => Kind::Date,
+            Type::TIMESTAMP => Kind::Timestamp,
+            Type::TIMESTAMPTZ => Kind::Moment,
+            // What comes as text may be shown as text because of its kind.
+            _ => continue,
+        };
+        if column.kind != Kind::Other && column.kind != came {
+            let (name, was) = (&column.name, column.kind.word());
+            let problem =
+                format!("the column `{name}` is now of the type {}, and was {was}", shown.type_());
+            return Err(Fault::new(FaultKind::Refused, problem));
+        }
+    }
+    Ok(())
 }
 
 fn decode(row: &tokio_postgres::Row, index: usize, kind: &Kind) -> Result<Value, String> {

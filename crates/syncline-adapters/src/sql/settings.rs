@@ -34,12 +34,6 @@ pub(super) struct Spec {
     pub(super) logical_replication: Option<LogicalReplication>,
 }
 
-/// The longest name of a slot or publication, in bytes.
-const NAME_LEN_MAX: usize = 63;
-
-/// A slot is dropped and made anew where it is lost, so only slots that are surely ours are taken.
-const SLOT_PREFIX: &str = "syncline_";
-
 impl Spec {
     pub(super) fn new(
         connection: &Connection,
@@ -68,13 +62,8 @@ impl Spec {
             if connection.adapter != "postgres" {
                 return Err(wrong("only `postgres` has `logical_replication`"));
             }
-            let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
-            let slot = &replication.slot;
-            let fits = slot.len() > SLOT_PREFIX.len() && slot.len() <= NAME_LEN_MAX;
-            if !fits || !slot.starts_with(SLOT_PREFIX) || !slot.bytes().all(is_plain) {
-                return Err(wrong(
-                    "a `slot` is named `syncline_…`, with small letters, digits and `_`, at most 63",
-                ));
+            if !LogicalReplication::is_slot(&replication.slot) {
+                return Err(wrong(&format!("a `slot` is named {}", LogicalReplication::SLOTS)));
             }
             let publication = replication.publication.as_ref();
             if publication.is_some_and(|name| name.is_empty() || name.contains('\0')) {

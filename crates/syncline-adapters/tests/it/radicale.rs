@@ -37,8 +37,12 @@ impl Radicale {
         self.folder.path().join(name)
     }
 
-    /// Starts the server over what is in its folder, on the port that it had, or a free one.
+    /// Starts the server over what is in its folder, on the port that it had, or a free one. One that runs is killed.
     pub(crate) fn run(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
         if self.port == 0 {
             self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         }
@@ -76,6 +80,14 @@ impl Radicale {
         });
         let start = is_ready.recv_timeout(Duration::from_secs(60)).expect("the server starts");
         start.unwrap_or_else(|said| panic!("{said}"));
+    }
+
+    /// Sends the server a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        if let Some(process) = &self.process {
+            let mut kill = Command::new("kill");
+            kill.arg(format!("-{name}")).arg(process.id().to_string()).status().unwrap();
+        }
     }
 
     /// Makes an empty address book.
@@ -151,6 +163,7 @@ impl Radicale {
 
 impl Drop for Radicale {
     fn drop(&mut self) {
+        self.signal("CONT");
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap_or_default();
             process.wait().map(|_| ()).unwrap_or_default();

@@ -10,6 +10,7 @@ pub(crate) const ALL: &[fn(&Place)] = &[
     a_row_that_is_not_as_it_was_is_left_alone,
     a_version_decides_where_there_is_one,
     one_bad_row_holds_up_no_other,
+    rows_change_places,
     a_second_creation_finds_the_first,
     keys_that_the_database_makes_are_told,
     a_creation_is_found_by_its_marker,
@@ -115,6 +116,31 @@ fn one_bad_row_holds_up_no_other(place: &Place) {
     assert!(outcomes[32].starts_with("rejected"), "{outcomes:?}");
     assert_eq!(outcomes[33], "not sent");
     assert_eq!(place.sql("SELECT count(*) FROM bad"), "31");
+}
+
+fn rows_change_places(place: &Place) {
+    people(place, "places");
+    let table = place.table("places", &["id"]);
+    // 1 and 2 swap; 3 takes what nobody gives up; 4 takes what 5 gives up, and stands before it.
+    place.make("INSERT INTO places (id, email) VALUES (4, 'd@x'), (5, 'e@x'), (6, 'f@x');");
+    let outcomes = table.outcomes(vec![
+        update("1", "{}", r#"{"email": "b@x", "name": "Ada"}"#),
+        update("2", "{}", r#"{"email": "a@x"}"#),
+        update("3", "{}", r#"{"email": "f@x"}"#),
+        update("4", "{}", r#"{"email": "e@x"}"#),
+        update("5", "{}", r#"{"email": "g@x"}"#),
+    ]);
+    assert!(outcomes[2].starts_with("rejected"), "{outcomes:?}");
+    assert_eq!([&outcomes[..2], &outcomes[3..]].concat(), ["done 1", "done 2", "done 4", "done 5"]);
+    let emails = place.sql("SELECT email FROM places ORDER BY id");
+    assert_eq!(emails, "b@x\na@x\nc@x\ne@x\ng@x\nf@x");
+    // What must not be empty cannot be given up: all stays as it is.
+    place.make("CREATE TABLE firm (id int PRIMARY KEY, no int NOT NULL UNIQUE); INSERT INTO firm VALUES (1, 1), (2, 2);");
+    let table = place.table("firm", &["id"]);
+    let outcomes =
+        table.outcomes(vec![update("1", "{}", r#"{"no": 2}"#), update("2", "{}", r#"{"no": 1}"#)]);
+    assert!(outcomes.iter().all(|outcome| outcome.starts_with("rejected")), "{outcomes:?}");
+    assert_eq!(place.sql("SELECT no FROM firm ORDER BY id"), "1\n2");
 }
 
 fn a_second_creation_finds_the_first(place: &Place) {

@@ -5,6 +5,8 @@ use super::diagnostic::{Findings, Sources, Span, suggest};
 use super::document::{Entry, Kind, Node, place_of_value};
 use super::model::ADAPTERS;
 
+mod slots;
+
 /// Looks up every name below `root`. `known_adapters` are the adapters there are.
 pub(super) fn check(
     root: &Node,
@@ -25,6 +27,7 @@ pub(super) fn check(
     for task in section(root, "sync_tasks") {
         check.sync_task(&task.node);
     }
+    slots::check(root, sources, findings);
 }
 
 struct Check<'a> {

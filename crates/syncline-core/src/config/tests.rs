@@ -514,3 +514,94 @@ fn hopeless_input_ends_in_an_error_and_soon() {
         }
     }
 }
+
+#[test]
+fn a_slot_serves_one_task_and_says_itself_what_changed() {
+    let text = |tasks: &str| {
+        format!(
+            "connections:
+  crm:
+    adapter: postgres
+    settings: {{ database: crm, user: s }}
+    entities:
+      a: {{ key: id, logical_replication: {{ slot: syncline_a }} }}
+      b: {{ key: id, logical_replication: {{ slot: syncline_a }} }}
+      c: {{ key: id, logical_replication: {{ slot: Syncline_c }} }}
+  copy:
+    adapter: postgres
+    settings: {{ database: other, user: s }}
+    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
+  far:
+    adapter: postgres
+    settings: {{ host: far, database: crm, user: s }}
+    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
+  lite:
+    adapter: sqlite
+    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
+shard_types: {{ t: {{ fields: {{ x: text }} }} }}
+conversion_schemas: {{ s: {{ shard_type: t, fields: {{ x: x }} }} }}
+sync_tasks:
+{tasks}"
+        )
+    };
+    let shown = |tasks: &str| {
+        let file = file("syncline.yaml", &text(tasks));
+        let found = load(vec![file], &resolve, &["postgres", "sqlite"]).unwrap_err();
+        let lines = found.0.iter().map(|one| {
+            format!(
+                "{}:{} {} ({})",
+                one.line,
+                one.column,
+                one.message,
+                one.help.as_deref().unwrap_or("")
+            )
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let always = [
+        "8:50 a slot is named `syncline_…`, with small letters, digits and `_`, of at most 63 characters: found \
+         `Syncline_c` (a slot that is lost is dropped and made anew, so it has to be surely ours)",
+        "19:31 only `postgres` has a log that can be followed (remove it, and name the task's `cursor_field` instead)",
+    ];
+    let serves = "the slot `syncline_a` serves the task `one` already: what one reads from a slot, another does not get";
+    let one = "  one: { connection: crm, entity: a, conversion_schema: s }\n";
+    let cases: [(&str, Vec<String>); 6] = [
+        ("  two: { connection: far, entity: a, conversion_schema: s }", vec![]),
+        (
+            "  two: { connection: crm, entity: a, conversion_schema: s }",
+            vec![format!("24:35 {serves} (name another entity of the same table, with a slot of its own)")],
+        ),
+        (
+            "  two: { connection: crm, entity: b, conversion_schema: s }",
+            vec![format!("7:50 {serves} (give it another name)")],
+        ),
+        (
+            "  two: { connection: copy, entity: a, conversion_schema: s }",
+            vec![format!("12:60 {serves} (give it another name)")],
+        ),
+        (
+            "  two: { connection: far, entity: a, conversion_schema: s, cursor_field: at }",
+            vec![
+                "24:60 `cursor_field` has no place here: the log says what changed in `a` (remove it, or the entity's \
+                 `logical_replication`)"
+                    .to_owned(),
+            ],
+        ),
+        (
+            "  two: { connection: far, entity: a, conversion_schema: s, mode: full }",
+            vec![
+                "24:66 a full read never reads the log of `a`, and the server keeps it for nobody (write \
+                 `mode: incremental`, or remove the entity's `logical_replication`)"
+                    .to_owned(),
+            ],
+        ),
+    ];
+    for (two, more) in cases {
+        let mut expected: Vec<String> = always.map(ToOwned::to_owned).into();
+        expected.extend(more);
+        let mut found = shown(&format!("{one}{two}"));
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{two}");
+    }
+}

@@ -1,19 +1,17 @@
 //! Shards of a type that is written to some system: what their records changed comes in change by change, and what
 //! each record is owed goes out.
 
-use super::bases;
+use super::bases::{self, Turns};
 use super::deletions::{self, Deleted};
 use super::news::{Ack, Edit, EditKind, Seen};
 use super::planner::{Planner, Touched};
-use super::rows::{
-    BaseRow, ConflictRow, EntityId, IntentKind, IntentState, LinkId, ShardId, ShardRow,
-};
+use super::rows::{BaseRow, ConflictRow, EntityId, LinkId, ShardId, ShardRow};
 use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
+use super::take_in::Known;
 use super::writes::ConflictClosed;
 use crate::reconcile::{
-    Base, Dispute, Flow, Reconciled, Rule, Side, Stamp, Unit, Winner, base_of_first_meeting,
-    is_form_of, reconcile,
+    Base, Dispute, Flow, Side, Stamp, Winner, base_of_first_meeting, is_form_of,
 };
 use crate::shard::Image;
 use crate::value::{Cell, Value};
@@ -45,6 +43,7 @@ pub(super) struct Agreed {
     pub(super) entity: EntityId,
     pub(super) image: Arc<Image>,
     pub(super) bases: Vec<Base>,
+    turns: Turns,
     pub(super) deleted: bool,
     /// Whether we made it just now, and it says nothing but what we wrote.
     pub(super) is_ours: bool,
@@ -190,24 +189,26 @@ impl<'a> Ground<'a, '_> {
         } else {
             self.planner.stored_image(member.id).unwrap_or_default()
         };
-        let mut bases = bases::read(json, layout, &before);
+        let (bases, turns) = bases::read(json, layout, &before);
+        let mut known = Known { bases, turns };
         let ack = self.planner.news.acks.get(&key).cloned();
         let version = self.planner.news.versions.get(&key).cloned();
         let version = version.or_else(|| stored.as_ref().and_then(|row| row.version.clone()));
         if !is_incumbent {
-            bases.fill(Base::Unmet);
+            known.bases.fill(Base::Unmet);
+            known.turns.clear();
         }
         let is_ours = ack.as_ref().is_some_and(|ack| {
-            self.acknowledge(entity, &member.image, ack, &mut bases) && ack.joins.is_some()
+            self.acknowledge(entity, &member.image, ack, &mut known.bases) && ack.joins.is_some()
         });
-        let is_first_seen = is_said && bases.iter().any(Base::is_unseen);
+        let is_first_seen = is_said && known.bases.iter().any(Base::is_unseen);
         let is_news = ack.is_some() || (is_incumbent && (is_first_seen || before != member.image));
         if is_news && !is_deleted {
-            self.take_in(member, &before, &mut bases);
+            self.take_in(member, &before, &mut known);
         }
         if let Some(ack) = ack.as_ref().filter(|ack| ack.seen == Seen::NotYet) {
             for (field, sent) in &ack.sent {
-                bases[*field] = Base::written(sent.clone(), member.image[*field].clone());
+                known.bases[*field] = Base::written(sent.clone(), member.image[*field].clone());
             }
         }
         let was_deleted = self.planner.view.links.get(&member.id).is_some_and(|row| row.deleted);
@@ -218,7 +219,8 @@ impl<'a> Ground<'a, '_> {
             link: member.id,
             entity,
             image: member.image.clone(),
-            bases,
+            bases: known.bases,
+            turns: known.turns,
             deleted: is_deleted,
             is_ours,
             stored,
@@ -244,68 +246,6 @@ impl<'a> Ground<'a, '_> {
             bases[*field] = Base::agreed(sent.clone(), remote);
         }
         all_ours
-    }
-
-    /// Brings in what a record of the shard changed.
-    fn take_in(&mut self, member: &Member, before: &Image, bases: &mut [Base]) {
-        let (entity, _) = self.planner.record(member.id);
-        let rules = self.planner.entity(entity);
-        let remote_stamp = self.seen(member.id);
-        let fallback = Stamp::here(member.stamp.min(remote_stamp.lo), 0);
-        for field in 0..self.rules.layout.names().len() {
-            let flow = Self::flow(rules, field);
-            if bases[field] == Base::Unmet {
-                continue;
-            }
-            let was_held = is_held(&bases[field], &before[field]);
-            let snapshot = self.out.image.clone();
-            let uuid = self.uuid;
-            let mut project = |value: &Cell| Self::project(rules, &snapshot, uuid, field, value);
-            let sent = self.sent(member.id, field);
-            let unit = Unit {
-                shard: &snapshot[field],
-                remote: &member.image[field],
-                base: &bases[field],
-                sent: &sent,
-                shard_stamp: self.out.stamps.get(&field).copied().unwrap_or(fallback),
-                remote_stamp,
-            };
-            let newest = Rule::Newest;
-            let policy = rules.two_way.as_ref().map(|two_way| &two_way.policy);
-            let rule = policy.map_or(&newest, |policy| &policy.rules[field]);
-            let Reconciled { shard, base, dispute } = reconcile(&unit, rule, flow, &mut project);
-            bases[field] = base;
-            if let Some(value) = shard {
-                let merged = dispute.as_ref().is_some_and(|d| d.winner == Winner::Merged);
-                let stamp =
-                    if merged { Stamp::here(self.now(), rules.priority) } else { remote_stamp };
-                self.out.stamps.insert(field, stamp);
-                self.out.image[field] = value;
-            }
-            match dispute {
-                Some(dispute) => {
-                    self.out.waiting += u64::from(was_held && dispute.winner == Winner::Nobody);
-                    self.dispute(member.id, field, "update_update", dispute);
-                }
-                None if was_held && !is_held(&bases[field], &member.image[field]) => {
-                    self.let_go(member.id, field);
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// The values of a field that we sent to a record, and of which nobody knows whether they arrived.
-    fn sent(&self, link: LinkId, field: usize) -> Vec<Cell> {
-        let intents = self.planner.view.intents_of.get(&link).into_iter().flatten();
-        // Creations elsewhere hang on the link too; what they send never arrives at this record.
-        let unsure = intents.filter(|intent| {
-            intent.kind == IntentKind::Update
-                && matches!(intent.state, IntentState::Ghost | IntentState::Sent)
-        });
-        let name = &self.rules.layout.names()[field];
-        let values = unsure.flat_map(|intent| super::intent::Body::from_json(&intent.body).sent);
-        values.filter(|(of, _)| of == name).map(|(_, value)| value).collect()
     }
 
     /// Notes a conflict, and what was decided.
@@ -343,19 +283,6 @@ impl<'a> Ground<'a, '_> {
             by: (!open).then(|| "syncline".to_owned()),
             met_at: self.now(),
             decided_at: (!open).then(|| self.now()),
-        });
-    }
-
-    /// A held field's sides agree again.
-    fn let_go(&mut self, link: LinkId, field: usize) {
-        self.out.closed.push(ConflictClosed {
-            link,
-            field: self.rules.layout.names()[field].to_string(),
-            status: "resolved".to_owned(),
-            winner: Winner::Merged,
-            value: self.out.image[field].clone(),
-            by: "syncline".to_owned(),
-            at: self.now(),
         });
     }
 
@@ -463,6 +390,7 @@ impl<'a> Ground<'a, '_> {
                 let says = self.out.sides[side].image[field].clone();
                 let value = match &change {
                     EditKind::Leave => {
+                        self.out.sides[side].turns.remove(&field);
                         let ours = self.out.image[field].clone();
                         self.out.sides[side].bases[field] = Base::agreed(ours, says);
                         continue;
@@ -471,6 +399,8 @@ impl<'a> Ground<'a, '_> {
                 };
                 self.out.image[field].clone_from(&value);
                 self.out.stamps.insert(field, Stamp::here(self.now(), rules.priority));
+                // What a person says begins it anew.
+                self.out.sides.iter_mut().for_each(|side| _ = side.turns.remove(&field));
                 if matches!(change, EditKind::Set(_)) {
                     continue;
                 }
@@ -507,7 +437,7 @@ impl Agreed {
         let row = if self.deleted {
             BaseRow { link: self.link, version: None, fields: None }
         } else {
-            let fields = bases::write(&self.bases, &rules.layout, &self.image);
+            let fields = bases::write(&self.bases, &self.turns, &rules.layout, &self.image);
             BaseRow { link: self.link, version: self.version.clone(), fields }
         };
         let is_nothing = row.version.is_none() && row.fields.is_none();
@@ -540,10 +470,6 @@ pub(super) fn formers(planner: &Planner<'_>, clusters: &[Vec<LinkId>]) -> Former
 
 /// Links by shard.
 pub(super) type Formers = BTreeMap<ShardId, Vec<LinkId>>;
-
-fn is_held(base: &Base, says: &Cell) -> bool {
-    matches!(base, Base::Met { remote, .. } if says.is_some() && remote != says)
-}
 
 pub(super) fn is_blank(cell: &Cell) -> bool {
     cell.as_ref().is_none_or(Value::is_blank)

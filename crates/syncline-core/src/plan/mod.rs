@@ -18,6 +18,7 @@ mod rekey;
 pub mod rows;
 pub mod rules;
 mod settle_clusters;
+mod take_in;
 mod touch;
 pub mod view;
 mod ways;

@@ -242,7 +242,7 @@ pub struct ConflictRow {
     pub link: LinkId,
     /// The field; empty for an update against a deletion.
     pub field: String,
-    /// `update_update`, `record_deleted`, `shard_deleted`, `initial`.
+    /// `update_update`, `record_deleted`, `shard_deleted`, `initial`, `oscillation`.
     pub kind: String,
     /// What both had agreed on, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]

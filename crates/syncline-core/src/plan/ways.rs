@@ -1,7 +1,9 @@
 //! Compiling what a task says of directions and conflicts.
 
 use super::rules::TwoWay;
-use crate::config::model::{Config, ConversionSchema, Direction, FieldRuleSpec, SyncTask};
+use crate::config::model::{
+    Config, ConflictStrategy, ConversionSchema, Direction, FieldRuleSpec, SyncTask,
+};
 use crate::convert::{Names, Outbound, OutboundSpec};
 use crate::problem::{ConfigPath, Problem, nearest};
 use crate::reconcile::{Flow, Policy, Rule};
@@ -58,15 +60,24 @@ pub(super) fn compile(
             && outbound.as_ref().is_some_and(|outbound| outbound.can_write(index)),
     };
     let flows = layout.names().iter().enumerate().map(flow).collect();
-    let rules = rules(task, layout, &path, &mut problems);
+    let mut rules = rules(task, layout, &path, &mut problems);
+    let groups = groups(task, layout, &path.key("conflicts"), &mut problems);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    for &field in groups.iter().flatten() {
+        rules[field] = match task.conflicts.strategy {
+            ConflictStrategy::SourceWins => Rule::Remote,
+            ConflictStrategy::DestinationWins => Rule::Local,
+            _ => Rule::Newest,
+        };
     }
     let tolerance = task.conflicts.tolerance_ms.unwrap_or(TOLERANCE_MS);
     let policy = Policy {
         strategy: task.conflicts.strategy,
         rules,
         flows,
+        groups,
         tolerance_us: i64::from(tolerance) * 1000,
     };
     let (creates, deletes) = (task.outbound.create, task.outbound.deletes);
@@ -102,20 +113,72 @@ fn rules(
     rules
 }
 
+/// The fields of each group, in the order of the layout.
+fn groups(
+    task: &SyncTask,
+    layout: &Layout,
+    path: &ConfigPath,
+    problems: &mut Vec<Problem>,
+) -> Vec<Vec<usize>> {
+    let conflicts = &task.conflicts;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut refuse = |at: ConfigPath, message: String, help: &str| {
+        problems.push(Problem::new(at, message).with_help(help));
+    };
+    for (number, names) in conflicts.groups.iter().enumerate() {
+        let at = path.key("groups").index(number);
+        if names.len() < 2 {
+            let message = "a group has two fields or more".to_owned();
+            refuse(at.clone(), message, "name the others, or remove it");
+        }
+        if matches!(conflicts.strategy, ConflictStrategy::Manual | ConflictStrategy::Custom) {
+            let message = format!(
+                "the strategy `{}` decides field by field, so it has no groups",
+                conflicts.strategy.name()
+            );
+            let help = "take `newest_wins`, `source_wins`, `destination_wins` or `merge`, or remove the group";
+            refuse(at.clone(), message, help);
+        }
+        let mut group: Vec<usize> = Vec::with_capacity(names.len());
+        for (place, name) in names.iter().enumerate() {
+            let Some(field) = layout.position(name) else { continue };
+            if groups.iter().any(|other| other.contains(&field)) || group.contains(&field) {
+                let message = format!("`{name}` is in a group already");
+                refuse(at.index(place), message, "a field belongs to one group");
+            }
+            if conflicts.fields.contains_key(name) {
+                let message =
+                    format!("`{name}` has a rule of its own, so it cannot be decided with others");
+                refuse(at.index(place), message, "remove it here, or in `conflicts.fields`");
+            }
+            group.push(field);
+        }
+        group.sort_unstable();
+        groups.push(group);
+    }
+    groups
+}
+
 /// Fields that are named and that the shard type does not have.
 fn unknown_fields(task: &SyncTask, layout: &Layout, path: &ConfigPath) -> Vec<Problem> {
     let mut problems = Vec::new();
     let fields = task.fields.keys().map(|name| (path.key("fields"), name));
     let conflicts = path.key("conflicts").key("fields");
-    let rules = task.conflicts.fields.keys().map(|name| (conflicts.clone(), name));
-    for (at, name) in fields.chain(rules).filter(|(_, name)| layout.position(name).is_none()) {
+    let rules = task.conflicts.fields.keys().map(|name| (conflicts.key(name), name));
+    let fields = fields.map(|(at, name)| (at.key(name), name));
+    let groups = task.conflicts.groups.iter().enumerate().flat_map(|(number, names)| {
+        let at = path.key("conflicts").key("groups").index(number);
+        names.iter().enumerate().map(move |(place, name)| (at.index(place), name))
+    });
+    let named = fields.chain(rules).chain(groups);
+    for (at, name) in named.filter(|(_, name)| layout.position(name).is_none()) {
         let message = format!("shard type `{}` has no field `{name}`", layout.shard_type);
         let known = layout.names().iter().map(|name| name.as_str());
         let help = match nearest(name, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
         };
-        problems.push(Problem::new(at.key(name), message).with_help(help));
+        problems.push(Problem::new(at, message).with_help(help));
     }
     problems
 }

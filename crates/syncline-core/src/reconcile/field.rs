@@ -95,7 +95,7 @@ fn ours(unit: &Unit<'_>, project: &mut dyn FnMut(&Cell) -> Cell) -> Option<Cell>
 }
 
 /// Both sides have left the base, and say different things.
-fn settle(
+pub(super) fn settle(
     unit: &Unit<'_>,
     base: Base,
     rule: &Rule,

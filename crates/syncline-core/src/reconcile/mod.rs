@@ -8,6 +8,7 @@
 mod deletion;
 mod field;
 mod form;
+mod group;
 mod merge;
 mod rule;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 pub use deletion::{DeletionFate, record_deleted, shard_deleted};
 pub use field::{Owed, Reconciled, Unit, base_of_first_meeting, owed, reconcile};
 pub use form::is_form_of;
+pub use group::reconcile_group;
 pub use rule::{Flow, Policy, Rule, Winner};
 
 use crate::value::Cell;

@@ -48,6 +48,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// For each field of the layout.
     pub flows: Vec<Flow>,
+    /// Fields that win or lose together.
+    pub groups: Vec<Vec<usize>>,
     /// How far a record's times may be off, in microseconds.
     pub tolerance_us: i64,
 }

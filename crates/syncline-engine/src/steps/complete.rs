@@ -42,6 +42,8 @@ struct Verdict {
     status: &'static str,
     error: Option<String>,
     hint: Option<String>,
+    /// What people should know of what went well.
+    remark: Option<String>,
     /// Where the next read begins; `None` leaves it where it was.
     cursor: Option<Cursor>,
     /// Whether the source was read to its end without a gap.
@@ -66,6 +68,7 @@ pub(super) async fn finish(
         Ok(outcome) => verdict(&execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
+    let remark = verdict.remark.map(|remark| execution.world.scrub(&remark));
     let status = verdict.status;
     if status != "failed" && status != "cancelled" {
         execution.advance("complete", 100.0);
@@ -87,7 +90,7 @@ pub(super) async fn finish(
             execution: execution.begun.execution,
             status: status.to_owned(),
             checkpoint: execution.checkpoint(),
-            error: error.clone(),
+            error: error.clone().or_else(|| remark.clone()),
             cursor: verdict.cursor.map(|at| Standing::keep(execution.world, &execution.name, at)),
             now,
         })
@@ -111,6 +114,7 @@ pub(super) async fn finish(
         results,
         error,
         hint: verdict.hint,
+        remark,
         duration_ms,
         resumed: execution.begun.resumed.is_some(),
         unchanged: !execution.wrote && status == "success",
@@ -166,7 +170,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         Missing::Gaps(reason) => Verdict::new(
             "partial",
             format!("{reason}, so what is missing was not taken for deleted"),
-            "`syncline dead-letters list` shows what could not be read",
+            gaps_hint(results.failed),
         ),
         _ if !end.complete => Verdict::new(
             "partial",
@@ -179,12 +183,17 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             format!("{} could not be read", records(results.failed)),
             "`syncline dead-letters list` shows which, and why",
         ),
-        _ => {
-            let whole = Verdict { status: "success", error: end.remark, ..Verdict::default() };
-            unwritten(execution).unwrap_or(whole)
-        }
+        _ => unwritten(execution).unwrap_or(Verdict { status: "success", ..Verdict::default() }),
     };
-    Ok(Verdict { cursor, whole, ..verdict })
+    Ok(Verdict { cursor, whole, remark: end.remark, ..verdict })
+}
+
+/// What to do about a read with gaps: where an adapter only has doubts, there are no dead letters.
+fn gaps_hint(failed: u64) -> &'static str {
+    match failed {
+        0 => "run again when the source is whole",
+        _ => "`syncline dead-letters list` shows what could not be read",
+    }
 }
 
 /// What is said where something that the connection is owed was not written.

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::commands::dead_letters::letter_rows;
-use crate::commands::status::{execution_json, status};
+use crate::commands::status::{execution_json, said_as, status};
 use crate::error::{Error, Exit};
 use crate::output::{count, counted, duration, time};
 use clap::Subcommand;
@@ -113,7 +113,7 @@ async fn show(app: &App, store: &dyn Store, id: &str) -> Result<Exit, Error> {
         ("trigger", row.trigger.clone()),
         ("started", time(row.started)),
         ("finished", finished),
-        ("error", row.error.as_deref().map_or_else(String::new, |error| out.scrub(error))),
+        (said_as(&row), row.error.as_deref().map_or_else(String::new, |said| out.scrub(said))),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out.line(format!("{name:<10} {value}"))?;

@@ -88,6 +88,20 @@ pub(super) fn print_changes(app: &App, changes: &ChangeSet, limit: usize) -> Res
         let (new, changed) = (count(changes.links_created), count(changes.links_updated));
         out.line(format!("links: {new} new, {changed} changed"))?;
     }
+    let of = |kind| changes.writes.iter().filter(|write| write.kind == kind).count() as u64;
+    let writes = [
+        (of(IntentKind::Create), "new"),
+        (of(IntentKind::Update), "changed"),
+        (of(IntentKind::Delete), "deleted"),
+    ];
+    let writes: Vec<String> = writes
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(number)))
+        .collect();
+    if !writes.is_empty() {
+        out.line(format!("records to write: {}", writes.join(", ")))?;
+    }
     for change in changes.shards.iter().take(limit) {
         print_shard(app, change)?;
     }

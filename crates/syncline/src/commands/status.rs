@@ -149,10 +149,15 @@ fn json(out: &Output, task: &str, standing: &Standing) -> serde_json::Value {
     })
 }
 
+/// What that is which is said of an execution: of one that went well it is no error.
+pub(crate) fn said_as(row: &ExecutionRow) -> &'static str {
+    if row.status == "success" { "remark" } else { "error" }
+}
+
 /// An execution as JSON, with times in ISO form.
 pub(crate) fn execution_json(out: &Output, row: &ExecutionRow) -> serde_json::Value {
     let iso = |at| jiff::Timestamp::from_microsecond(at).map(|t| t.to_string()).ok();
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "execution": row.uuid,
         "task": row.task,
         "status": status(row),
@@ -161,7 +166,10 @@ pub(crate) fn execution_json(out: &Output, row: &ExecutionRow) -> serde_json::Va
         "finished": row.finished.and_then(iso),
         "phase": row.checkpoint.phase,
         "percent": row.checkpoint.percent,
-        "error": row.error.as_deref().map(|error| out.scrub(error)),
+        "error": null,
+        "remark": null,
         "results": results_json(&row.checkpoint.counters),
-    })
+    });
+    json[said_as(row)] = row.error.as_deref().map(|said| out.scrub(said)).into();
+    json
 }

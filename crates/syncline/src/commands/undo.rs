@@ -49,6 +49,12 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         app.out.json(&undone)?;
         return Ok(Exit::Success);
     }
+    if undone.fields == 0 && undone.shards == 0 && undone.left.is_empty() {
+        return app
+            .out
+            .line("there is nothing to take back: it changed no shard")
+            .map(|()| Exit::Success);
+    }
     let (shards, fields) = (counted(undone.shards, "shard"), counted(undone.fields, "field"));
     app.out.line(format!("{fields} of {shards} say again what they said before"))?;
     if !undone.left.is_empty() {

@@ -4,7 +4,9 @@ use crate::meddler::{between, without_etag};
 use crate::project::{Project, Ran};
 use crate::radicale::{Radicale, SECRET, USER};
 use crate::servers::{Kind, PASSWORD, Server};
+use crate::two_way::proxy::{Fault, Proxy};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -336,4 +338,76 @@ fn the_example_does_what_its_page_says() {
     }
     let after = (table.sql("SELECT xmin, c FROM customers AS c ORDER BY 2"), book.cards());
     assert_eq!(before, after);
+}
+
+#[test]
+fn faults_of_a_real_address_book_lose_nothing_and_double_nothing() {
+    // Hazards 22 and 23: the server dies and comes back in the middle of a run, stands still, resets a connection; the
+    // program is killed.
+    let mut pair = Pair::new();
+    let write = |pair: &Pair, round: usize| {
+        for n in 0..12 {
+            let uid = format!("new{round}-{n}");
+            pair.book.put(&format!("{uid}.vcf"), &card(&uid, "New", ""));
+        }
+        pair.book.put("ada.vcf", &card("ada", &format!("Ada {round}"), "X-OWN:kept\r\n"));
+        pair.sql(&format!(
+            "UPDATE people SET note = 'n{round}' WHERE name = 'Bob';
+            WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12)
+            INSERT INTO people (name, email) SELECT 'Row', n || 'row{round}@x.example' FROM n"
+        ));
+    };
+    let comes_right = |pair: &Pair, rounds: usize| {
+        pair.run(&["run"]);
+        pair.run(&["run"]);
+        assert_eq!(pair.rows(), pair.cards());
+        assert_eq!(pair.rows().len(), 4 + 24 * rounds);
+        pair.is_quiet();
+        assert!(pair.book.get("ada.vcf").contains("X-OWN:kept"));
+    };
+    let faults = [(0, Fault::LoseReply), (2, Fault::LoseRequest), (1, Fault::LoseReply)];
+    for (round, (skip, fault)) in (1..).zip(faults) {
+        write(&pair, round);
+        let proxy = Proxy::to(pair.book.port);
+        proxy.trap("PUT /", skip, fault);
+        pair.run_on(proxy.port, &["run"]);
+        assert_eq!(proxy.sprung(), 1);
+    }
+    comes_right(&pair, 3);
+    write(&pair, 4);
+    let proxy = Proxy::to(pair.book.port);
+    let mut command = pair.project.command(&["run", "--var", &format!("port={}", proxy.port)]);
+    std::thread::scope(|scope| {
+        let (ask, asked) = std::sync::mpsc::channel::<()>();
+        proxy.trap("PUT /", 3, Fault::First(Box::new(move || ask.send(()).unwrap())));
+        let running = scope.spawn(move || Ran::of(command.output().unwrap()));
+        asked.recv().unwrap();
+        pair.book.run();
+        running.join().unwrap();
+    });
+    comes_right(&pair, 4);
+    write(&pair, 5);
+    pair.project.write("syncline.yaml", &CONFIG.replace("timeout_s: 10", "timeout_s: 1"));
+    pair.book.signal("STOP");
+    let ran = pair.run_on(pair.book.port, &["run"]);
+    pair.book.signal("CONT");
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    pair.project.write("syncline.yaml", CONFIG);
+    comes_right(&pair, 5);
+    for round in 6..9 {
+        write(&pair, round);
+        let port = format!("port={}", pair.book.port);
+        let mut command = pair.project.command(&["run", "--var", &port]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Each a little later than the one before: a request takes some milliseconds.
+        for _ in 0..round * 3 {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            pair.book.get("bob.vcf");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    comes_right(&pair, 8);
 }

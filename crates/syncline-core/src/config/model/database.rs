@@ -98,3 +98,17 @@ pub struct LogicalReplication {
     #[serde(default)]
     pub publication: Option<String>,
 }
+
+impl LogicalReplication {
+    /// How slots are named, for people. A slot is dropped and made anew where it is lost, so only slots that are
+    /// surely ours are taken.
+    pub const SLOTS: &str =
+        "`syncline_…`, with small letters, digits and `_`, of at most 63 characters";
+
+    /// Whether a slot may be named `name`.
+    pub fn is_slot(name: &str) -> bool {
+        let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+        let own = name.strip_prefix("syncline_");
+        own.is_some_and(|own| !own.is_empty() && own.bytes().all(is_plain)) && name.len() <= 63
+    }
+}

@@ -85,6 +85,9 @@ pub struct Conflicts {
     pub strategy: ConflictStrategy,
     /// What decides for single fields, whatever the strategy.
     pub fields: BTreeMap<String, FieldRuleSpec>,
+    /// Fields that belong together, such as those of an address: where both sides changed some of them, one side's
+    /// stand, all of them.
+    pub groups: Vec<Vec<String>>,
     /// For the strategy `custom`: an expression over `base`, `local`, `remote`, `local_at` and `remote_at`
     /// (microseconds since 1970) that gives the value. Where it fails, a person is asked.
     pub expression: Option<String>,

@@ -11,7 +11,7 @@ use syncline_core::plan::rows::ConflictRow;
 use syncline_core::plan::view::Need;
 use syncline_core::value::Value;
 use syncline_engine::edit::{Answer, settle};
-use syncline_engine::{SystemClock, World};
+use syncline_engine::{EngineError, SystemClock, World};
 use syncline_store::query::ConflictFilter;
 
 /// A field that a shard and a record both changed.
@@ -88,6 +88,9 @@ fn told(row: &ConflictRow) -> String {
         Local => "the shard's".to_owned(),
         Remote => "the record's".to_owned(),
         Merged => said(row.value.as_ref()),
+        Nobody if row.status == "open" && row.kind == "oscillation" => {
+            "waits for a person: something else writes it, too".to_owned()
+        }
         Nobody if row.status == "open" => "waits for a person".to_owned(),
         Nobody => "both".to_owned(),
     }
@@ -165,7 +168,14 @@ pub(super) async fn decide(
     app: &App,
 ) -> Result<(), Error> {
     let sync = if who.preview { app.open_to_read(None).await? } else { app.open(None).await? };
-    let row = settle(sync.world(), &SystemClock, id, &answer, &decider(who)).await?;
+    let row = settle(sync.world(), &SystemClock, id, &answer, &decider(who)).await;
+    let row = row.map_err(|error| match error {
+        EngineError::Undecidable(why) => Error::refused(
+            why,
+            "`syncline conflicts` lists those that are open; what was decided is changed by an edit of a record",
+        ),
+        other => other.into(),
+    })?;
     if app.out.json {
         return app.out.json(&row);
     }

@@ -1,5 +1,6 @@
 //! What does not fit, is not allowed, or is not there any more.
 
+use super::proxy::{Fault, Proxy};
 use super::{CONFIG, LEFT, Pair, RIGHT};
 
 #[test]
@@ -127,6 +128,56 @@ fn a_column_of_another_type_takes_nothing_with_it() {
     pair.run(&["dead-letters", "list"]).expect(0, &["no record was refused"]);
     pair.holds(&["Ada|ada@x.org|1", "Bob|bob@x.org|2"]);
     pair.is_quiet();
+}
+
+#[test]
+fn a_table_that_changes_in_the_middle_of_a_read_stops_it_and_takes_nothing_with_it() {
+    // Hazard 65.
+    for (change, back, said) in [
+        ("ALTER TABLE contacts DROP town", "ALTER TABLE contacts ADD town text", "town"),
+        (
+            "ALTER TABLE contacts ALTER town TYPE bytea USING town::bytea",
+            "ALTER TABLE contacts ALTER town TYPE text USING convert_from(town, 'UTF8')",
+            "the column `town` is now of the type bytea, and was text; the table or the rights changed",
+        ),
+    ] {
+        let config = CONFIG.replace("mode: full", "mode: full\n    batch: { size: 5 }");
+        let pair = Pair::new(LEFT, RIGHT, &config);
+        pair.left("INSERT INTO people (name, email, city) SELECT n, n || '@x.org', 'Rome' FROM generate_series(10, 30) AS n");
+        pair.run(&["run"]);
+        pair.left("UPDATE people SET name = 'N' || name WHERE id < 4");
+        let proxy = Proxy::to(pair.server.port);
+        std::thread::scope(|scope| {
+            let (ask, asked) = std::sync::mpsc::channel::<()>();
+            let (tell, told) = std::sync::mpsc::channel::<()>();
+            let right = &pair;
+            scope.spawn(move || {
+                if asked.recv().is_ok() {
+                    right.right(change);
+                    tell.send(()).unwrap();
+                }
+            });
+            let act = move || {
+                ask.send(()).unwrap();
+                told.recv().unwrap();
+            };
+            proxy.trap("FROM \"public\".\"contacts\"", 2, Fault::First(Box::new(act)));
+            let ran = pair.run_behind(&proxy);
+            assert_eq!(proxy.sprung(), 1, "{change}: {ran:?}");
+            ran.expect(4, &[said]);
+        });
+        assert_eq!(pair.rows_of_left().lines().filter(|line| line.ends_with("Rome")).count(), 21);
+        pair.right(back);
+        if change.contains("DROP") {
+            pair.right("UPDATE contacts SET town = 'Rome'");
+        }
+        pair.run(&["run"]);
+        pair.run(&["run"]);
+        let [left, right] = pair.rows();
+        assert_eq!(left, right, "{change}");
+        assert_eq!(left.lines().filter(|line| line.ends_with("Rome")).count(), 21, "{left}");
+        pair.is_quiet();
+    }
 }
 
 #[test]

@@ -18,21 +18,22 @@ fn apart(pair: &Pair, count: usize) {
     ));
 }
 
-/// Edits of other people at each side, a row that goes at each, and a new one at each.
+/// Edits of other people at each side, a row that goes at the left, and a new one at each. What goes in some round is
+/// never edited at the right: an edit of it that no run has seen would outlive the deletion.
 fn edit(pair: &Pair, round: usize) {
     pair.left(&format!(
         "UPDATE people SET city = 'L{round}' WHERE id % 3 = 0; DELETE FROM people WHERE email = '{round}@x.org';
         INSERT INTO people (name, email) VALUES ('New', 'left{round}@x.org')"
     ));
     pair.right(&format!(
-        "UPDATE contacts SET \"full\" = 'R{round} ' || mail WHERE no % 4 = 0 AND mail <> '{round}@x.org';
+        "UPDATE contacts SET \"full\" = 'R{round} ' || mail WHERE no % 4 = 0 AND mail !~ '^([1-9]|1[0-2])@';
         INSERT INTO contacts (\"full\", mail) VALUES ('New', 'right{round}@x.org')"
     ));
 }
 
 impl Pair {
     /// Runs the program with the right side behind `proxy`.
-    fn run_behind(&self, proxy: &Proxy) -> Ran {
+    pub(super) fn run_behind(&self, proxy: &Proxy) -> Ran {
         let (left, right) = (format!("left={}", self.server.port), format!("right={}", proxy.port));
         self.project.run(&["run", "--var", &left, "--var", &right])
     }
@@ -43,7 +44,8 @@ impl Pair {
         self.run(&["run"]);
         self.run(&["run"]);
         let [left, right] = self.rows();
-        assert_eq!(left, right);
+        let differs = left.lines().zip(right.lines()).find(|(left, right)| left != right);
+        assert_eq!((differs, left.lines().count()), (None, right.lines().count()));
         self.is_quiet();
     }
 }
@@ -201,6 +203,37 @@ fn a_disk_that_is_full_loses_nothing() {
     }
     assert!(failed > 0);
     pair.comes_right();
+}
+
+#[test]
+fn a_store_that_is_restored_from_a_backup_loses_nothing() {
+    // Hazard 68: the bases are those of yesterday, and what was agreed on since is met again.
+    let pair = Pair::usual();
+    apart(&pair, 60);
+    pair.run(&["run"]);
+    let store = pair.project.path("syncline.db");
+    let backup = pair.project.path("backup.db");
+    rusqlite::Connection::open(&store)
+        .unwrap()
+        .execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    for round in 1..4 {
+        edit(&pair, round);
+        pair.run(&["run"]);
+    }
+    // Not yet synced when the disk went.
+    pair.left("UPDATE people SET city = 'L4' WHERE id % 3 = 0; DELETE FROM people WHERE email = '7@x.org'");
+    pair.right(
+        "UPDATE contacts SET \"full\" = 'R4 ' || mail WHERE no % 4 = 0 AND mail <> '7@x.org'",
+    );
+    for name in ["syncline.db-wal", "syncline.db-shm"] {
+        std::fs::remove_file(pair.project.path(name)).unwrap_or_default();
+    }
+    std::fs::copy(&backup, &store).unwrap();
+    pair.comes_right();
+    let rows = pair.rows_of_left();
+    assert_eq!(rows.lines().count(), 100 - 4 + 6, "{rows}");
+    assert!(rows.contains("|L4") && rows.contains("R4 "), "{rows}");
 }
 
 #[test]

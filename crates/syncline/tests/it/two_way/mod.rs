@@ -5,9 +5,12 @@ mod deletions;
 mod edits;
 mod example;
 mod faults;
+mod faults_mariadb;
+mod log;
 mod meeting;
 mod plans;
-mod proxy;
+pub(crate) mod proxy;
+mod references;
 
 use crate::project::{Project, Ran};
 use crate::servers::{Kind, PASSWORD, Server};
