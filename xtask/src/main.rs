@@ -75,6 +75,9 @@ enum Task {
         /// Replace the table in docs/benchmarks.md.
         #[arg(long)]
         write: bool,
+        /// With `http`: time the loading of every manifest in this folder and those in it.
+        #[arg(long, value_name = "FOLDER")]
+        manifests: Option<PathBuf>,
     },
     /// Kill a run at moments of chance, let it go on, and compare the outcome with an undisturbed run.
     Crash {
@@ -157,8 +160,8 @@ fn run(task: Task) -> Outcome {
     match task {
         Task::Test => ci::run(),
         Task::Tidy => tidy::run(),
-        Task::Bench { subject, records, runs, write } => {
-            bench::run(bench::Options { subject, records, runs, write })
+        Task::Bench { subject, records, runs, write, manifests } => {
+            bench::run(bench::Options { subject, records, runs, write, manifests })
         }
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })

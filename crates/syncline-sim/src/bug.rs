@@ -16,6 +16,18 @@ pub enum Bug {
     OneBase,
     /// What a listing leaves out counts as deleted, and a listing that breaks off counts as whole.
     BelievesListings,
+    /// Writes that were given up are not looked out for: one that lands late passes for a person's edit.
+    ForgetsGhosts,
+    /// When a shard's values came to be is not stored.
+    ForgetsStamps,
+    /// Conflicts are not stored, and with them what lost.
+    ForgetsConflicts,
+    /// That a record is gone is not stored.
+    SkipsTombstones,
+    /// Incremental reads begin after the greatest time that was seen, without looking back.
+    ForgetsLookBack,
+    /// What one tenant's people say is told to another.
+    MixesTenants,
 }
 
 impl Bug {
@@ -26,5 +38,11 @@ impl Bug {
         Self::WritesUnconditionally,
         Self::OneBase,
         Self::BelievesListings,
+        Self::ForgetsGhosts,
+        Self::ForgetsStamps,
+        Self::ForgetsConflicts,
+        Self::SkipsTombstones,
+        Self::ForgetsLookBack,
+        Self::MixesTenants,
     ];
 }

@@ -4,6 +4,7 @@
 
 pub mod bug;
 pub mod check;
+pub mod mix;
 pub mod random;
 pub mod remote;
 pub mod scenario;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use syncline_sim::bug::Bug;
-use syncline_sim::scenario::{Outcome, Tally, run};
+use syncline_sim::mix::SEEDS;
+use syncline_sim::scenario::{Outcome, Simulator, Tally};
 
 /// Simulates two-way sync.
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ struct Args {
     /// Every deliberate bug in turn, until it is caught
     #[arg(long)]
     bugs: bool,
+    /// Every seed as often as it has points to die at, each time dying at another one
+    #[arg(long)]
+    every_point: bool,
     /// Tells everything that happens
     #[arg(long)]
     trace: bool,
@@ -53,7 +57,7 @@ struct Found {
 
 /// Runs the seeds, up to some that fail.
 fn simulate(args: &Args, bug: Bug) -> Found {
-    let next = Arc::new(AtomicU64::new(args.first));
+    let next = Arc::new(AtomicU64::new(args.first / SEEDS * SEEDS));
     let found = Arc::new(Mutex::new(Found::default()));
     let end = args.first + args.seeds;
     std::thread::scope(|scope| {
@@ -63,12 +67,24 @@ fn simulate(args: &Args, bug: Bug) -> Found {
                 let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
                     return;
                 };
+                let mut simulator = Simulator::new(bug);
+                // Seeds that share a mix go to one thread.
+                let mut seeds = 0..0;
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let Outcome { wrong, tally } = runtime.block_on(run(seed, bug));
+                    let Some(seed) = seeds.next() else {
+                        let from = next.fetch_add(SEEDS, Ordering::Relaxed);
+                        seeds = from.max(args.first)..(from + SEEDS).min(end);
+                        if from >= end {
+                            return;
+                        }
+                        continue;
+                    };
+                    let Outcome { wrong, tally, .. } = runtime.block_on(async {
+                        match args.every_point {
+                            true => simulator.run_every_point(seed).await,
+                            false => simulator.run(seed).await,
+                        }
+                    });
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                     found.done += 1;
                     found.tally.add(&tally);
@@ -94,7 +110,8 @@ fn report(args: &Args, found: &Found) -> ExitCode {
         for line in wrong.iter().take(5) {
             println!("  {line}");
         }
-        println!("  again: cargo xtask sim --first {seed} --seeds 1");
+        let every = if args.every_point { " --every-point" } else { "" };
+        println!("  again: cargo xtask sim --first {seed} --seeds 1{every}");
     }
     let Tally { runs, crashes, edits, writes, conflicts, points } = found.tally;
     println!(

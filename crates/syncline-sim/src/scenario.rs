@@ -2,29 +2,35 @@
 
 use crate::bug::Bug;
 use crate::check;
+use crate::mix::{Mix, NAMES, SEEDS};
 use crate::random::Random;
-use crate::remote::{Remote, Traits};
+use crate::remote::{People, Remote};
 use crate::store::SimStore;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
-use std::path::Path;
+use futures_util::future::join;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use syncline_adapters::write::{CreateGuard, UpdateGuard};
-use syncline_adapters::{Adapter, AdapterError};
-use syncline_core::config::model::{Connection, EntitySettings};
-use syncline_core::config::{SourceFile, load};
-use syncline_core::plan::program::Program;
-use syncline_engine::{Clock, Options, Report, World, execute};
+use syncline_core::plan::rows::IntentState;
+use syncline_core::value::Value;
+use syncline_engine::decide::Decider;
+use syncline_engine::edit::{Answer, settle};
+use syncline_engine::{Clock, EngineError, Options, Report, World, execute};
 use syncline_store::Store;
 use syncline_store::execution::Worker;
+use syncline_store::overlay::OverlayStore;
+use syncline_store::query::{ConflictFilter, IntentFilter};
+use syncline_store::sqlite::{Options as SqliteOptions, SqliteStore};
 
 /// What a seed came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Everything that must be true and is not.
     pub wrong: Vec<String>,
     /// What happened, for totals.
     pub tally: Tally,
+    /// Names what the remotes hold in the end, times and versions included.
+    pub state: u64,
 }
 
 /// How much happened.
@@ -56,134 +62,123 @@ impl Tally {
     }
 }
 
+/// What the names and notes of the second tenant end in.
+const OTHER_TENANT: &str = "~other";
+
+/// Every so many seeds, the store is a real database.
+const SQLITE_EVERY: u64 = 64;
+
+/// Every so many seeds, another tenant has the same systems and the same ids beside.
+const TENANTS_EVERY: u64 = 16;
+
+/// Runs seeds; what seeds in a row share is made once.
+#[derive(Default)]
+pub struct Simulator {
+    bug: Bug,
+    mix: Option<Arc<Mix>>,
+}
+
+impl Simulator {
+    /// One with a deliberate bug, or none.
+    pub fn new(bug: Bug) -> Self {
+        Self { bug, mix: None }
+    }
+
+    /// Runs a seed.
+    pub async fn run(&mut self, seed: u64) -> Outcome {
+        match self.play(seed, None).await {
+            Ok((outcome, _)) => outcome,
+            Err(problem) => Outcome { wrong: vec![problem], ..Outcome::default() },
+        }
+    }
+
+    /// Runs a seed as often as it has points to die at, and lets it die at each of them once. What is wrong says where.
+    pub async fn run_every_point(&mut self, seed: u64) -> Outcome {
+        let mut all = Outcome::default();
+        let (mut point, mut last) = (0, 1);
+        while point < last && all.wrong.is_empty() {
+            point += 1;
+            match self.play(seed, Some(point)).await {
+                Ok((outcome, points)) => {
+                    last = points;
+                    all.tally.add(&outcome.tally);
+                    let wrong = outcome.wrong.into_iter();
+                    all.wrong.extend(wrong.map(|wrong| format!("dying at {point}: {wrong}")));
+                }
+                Err(problem) => all.wrong.push(problem),
+            }
+        }
+        all
+    }
+
+    /// Runs a seed; also tells how many points there were to die at before all was healed.
+    async fn play(&mut self, seed: u64, dies_at: Option<u64>) -> Result<(Outcome, u64), String> {
+        let mix = match &self.mix {
+            Some(mix) if mix.number == seed / SEEDS => mix.clone(),
+            _ => Arc::new(Mix::new(seed / SEEDS).await?),
+        };
+        self.mix = Some(mix.clone());
+        let mut sim = Sim::new(seed, &mix, self.bug, "").await?;
+        sim.dies_at = dies_at;
+        if seed % TENANTS_EVERY == 1 {
+            let mut other = Sim::new(seed, &mix, self.bug, OTHER_TENANT).await?;
+            if self.bug == Bug::MixesTenants {
+                let mut mixed = World::clone(&other.world);
+                mixed.store = sim.world.store.clone();
+                other.world = Arc::new(mixed);
+            }
+            join(sim.live(), other.live()).await;
+            let crossed = check::tenants(&sim, OTHER_TENANT).await;
+            sim.wrong.extend(crossed.map_err(|error| error.to_string())?);
+            sim.wrong.append(&mut other.wrong);
+        } else {
+            sim.live().await;
+        }
+        let points = sim.points_in_trouble;
+        let mut state = DefaultHasher::new();
+        for remote in &sim.remotes {
+            format!("{:?}", remote.records()).hash(&mut state);
+        }
+        let outcome = Outcome { wrong: sim.wrong, tally: sim.tally, state: state.finish() };
+        Ok((outcome, points))
+    }
+}
+
 /// Remotes and an engine.
 pub struct Sim {
     pub(crate) remotes: Vec<Arc<Remote>>,
     pub(crate) world: Arc<World>,
+    pub(crate) store: Arc<SimStore>,
+    pub(crate) mix: Arc<Mix>,
     clock: Arc<VirtualClock>,
     crash: Arc<Crash>,
     random: Random,
     tally: Tally,
     wrong: Vec<String>,
-}
-
-/// Runs a seed.
-pub async fn run(seed: u64, bug: Bug) -> Outcome {
-    let mut sim = match Sim::new(seed, bug).await {
-        Ok(sim) => sim,
-        Err(problem) => return Outcome { wrong: vec![problem], ..Outcome::default() },
-    };
-    sim.trouble().await;
-    sim.heal().await;
-    if sim.wrong.is_empty() {
-        sim.wrong.extend(check::all(&sim).await);
-    }
-    sim.tally.edits = sim.remotes.iter().map(|remote| remote.edits()).sum();
-    sim.tally.writes = sim.remotes.iter().map(|remote| remote.writes()).sum();
-    sim.tally.points = sim.crash.points();
-    Outcome { wrong: sim.wrong, tally: sim.tally }
-}
-
-fn traits(random: &mut Random) -> Traits {
-    let create = random.pick(&[
-        CreateGuard::UniqueKey,
-        CreateGuard::IdempotencyKey { remembered_ms: 86_400_000 },
-        CreateGuard::Upsert,
-        CreateGuard::Marker,
-    ]);
-    Traits {
-        create,
-        update: UpdateGuard::Strong,
-        versions: random.happens(50),
-        normalises: random.happens(40),
-        shows: random.happens(50),
-        batch_max: random.pick(&[1, 2, 100]),
-        granularity_us: random.pick(&[1, 1_000_000, 60_000_000]),
-        skew_us: random.pick(&[0, 0, -3_000_000, 4_000_000]),
-        lands_within_ms: random.pick(&[0, 5_000, 30_000]),
-        found_within_ms: random.pick(&[0, 0, 20_000]),
-        trouble: random.pick(&[0, 5, 20]),
-    }
-}
-
-fn config(remotes: &[Arc<Remote>], random: &mut Random) -> String {
-    let mut out = String::from("connections:\n");
-    for remote in remotes {
-        let version = if remote.traits.versions { ", version: v" } else { "" };
-        out.push_str(&format!(
-            "  {0}: {{ adapter: file, duplicate_free: true, priority: {1}, entities: {{ person: {{ path: {0}.csv, \
-             key: id, modified: at{version} }} }} }}\n",
-            remote.name,
-            random.below(3),
-        ));
-    }
-    let fields = "{ email: email, name: name, notes: notes }";
-    out.push_str("shard_types:\n  person: { fields: { email: text, name: text, notes: text }, identity: [email] }\n");
-    out.push_str("conversion_schemas:\n");
-    for remote in remotes {
-        let own = matches!(remote.traits.create, CreateGuard::UniqueKey | CreateGuard::Upsert);
-        let outbound = if own { ", outbound: { id: shard_id }" } else { "" };
-        out.push_str(&format!(
-            "  {}: {{ shard_type: person, fields: {fields}{outbound} }}\n",
-            remote.name
-        ));
-    }
-    out.push_str("sync_tasks:\n");
-    let strategies = ["newest_wins", "source_wins", "destination_wins", "merge"];
-    let strategy = random.pick(&strategies);
-    for remote in remotes {
-        out.push_str(&format!(
-            "  {0}: {{ connection: {0}, entity: person, conversion_schema: {0}, direction: bidirectional, \
-             mode: full, batch: {{ size: {1} }}, fuse: {{ count: 1000000 }}, \
-             conflicts: {{ strategy: {strategy} }} }}\n",
-            remote.name,
-            random.pick(&[1, 3, 100]),
-        ));
-    }
-    out
-}
-
-/// A configuration over remotes, on a store. The entity of each remote has its name as `path`.
-///
-/// # Errors
-///
-/// What is wrong with the configuration.
-pub async fn world(
-    text: String,
-    remotes: Vec<Arc<Remote>>,
-    store: Arc<dyn Store>,
-) -> Result<Arc<World>, String> {
-    let file = SourceFile { name: "sim.yaml".to_owned(), text };
-    let loaded = load(vec![file], &|_| Err("none".to_owned()), &["file"])
-        .map_err(|wrong| wrong.to_string())?;
-    let program = Program::compile(&loaded.config).map_err(|wrong| format!("{wrong:?}"))?;
-    let secrets = loaded.secrets.clone();
-    let world = World::open(loaded.config, program, Path::new("/"), store, secrets).await;
-    let mut world = world.map_err(|error| error.to_string())?;
-    world.open_adapter = Arc::new(move |connection: &Connection, _: &Path| {
-        let path = match &connection.entities["person"].settings {
-            EntitySettings::File(file) => file.path.clone().unwrap_or_default(),
-            _ => String::new(),
-        };
-        let found = remotes.iter().find(|remote| path.starts_with(&remote.name));
-        let found: Option<Arc<dyn Adapter>> = found.map(|r| r.clone() as Arc<dyn Adapter>);
-        found.ok_or(AdapterError::UnknownAdapter(path))
-    });
-    Ok(Arc::new(world))
+    /// The only point at which a process dies; `None` leaves that to chance.
+    dies_at: Option<u64>,
+    points_in_trouble: u64,
 }
 
 impl Sim {
-    async fn new(seed: u64, bug: Bug) -> Result<Self, String> {
+    async fn new(
+        seed: u64,
+        mix: &Arc<Mix>,
+        bug: Bug,
+        tenant: &'static str,
+    ) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let (clock, crash) = (VirtualClock::new(), Arc::<Crash>::default());
-        let names = if random.happens(25) { &["a", "b", "c"][..] } else { &["a", "b"][..] };
         let domain = random.pick(&[0, 3]);
-        let remotes: Vec<Arc<Remote>> = names
+        // Where there are few records, edits meet.
+        let crowd = [1, 2, 0][usize::try_from(mix.number % 3).unwrap_or(0)];
+        let people = People { domain, crowd, tenant };
+        let remotes: Vec<Arc<Remote>> = NAMES
             .iter()
-            .map(|name| {
+            .zip(&mix.traits)
+            .map(|(name, traits)| {
                 let ways = (clock.clone(), crash.clone());
-                let (traits, seed) = (traits(&mut random), random.bits());
-                Remote::new(name, traits, ways, bug, seed, domain)
+                Remote::new(name, *traits, ways, bug, random.bits(), people)
             })
             .collect();
         for remote in &remotes {
@@ -191,19 +186,52 @@ impl Sim {
                 remote.user_acts();
             }
         }
-        let text = config(&remotes, &mut random);
-        tell(|| text.clone());
+        tell(|| mix.text.clone());
         for remote in &remotes {
             tell(|| format!("{}: {:?}", remote.name, remote.traits));
         }
-        let store: Arc<dyn Store> = Arc::new(SimStore::new(crash.clone(), bug));
-        let world = world(text, remotes.clone(), store).await?;
-        let (tally, wrong) = (Tally::default(), Vec::new());
-        Ok(Self { remotes, world, clock, crash, random, tally, wrong })
+        let inner: Arc<dyn Store> = if seed % SQLITE_EVERY == 7 {
+            let options = SqliteOptions::default();
+            Arc::new(SqliteStore::open(":memory:", options).map_err(|error| error.to_string())?)
+        } else {
+            Arc::new(OverlayStore::empty())
+        };
+        let store = Arc::new(SimStore::new(inner, crash.clone(), bug));
+        let world = mix.world(remotes.clone(), store.clone()).await?;
+        let (tally, wrong, mix) = (Tally::default(), Vec::new(), mix.clone());
+        let (dies_at, points_in_trouble) = (None, 0);
+        Ok(Self {
+            remotes,
+            world,
+            store,
+            mix,
+            clock,
+            crash,
+            random,
+            tally,
+            wrong,
+            dies_at,
+            points_in_trouble,
+        })
+    }
+
+    /// Trouble, then peace; then what must be true is checked.
+    async fn live(&mut self) {
+        self.trouble().await;
+        self.points_in_trouble = self.crash.points();
+        self.heal().await;
+        if self.wrong.is_empty() {
+            let wrong = check::all(self).await;
+            self.wrong.extend(wrong);
+        }
+        self.tally.edits = self.remotes.iter().map(|remote| remote.edits()).sum();
+        self.tally.writes = self.writes();
+        self.tally.points = self.crash.points();
     }
 
     /// Runs and edits in turn, while everything goes wrong that can.
     async fn trouble(&mut self) {
+        self.crash.arm(self.dies_at.unwrap_or(0));
         for _ in 0..4 + self.random.below(6) {
             for remote in self.remotes.clone() {
                 for _ in 0..self.random.below(3) {
@@ -211,14 +239,21 @@ impl Sim {
                 }
             }
             let which = usize::try_from(self.random.below(self.remotes.len() as u64)).unwrap_or(0);
-            if self.random.happens(30) {
-                self.crash.arm(1 + self.random.below(40));
+            let (dies, at) = (self.random.happens(30), 1 + self.random.below(40));
+            if self.dies_at.is_none() && dies {
+                self.crash.arm(at);
             }
-            self.run(which).await;
-            self.crash.arm(0);
+            self.run(which, false).await;
+            if self.dies_at.is_none() {
+                self.crash.arm(0);
+                if self.random.happens(30) {
+                    self.decide(false).await;
+                }
+            }
             let pause = self.random.pick(&[1_000, 1_000_000, 70_000_000]);
             self.clock.pass(pause);
         }
+        self.crash.arm(0);
     }
 
     /// Nothing goes wrong any more, and nobody edits: all must come to rest.
@@ -226,42 +261,103 @@ impl Sim {
         self.remotes.iter().for_each(|remote| remote.heal());
         tell(|| "peace".to_owned());
         self.clock.pass(100_000_000);
+        self.rest(false).await;
+        if self.mix.incremental && self.wrong.is_empty() {
+            // What has changed came by itself; what is gone, only a full read tells.
+            let missed = check::nothing_was_missed(self).await;
+            self.wrong.extend(missed);
+            self.rest(true).await;
+        }
+    }
+
+    async fn rest(&mut self, full: bool) {
         let mut quiet = 0;
-        for _ in 0..12 {
-            let before = self.writes();
-            for which in 0..self.remotes.len() {
-                let report = self.run(which).await;
-                self.clock.pass(1_000_000);
-                if let Some(report) = report.filter(|report| report.status != "success") {
-                    let error = report.error.unwrap_or_default();
-                    self.wrong.push(format!("a run in peace ends as {}: {error}", report.status));
-                }
-            }
+        for _ in 0..16 {
             if !self.wrong.is_empty() {
                 return;
             }
-            quiet = if self.writes() == before { quiet + 1 } else { 0 };
+            let before = self.writes();
+            for which in 0..self.remotes.len() {
+                let report = self.run(which, full).await;
+                self.clock.pass(1_000_000);
+                if let Some(report) = report.filter(|report| report.status != "success") {
+                    let error = report.error.unwrap_or_default();
+                    self.wrong
+                        .push(format!("rest: a run in peace ends as {}: {error}", report.status));
+                }
+            }
+            let is_quiet =
+                self.writes() == before && !self.decide(true).await && !self.is_owed().await;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;
             }
         }
-        self.wrong.push("it does not come to rest: every run writes".to_owned());
+        self.wrong.push("rest: it does not come to rest: every run writes".to_owned());
+    }
+
+    /// Whether a write is planned that waits for the next run.
+    async fn is_owed(&self) -> bool {
+        let states = vec![IntentState::Planned];
+        let filter = IntentFilter { states, limit: 1, ..IntentFilter::default() };
+        self.world.store.intents(filter).await.is_ok_and(|owed| !owed.is_empty())
     }
 
     fn writes(&self) -> u64 {
         self.remotes.iter().map(|remote| remote.writes()).sum()
     }
 
+    /// A person decides conflicts, all or one; returns whether there were any.
+    async fn decide(&mut self, all: bool) -> bool {
+        let filter =
+            ConflictFilter { with_closed: false, limit: if all { 1000 } else { 1 }, id: None };
+        let open = match self.world.store.conflicts(filter).await {
+            Ok(open) => open,
+            Err(error) => {
+                self.wrong.push(format!("the store cannot be read: {error}"));
+                return false;
+            }
+        };
+        for row in &open {
+            let answer = match self.random.below(3) {
+                _ if row.field.is_empty() => Answer::Ignore,
+                0 => Answer::Local,
+                1 => Answer::Remote,
+                _ => {
+                    let (bits, tenant) = (self.random.bits(), self.remotes[0].tenant());
+                    let domain = if row.field == "email" { "@example.com" } else { tenant };
+                    Answer::Value(Value::text(format!("decided {bits}{domain}")))
+                }
+            };
+            tell(|| format!("a person decides {row:?}: {answer:?}"));
+            let worker = Worker { host: "sim".to_owned(), pid: 2, started: 0 };
+            let by = Decider {
+                by: "ann".to_owned(),
+                why: String::new(),
+                worker,
+                seed: self.random.bits(),
+            };
+            match settle(&self.world, &*self.clock, row.id, &answer, &by).await {
+                // The record has moved on: the next run asks anew.
+                Ok(_) | Err(EngineError::Undecidable(_)) => {}
+                Err(error) => self.wrong.push(format!("a decision breaks down: {error}")),
+            }
+        }
+        !open.is_empty()
+    }
+
     /// Runs the task of a remote; nothing comes back from a run that died.
-    async fn run(&mut self, which: usize) -> Option<Report> {
+    async fn run(&mut self, which: usize, full: bool) -> Option<Report> {
         let options = Options {
             worker: Worker { host: "sim".to_owned(), pid: 1, started: 0 },
             seed: self.random.bits(),
+            full,
             // An empty system asks; in peace the answer is yes.
             allow_deletes: !self.remotes[which].is_live(),
             ..Options::default()
         };
         self.tally.runs += 1;
+        self.store.runs(Some(which));
         tell(|| format!("run of {} at {}", self.remotes[which].name, self.clock.now()));
         let name = self.remotes[which].name.clone();
         let outcome = tokio::select! {
@@ -269,6 +365,7 @@ impl Sim {
             () = self.crash.died() => None,
             outcome = execute(&self.world, &name, &*self.clock, options) => Some(outcome),
         };
+        self.store.runs(None);
         match outcome {
             None => {
                 tell(|| "it died".to_owned());
@@ -282,11 +379,11 @@ impl Sim {
                 tell(|| format!("{status} {error:?} {:?}", report.results));
                 self.tally.conflicts += report.results.conflicts;
                 if !report.results.balance() {
-                    self.wrong.push(format!("the ledger does not balance: {:?}", report.results));
+                    self.wrong.push(format!("ledger: it does not balance: {:?}", report.results));
                 }
                 let error = report.error.clone().unwrap_or_default();
                 if error.contains("do not agree") || error.contains("not balance") {
-                    self.wrong.push(error);
+                    self.wrong.push(format!("ledger: {error}"));
                 }
                 Some(report)
             }

@@ -1,18 +1,19 @@
-//! A store in memory whose process may die right before or after it writes.
+//! A store whose process may die right before or after it writes.
 
 use crate::bug::Bug;
+use crate::check::fields;
 use crate::time::Crash;
 use crate::trace::tell;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_core::plan::rows::{
     ConflictRow, Decision, EntityId, ExecutionId, IntentRow, IntentState, LinkId, LinkRow,
     MatchEdge, ShardId, ShardRow, TypeId,
 };
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
+use syncline_core::value::Value;
 use syncline_store::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
-use syncline_store::overlay::OverlayStore;
 use syncline_store::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter,
@@ -21,17 +22,87 @@ use syncline_store::{Catalog, Committed, Ids, Position, Store, StoreError};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
+/// A value that a run brought into a shard whose records were the same before and after.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The shard.
+    pub shard: ShardId,
+    /// The field.
+    pub field: String,
+    /// The value.
+    pub value: Value,
+    /// The remote, by its place, whose task ran.
+    pub remote: usize,
+}
+
 /// The store of a simulated process.
 pub struct SimStore {
-    inner: OverlayStore,
+    inner: Arc<dyn Store>,
     crash: Arc<Crash>,
     bug: Bug,
+    spy: Mutex<Spy>,
+}
+
+#[derive(Default)]
+struct Spy {
+    running: Option<usize>,
+    taken: Vec<Taken>,
 }
 
 impl SimStore {
-    /// An empty store.
-    pub fn new(crash: Arc<Crash>, bug: Bug) -> Self {
-        Self { inner: OverlayStore::empty(), crash, bug }
+    /// Another store, with crashes.
+    pub fn new(inner: Arc<dyn Store>, crash: Arc<Crash>, bug: Bug) -> Self {
+        Self { inner, crash, bug, spy: Mutex::default() }
+    }
+
+    /// From now on the task of a remote runs, or none.
+    pub fn runs(&self, remote: Option<usize>) {
+        self.spy().running = remote;
+    }
+
+    /// What runs brought into shards.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.spy().taken.clone()
+    }
+
+    fn spy(&self) -> MutexGuard<'_, Spy> {
+        self.spy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what a plan brings into shards. Where records come, go or move, values follow from all of them.
+    async fn watch(&self, plan: &Plan) -> Result<Vec<Taken>, StoreError> {
+        let Some(remote) = self.spy().running else { return Ok(Vec::new()) };
+        if plan.shards_changed.is_empty() || !plan.merges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<ShardId> = plan.shards_changed.iter().map(|row| row.id).collect();
+        let links = self.inner.links_of(ids.clone()).await?;
+        let shards = self.inner.shards_by_row(ids).await?;
+        let mut taken = Vec::new();
+        for now in &plan.shards_changed {
+            let stays = |link: &LinkRow| {
+                links.iter().any(|old| {
+                    (old.id, old.shard, old.deleted) == (link.id, link.shard, link.deleted)
+                })
+            };
+            let changed = plan.links_new.iter().chain(&plan.links_changed);
+            let is_same = changed.filter(|link| link.shard == now.id).all(stays);
+            let left = plan.links_changed.iter().filter(|link| link.shard != now.id);
+            let is_left = left
+                .into_iter()
+                .any(|link| links.iter().any(|old| old.id == link.id && old.shard == now.id));
+            let Some(before) = shards.iter().find(|shard| shard.id == now.id) else { continue };
+            if !is_same || is_left || before.deleted_at.is_some() || now.deleted_at.is_some() {
+                continue;
+            }
+            let old = fields(&before.data);
+            for (field, value) in fields(&now.data) {
+                if old.get(&field) != Some(&value) {
+                    taken.push(Taken { shard: now.id, field, value, remote });
+                }
+            }
+        }
+        Ok(taken)
     }
 
     fn spoil(&self, plan: &mut Plan) {
@@ -44,6 +115,15 @@ impl SimStore {
                     row.fields = None;
                 }
             }
+            Bug::ForgetsGhosts => {
+                let ghosts = plan.intents_changed.iter_mut();
+                for intent in ghosts.filter(|intent| intent.state == IntentState::Ghost) {
+                    intent.state = IntentState::Rejected;
+                }
+            }
+            Bug::ForgetsStamps => plan.stamps.clear(),
+            Bug::ForgetsConflicts => plan.conflicts.clear(),
+            Bug::SkipsTombstones => plan.links_changed.retain(|link| !link.deleted),
             _ => {}
         }
     }
@@ -85,7 +165,11 @@ impl Store for SimStore {
             for row in &plan.bases {
                 tell(|| format!("base of {} {:?} {:?}", row.link, row.version, row.fields));
             }
+            let taken = self.watch(&plan).await?;
             let committed = self.inner.commit(plan).await;
+            if committed.is_ok() {
+                self.spy().taken.extend(taken);
+            }
             self.crash.point().await;
             committed
         })

@@ -4,6 +4,7 @@
 use super::measure::{Figures, measured};
 use super::report::{replaced, thousands};
 use super::{Options, PAGE, machine, remove};
+use crate::clock::Stopwatch;
 use crate::{Outcome, contacts, workspace};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -15,6 +16,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 const PAGE_LEN: usize = 100;
+/// The row of the read, to which the others are compared.
+const READ: usize = 2;
 const EXAMPLE: &str = "examples/contacts/syncline.yaml";
 const MANIFEST: &str = r##"
 type: DeclarativeSource
@@ -52,11 +55,15 @@ pub(super) fn run(options: Options) -> Outcome {
     let lab = Lab { program, folder, url, pages: pages.len(), runs: options.runs.max(1) };
     lab.prepare()?;
     let rows = [
-        ("`curl`, one process, one request at a time", lab.repeated(|| lab.curl())?),
+        ("`curl`, one process and one connection", lab.repeated(|| lab.curl())?),
+        ("`curl` in a loop of the shell, a process a page", lab.repeated(|| lab.curl_loop())?),
         ("`syncline connector read`", lab.repeated(|| lab.read())?),
         ("`syncline run`: read, map, match, store", lab.repeated(|| lab.sync())?),
     ];
-    let text = render(&rows, options.records, pages.len(), lab.runs);
+    let mut text = render(&rows, options.records, pages.len(), lab.runs);
+    if let Some(folder) = &options.manifests {
+        text.push_str(&lab.loading(folder)?);
+    }
     println!("{text}");
     if options.write {
         let page = workspace::root().join(PAGE);
@@ -162,6 +169,51 @@ impl Lab {
         measured(&command)
     }
 
+    /// A process for each page, as a script would have it.
+    fn curl_loop(&self) -> Result<Figures, Box<dyn Error>> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!(
+            "page=0; while [ $page -lt {} ]; do \
+             curl --silent --fail --output /dev/null \"{}/contacts?page=$page\" || exit; \
+             page=$((page + 1)); done",
+            self.pages, self.url
+        ));
+        measured(&command)
+    }
+
+    /// How long `syncline connector spec` takes for each manifest under `folder`, from the start of the process to its
+    /// end: it loads and compiles the whole manifest, and prints a part of it.
+    fn loading(&self, folder: &Path) -> Result<String, Box<dyn Error>> {
+        let mut times = Vec::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(next) = open.pop() {
+            for entry in fs::read_dir(next)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.file_name().is_some_and(|name| name == "manifest.yaml") {
+                    let watch = Stopwatch::start();
+                    let mut command = Command::new(&self.program);
+                    command.args(["connector", "spec", "--manifest-path"]).arg(&path);
+                    // What a manifest that cannot be loaded says belongs to its cost.
+                    command.output()?;
+                    times.push((watch.elapsed().as_secs_f64() * 1e3, path));
+                }
+            }
+        }
+        times.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let (Some(median), Some(slowest)) = (times.get(times.len() / 2), times.last()) else {
+            return Err(format!("{} holds no manifest.yaml", folder.display()).into());
+        };
+        println!("slowest to load: {}", slowest.1.display());
+        Ok(format!(
+            "\nLoading {} manifests, each by a process of its own: the median takes {:.1} ms, the slowest {:.1} ms.\n",
+            times.len(),
+            median.0,
+            slowest.0
+        ))
+    }
+
     fn read(&self) -> Result<Figures, Box<dyn Error>> {
         let mut command = Command::new(&self.program);
         let file = |name: &str| self.folder.join(name);
@@ -197,7 +249,7 @@ fn render(rows: &[(&str, Vec<Figures>)], records: usize, pages: usize, runs: usi
             "| {what} | {:.2} | {cpu:.2} | {peak:.0} | {:.2} × | {:.2} × |\n",
             wall(index),
             wall(index) / wall(0).max(1e-9),
-            wall(index) / wall(1).max(1e-9),
+            wall(index) / wall(READ).max(1e-9),
         ));
     }
     text
@@ -219,7 +271,7 @@ mod tests {
             .collect();
         assert_eq!(next, [json!(1), json!(2), json!(null)]);
         let run = |wall_s| vec![Figures { wall_s, cpu_s: 0.5, peak_mib: 10.0 }];
-        let rows = [("a", run(2.0)), ("b", run(3.0)), ("c", run(6.0))];
+        let rows = [("a", run(2.0)), ("b", run(9.0)), ("read", run(3.0)), ("c", run(6.0))];
         let text = render(&rows, 250, 3, 1);
         assert!(text.contains("| c | 6.00 | 0.50 | 10 | 3.00 × | 2.00 × |"), "{text}");
     }

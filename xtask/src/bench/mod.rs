@@ -31,7 +31,7 @@ pub(crate) enum Subject {
 }
 
 /// What is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Which measurement.
     pub(crate) subject: Subject,
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     /// Whether the table in `docs/benchmarks.md` is replaced.
     pub(crate) write: bool,
+    /// A folder of manifests whose loading is timed.
+    pub(crate) manifests: Option<PathBuf>,
 }
 
 /// One record in so many is changed for the run after a change.

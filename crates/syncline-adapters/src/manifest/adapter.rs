@@ -4,10 +4,11 @@ use super::auth::{OAuth, TokenFile};
 use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
-use super::select::Record;
+use super::select::{Each, Record};
 use super::write::Writing;
 use super::{Clock, Manifest, Reach, Session, Trouble};
 use crate::Shared;
+use crate::object::cells;
 use crate::page::PageBuilder;
 use crate::write::{Replies, Write, WriteCapabilities, Writer, Written};
 use crate::{
@@ -184,6 +185,7 @@ impl ManifestAdapter {
         loop {
             match reader.step().await.map_err(failed)? {
                 Step::Page { records, .. } => {
+                    let records = records.made().map_err(failed)?;
                     for record in records.into_iter().take(SAMPLE_LEN) {
                         line += 1;
                         push(&mut page, record, line);
@@ -224,13 +226,19 @@ impl ManifestAdapter {
         };
         loop {
             match reader.step().await.map_err(failed)? {
-                Step::Page { records, .. } => {
-                    for record in records {
+                Step::Page { mut records, .. } => {
+                    for record in records.each() {
                         seen += 1;
                         if seen <= at.skip {
                             continue;
                         }
-                        push(&mut page, record, seen);
+                        match record {
+                            Each::Made(record) => push(&mut page, record, seen),
+                            Each::AsSent(text) => match cells(text.as_bytes(), &mut page.shape) {
+                                Ok(cells) => page.push(cells, seen),
+                                Err(problem) => page.reject(seen, text.as_bytes(), problem),
+                            },
+                        }
                         if page.len() >= request.page_len
                             && pages.send(page.take(cursor(seen), None)).await.is_err()
                         {

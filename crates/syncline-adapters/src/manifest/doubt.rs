@@ -2,9 +2,8 @@
 //! were read, totals that do not add up, pages that lead nowhere.
 
 use super::incremental::CursorRules;
-use super::interpolate::text_of;
-use super::select::Record;
-use super::session::Response;
+use super::interpolate::{Headers, text_of};
+use super::select::Records;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const IDS_MAX: usize = 1_000_000;
 /// So many pages in a row that hold nothing new are a circle.
 const OLD_PAGES_MAX: u32 = 3;
+/// So many responses in a row that are the same, byte for byte, are the answers of an API that does not look at which
+/// page is asked for.
+const SAME_BODIES_MAX: u32 = 10;
 /// Where APIs say how many records there are in all.
 const TOTALS: &[&str] = &[
     "total_count",
@@ -37,21 +39,24 @@ pub(super) struct Watch {
     found: u64,
     total: Option<u64>,
     old_pages: u32,
+    last_body: u64,
+    same_bodies: u32,
     doubt: Option<String>,
 }
 
 impl Watch {
-    /// Looks at a page: its response, how many records it held, and those that are passed on.
+    /// Looks at a page: what came with its records, how many it held, and those that are passed on.
     pub(super) fn page(
         &mut self,
         key: &[String],
-        response: &Response,
+        headers: &Headers,
+        body: Option<&Json>,
         found: usize,
-        records: &[Record],
+        records: &Records,
     ) {
         self.pages += 1;
         self.found += found as u64;
-        let total = total_of(response);
+        let total = total_of(headers, body);
         if let (Some(before), Some(now)) = (self.total, total)
             && now < before
         {
@@ -64,7 +69,9 @@ impl Watch {
         if key.is_empty() || records.is_empty() || self.ids.len() >= IDS_MAX {
             return;
         }
-        let ids: Vec<u64> = records.iter().filter_map(|record| id_of(key, record)).collect();
+        let names: Vec<&str> = key.iter().map(String::as_str).collect();
+        let ids = records.values(&names);
+        let ids: Vec<u64> = ids.iter().filter_map(|values| id_of(values)).collect();
         let repeated = ids.iter().filter(|id| self.ids.contains(id)).count();
         self.old_pages = if repeated == records.len() { self.old_pages + 1 } else { 0 };
         if repeated > 0 {
@@ -81,9 +88,17 @@ impl Watch {
         self.old_pages >= OLD_PAGES_MAX
     }
 
+    /// Whether `body`, which holds records, is the same again and again.
+    pub(super) fn stands_still(&mut self, body: &[u8]) -> bool {
+        let hash = xxh3_64(body);
+        self.same_bodies = if hash == self.last_body { self.same_bodies + 1 } else { 1 };
+        self.last_body = hash;
+        self.same_bodies >= SAME_BODIES_MAX
+    }
+
     /// Looks at a page after which the next is asked for by the moment of its last record.
-    pub(super) fn tie(&mut self, rules: &CursorRules, records: &[Record]) {
-        let mut moments = records.iter().map(|record| rules.moment_of(record));
+    pub(super) fn tie(&mut self, rules: &CursorRules, records: &Records) {
+        let mut moments = rules.moments(records).into_iter();
         let first = moments.next().flatten();
         if records.len() > 1
             && let Some(first) = first
@@ -113,23 +128,24 @@ impl Watch {
     }
 }
 
-fn id_of(key: &[String], record: &Record) -> Option<u64> {
+/// What stands for the id that consists of `values`, if none of them is missing.
+fn id_of(values: &[Option<Json>]) -> Option<u64> {
     let mut text = String::new();
-    for name in key {
-        text += &text_of(record.get(name).filter(|value| !value.is_null())?);
+    for value in values {
+        text += &text_of(value.as_ref().filter(|value| !value.is_null())?);
         text.push('\0');
     }
     Some(xxh3_64(text.as_bytes()))
 }
 
 /// How many records there are in all, where the response says so.
-fn total_of(response: &Response) -> Option<u64> {
+fn total_of(headers: &Headers, body: Option<&Json>) -> Option<u64> {
     let in_header = TOTAL_HEADERS
         .iter()
-        .find_map(|name| response.headers.get(name).and_then(Json::as_str)?.trim().parse().ok());
+        .find_map(|name| headers.get(name).and_then(Json::as_str)?.trim().parse().ok());
     let number = |map: &Map<String, Json>| TOTALS.iter().find_map(|name| map.get(*name)?.as_u64());
     in_header.or_else(|| {
-        let top = response.json()?.as_object()?;
+        let top = body?.as_object()?;
         number(top)
             .or_else(|| PLACES.iter().find_map(|place| number(top.get(*place)?.as_object()?)))
     })
@@ -137,7 +153,6 @@ fn total_of(response: &Response) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::interpolate::Headers;
     use super::*;
     use serde_json::json;
 
@@ -145,11 +160,11 @@ mod tests {
     fn verdict(pages: &[(Option<u64>, &[u64])]) -> Option<String> {
         let mut watch = Watch::default();
         for (total, ids) in pages {
-            let body = json!({"meta": {"total": total}}).to_string().into_bytes();
-            let response = Response::new(200, Headers::default(), body);
-            let records: Vec<Record> =
-                ids.iter().map(|id| Map::from_iter([("id".to_owned(), json!(id))])).collect();
-            watch.page(&["id".to_owned()], &response, records.len(), &records);
+            let body = json!({"meta": {"total": total}});
+            let record = |id| Map::from_iter([("id".to_owned(), json!(id))]);
+            let records = Records::Made(ids.iter().map(record).collect());
+            let headers = Headers::default();
+            watch.page(&["id".to_owned()], &headers, Some(&body), records.len(), &records);
         }
         watch.verdict()
     }

@@ -21,6 +21,16 @@ impl Expression {
         self.template.source()
     }
 
+    /// Whether it may look at what `variable` has under the name `part`.
+    pub(super) fn reads(&self, variable: &str, part: &str) -> bool {
+        self.template.reads(variable, part)
+    }
+
+    /// Whether it may look at any part of `variable`.
+    pub(super) fn uses(&self, variable: &str) -> bool {
+        self.template.variables().iter().any(|name| name == variable)
+    }
+
     /// The value.
     pub(super) fn eval<'a>(&'a self, scope: Scope<'a>) -> Result<Json, Fault> {
         self.template.eval(&scope.with("parameters", &self.parameters), Accept::Any)

@@ -210,6 +210,9 @@ async fn send(
 ) -> Result<Arc<Response>, Trouble> {
     match requester.send(session, slice, &Json::Null, None, Parts::default()).await? {
         Sent::Response(response) => Ok(response),
+        Sent::TooMuch(_, said) => Err(Trouble::system(format!(
+            "what is asked for is too much, and cannot be made smaller: {said}"
+        ))),
         Sent::ResetPagination => Err(Trouble::system("there are no pages to begin again with")),
     }
 }

@@ -14,6 +14,7 @@ mod interpolate;
 mod job;
 mod limits;
 mod load;
+mod outline;
 mod pages;
 mod paginate;
 mod partition;
@@ -25,6 +26,7 @@ mod request;
 mod secrets;
 mod select;
 mod session;
+mod smaller;
 mod trouble;
 mod write;
 

@@ -36,6 +36,8 @@ enum Strategy {
 /// What the last page was like.
 pub(super) struct LastPage<'a> {
     pub(super) response: &'a Response,
+    /// What its body says beside the records, where the paginator looks at nothing else.
+    pub(super) rest: Option<&'a Json>,
     /// How many records it held.
     pub(super) found: usize,
     /// How many of them came through the filter.
@@ -43,6 +45,8 @@ pub(super) struct LastPage<'a> {
     pub(super) record: Option<&'a Json>,
     /// The token that it was asked for with.
     pub(super) token: Option<&'a Json>,
+    /// The size that it was asked for with, where that was not the usual one.
+    pub(super) size: Option<i64>,
 }
 
 impl Paginator {
@@ -95,15 +99,35 @@ impl Paginator {
     }
 
     /// What the request for the page carries.
-    pub(super) fn parts(&self, session: &Session, token: Option<&Json>) -> Result<Parts, Trouble> {
+    pub(super) fn parts(
+        &self,
+        session: &Session,
+        token: Option<&Json>,
+        size: Option<i64>,
+    ) -> Result<Parts, Trouble> {
         let mut parts = Parts::default();
         if let (TokenPlace::Option(option), Some(token)) = (&self.token, token) {
             option.put(session, &mut parts, token.clone())?;
         }
-        if let (Some(option), Some(size)) = (&self.size_option, self.size(session, None)?) {
-            option.put(session, &mut parts, size)?;
+        if let (Some(option), Some(usual)) = (&self.size_option, self.size(session, None)?) {
+            option.put(session, &mut parts, size.map_or(usual, Json::from))?;
         }
         Ok(parts)
+    }
+
+    /// How many records a page usually has.
+    pub(super) fn usual_size(&self, session: &Session) -> Result<Option<i64>, Trouble> {
+        Ok(self.size(session, None)?.and_then(|size| size.as_i64()))
+    }
+
+    /// Whether pages can be asked for with fewer records than usual.
+    pub(super) fn can_shorten(&self) -> bool {
+        let size = match &self.strategy {
+            Strategy::Page { .. } => &None,
+            Strategy::Offset { size, .. } | Strategy::Cursor { size, .. } => size,
+        };
+        let is_path = matches!(self.token, TokenPlace::Path);
+        size.is_some() && self.size_option.is_some() && !is_path
     }
 
     fn size(&self, session: &Session, response: Option<&Json>) -> Result<Option<Json>, Trouble> {
@@ -131,13 +155,22 @@ impl Paginator {
         session: &Session,
         last: &LastPage<'_>,
     ) -> Result<Option<Json>, Trouble> {
-        let values = self.decoder.values(last.response)?;
         let empty = Json::Object(Map::new());
-        let response = values.first().map_or(&empty, AsRef::as_ref);
+        let values;
+        let response = match last.rest {
+            Some(rest) => rest,
+            None => {
+                values = self.decoder.values(last.response)?;
+                values.first().map_or(&empty, AsRef::as_ref)
+            }
+        };
         let counted = |start: i64, step_by_page: bool| -> Result<Option<Json>, Trouble> {
             let len = last.found;
             let in_response = (!step_by_page).then_some(response);
-            let size = self.size(session, in_response)?.and_then(|size| size.as_u64());
+            let size = match last.size {
+                Some(size) => u64::try_from(size).ok(),
+                None => self.size(session, in_response)?.and_then(|size| size.as_u64()),
+            };
             if len == 0 || size.is_some_and(|size| (len as u64) < size) {
                 return Ok(None);
             }
@@ -169,6 +202,21 @@ impl Paginator {
                 Ok(Some(value.eval(scope())?).filter(is_truthy))
             }
         }
+    }
+
+    /// Whether it may look at the records that the names of `path` lead to in a body.
+    pub(super) fn looks_at(&self, path: &[String]) -> bool {
+        let expressions = match &self.strategy {
+            Strategy::Page { .. } => [None, None],
+            Strategy::Offset { size, .. } => [size.as_ref(), None],
+            Strategy::Cursor { value, stop, .. } => [Some(value), stop.as_ref()],
+        };
+        let mut expressions = expressions.into_iter().flatten();
+        !matches!(self.decoder, Decoder::Json)
+            || expressions.any(|expression| match path.first() {
+                Some(step) => expression.reads("response", step),
+                None => expression.uses("response"),
+            })
     }
 
     /// Whether the next page is asked for by what the last record has in `field`.

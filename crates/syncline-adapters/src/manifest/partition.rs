@@ -4,6 +4,7 @@
 mod several;
 
 use super::expression::Expression;
+use super::incremental::NO_CURSOR_STATE;
 use super::interpolate::{StreamSlice, text_of};
 use super::load::{Node, Stream, is_truthy};
 use super::read::{Step, StreamReader};
@@ -57,9 +58,26 @@ pub(super) struct Parent {
     extra: Vec<Vec<Expression>>,
     option: Option<RequestOption>,
     incremental: bool,
+    /// Where the parent's record holds the first page of the child, which need not be asked for then.
+    first_page: Vec<Expression>,
 }
 
+/// The name under which a slice carries its first page.
+pub(super) const FIRST_PAGE: &str = "child_response";
+
 impl Router {
+    /// Whether slices may carry their first page.
+    pub(super) fn brings_first_pages(&self) -> bool {
+        match self {
+            Self::Substream(parents) => parents.iter().any(|parent| !parent.first_page.is_empty()),
+            Self::Grouped { router, .. } => router.brings_first_pages(),
+            Self::Union { routers, .. } | Self::Product(routers) => {
+                routers.iter().any(Self::brings_first_pages)
+            }
+            Self::List(_) => false,
+        }
+    }
+
     /// The router of a retriever; `load_parent` loads a parent stream.
     pub(super) fn load(
         retriever: &Node<'_>,
@@ -96,12 +114,6 @@ impl Router {
             "SubstreamPartitionRouter" => {
                 let mut parents = Vec::new();
                 for config in node.children("parent_stream_configs") {
-                    if config.get("lazy_read_pointer").is_some_and(is_truthy) {
-                        return Err(Trouble::config(format!(
-                            "`{}.lazy_read_pointer` is not supported",
-                            config.path
-                        )));
-                    }
                     let extra = config.get("extra_fields").and_then(Json::as_array);
                     let path = |path: &Json| -> Vec<Expression> {
                         let steps = path.as_array().into_iter().flatten();
@@ -114,6 +126,7 @@ impl Router {
                         extra: extra.into_iter().flatten().map(path).collect(),
                         option: option(&config)?,
                         incremental: config.flag("incremental_dependency"),
+                        first_page: config.expressions("lazy_read_pointer"),
                     });
                 }
                 if parents.is_empty() {
@@ -362,19 +375,22 @@ impl Substream {
             };
             match reader.step().await? {
                 Step::Page { slice, records } => {
-                    for record in records {
-                        if let Some(slice) = parent.slice(&self.session, &slice, record)? {
+                    // With a state, the child is asked for what is new in it.
+                    let is_first = self.child_state.keys().all(|name| name == NO_CURSOR_STATE);
+                    for record in records.made()? {
+                        let slice = parent.slice(&self.session, &slice, record, is_first)?;
+                        if let Some(slice) = slice {
                             self.found.push_back(slice);
                         }
                     }
                 }
                 Step::SliceDone { .. } => {}
-                Step::SliceFailed(trouble) => return Err(trouble),
+                Step::SliceFailed(trouble) => {
+                    parent.note_state(reader, &mut self.parent_state);
+                    return Err(trouble);
+                }
                 Step::End => {
-                    if parent.incremental {
-                        self.parent_state
-                            .insert(parent.stream.name.clone(), Json::Object(reader.state()));
-                    }
+                    parent.note_state(reader, &mut self.parent_state);
                     self.reader = None;
                     self.at += 1;
                 }
@@ -384,6 +400,13 @@ impl Substream {
 }
 
 impl Parent {
+    /// Notes how far the parent was read, where the child depends on it.
+    fn note_state(&self, reader: &StreamReader, states: &mut Map<String, Json>) {
+        if self.incremental {
+            states.insert(self.stream.name.clone(), Json::Object(reader.state()));
+        }
+    }
+
     /// The state that the parent begins with: that of the last run, where the child depends on it.
     fn state(
         &self,
@@ -391,7 +414,7 @@ impl Parent {
         child: &Map<String, Json>,
     ) -> Result<Map<String, Json>, Trouble> {
         let mut child = child.clone();
-        child.shift_remove(super::incremental::NO_CURSOR_STATE);
+        child.shift_remove(NO_CURSOR_STATE);
         if !self.incremental || child.is_empty() {
             return Ok(Map::new());
         }
@@ -417,6 +440,7 @@ impl Parent {
         session: &Session,
         parent: &StreamSlice,
         record: Record,
+        is_first: bool,
     ) -> Result<Option<StreamSlice>, Trouble> {
         let record = Json::Object(record);
         let key = self.key.text(session.scope())?;
@@ -427,13 +451,20 @@ impl Parent {
         partition.insert(self.field.text(session.scope())?, value.clone());
         partition.insert("parent_slice".to_owned(), Json::Object(parent.partition().clone()));
         let mut extra = Map::new();
-        for path in &self.extra {
+        let find = |path: &[Expression]| -> Result<_, Trouble> {
             let mut steps = Vec::with_capacity(path.len());
             for step in path {
                 steps.push(step.text(session.scope())?);
             }
-            let found = at(&record, &steps).cloned().unwrap_or(Json::Null);
-            extra.insert(steps.join("."), found);
+            let found = at(&record, &steps).cloned();
+            Ok((steps, found))
+        };
+        if is_first && !self.first_page.is_empty() {
+            extra.extend(find(&self.first_page)?.1.map(|page| (FIRST_PAGE.to_owned(), page)));
+        }
+        for path in &self.extra {
+            let (steps, found) = find(path)?;
+            extra.insert(steps.join("."), found.unwrap_or(Json::Null));
         }
         Ok(Some(StreamSlice::new(partition, Map::new(), extra)))
     }

@@ -158,7 +158,7 @@ impl Properties {
         loop {
             match reader.step().await? {
                 Step::Page { records, .. } => {
-                    for record in records {
+                    for record in records.made()? {
                         let name = at(&Json::Object(record), &steps).map(text_of);
                         names.push(name.unwrap_or_else(|| "[]".to_owned()));
                     }

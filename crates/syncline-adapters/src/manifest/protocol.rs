@@ -4,7 +4,9 @@
 use super::Manifest;
 use super::incremental::NO_CURSOR_STATE;
 use super::load::{Declared, Stream};
+use super::outline::write_line;
 use super::read::{Step, StreamReader};
+use super::select::{Each, unreadable};
 use super::session::{Clock, Session};
 use super::trouble::{FailureKind, Trouble};
 use serde_json::{Map, Value as Json, json};
@@ -24,12 +26,14 @@ pub enum Ended {
 pub struct Printer<W> {
     out: W,
     side_by_side: usize,
+    /// The line of a record in the making.
+    line: Vec<u8>,
 }
 
 impl<W: Write> Printer<W> {
     /// Prints to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, side_by_side: 1 }
+        Self { out, side_by_side: 1, line: Vec::new() }
     }
 
     /// Reads up to `slices` slices of a stream at a time.
@@ -280,14 +284,20 @@ impl<W: Write> Printer<W> {
             let step = reader.step().await;
             self.changed_configs(session)?;
             match step {
-                Ok(Step::Page { records, .. }) => {
+                Ok(Step::Page { mut records, .. }) => {
                     if !records.is_empty() && !running {
                         running = true;
                         self.status(session, &stream.name, "RUNNING")?;
                     }
                     count += records.len() as u64;
-                    for record in records {
-                        self.record(session, &stream.name, record)?;
+                    let at = session.clock.now() / 1_000;
+                    for record in records.each() {
+                        if let Err(trouble) = self.record(at, &stream.name, record)? {
+                            let told = session.hidden(trouble.clone());
+                            self.error(session.clock, Some(&stream.name), &told)?;
+                            self.state(&stream.name, reader.state(), count)?;
+                            return Ok(Some(trouble));
+                        }
                     }
                 }
                 Ok(Step::SliceDone { doubt }) => {
@@ -327,14 +337,29 @@ impl<W: Write> Printer<W> {
     /// The protocol's messages say nothing of fields that are null.
     fn record(
         &mut self,
-        session: &Session,
+        at: i64,
         stream: &str,
-        mut data: Map<String, Json>,
-    ) -> io::Result<()> {
-        data.retain(|_, value| !value.is_null());
-        let at = session.clock.now() / 1_000;
-        let record = json!({"stream": stream, "data": data, "emitted_at": at});
-        self.print(&json!({"type": "RECORD", "record": record}))
+        record: Each<'_>,
+    ) -> io::Result<Result<(), Trouble>> {
+        let line = &mut self.line;
+        line.clear();
+        line.extend_from_slice(br#"{"type":"RECORD","record":{"stream":"#);
+        serde_json::to_writer(&mut *line, stream)?;
+        line.extend_from_slice(br#","data":"#);
+        match record {
+            Each::Made(mut data) => {
+                data.retain(|_, value| !value.is_null());
+                serde_json::to_writer(&mut *line, &data)?;
+            }
+            Each::AsSent(text) => {
+                if let Err(error) = write_line(text, line) {
+                    return Ok(Err(unreadable(&error)));
+                }
+            }
+        }
+        writeln!(line, r#","emitted_at":{at}}}}}"#)?;
+        self.out.write_all(line)?;
+        Ok(Ok(()))
     }
 
     fn state(&mut self, stream: &str, state: Map<String, Json>, count: u64) -> io::Result<()> {

@@ -6,7 +6,7 @@ use super::interpolate::StreamSlice;
 use super::load::Stream;
 use super::pages::{Next, Pages};
 use super::partition::Partitions;
-use super::select::Record;
+use super::select::Records;
 use super::session::Session;
 use super::trouble::Trouble;
 use futures_util::FutureExt;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub(super) enum Step {
     /// A page, possibly without records.
-    Page { slice: Arc<StreamSlice>, records: Vec<Record> },
+    Page { slice: Arc<StreamSlice>, records: Records },
     /// A slice was read to its end; with why that may not have been all of it.
     SliceDone { doubt: Option<String> },
     /// A slice could not be read to its end; the next step goes on with the next one.
@@ -37,8 +37,8 @@ pub(super) struct StreamReader {
     cursor: Progress,
     /// The slices that are being read, the one whose pages come next first.
     open: VecDeque<Open>,
-    /// How many slices are read at a time.
-    side_by_side: usize,
+    /// How many slices are read at a time, each a page ahead; `None` where one is, page by page as they are asked for.
+    ahead: Option<usize>,
     /// Whether there are no more slices than those that are being read, or why that cannot be told.
     ended: Option<Result<(), Trouble>>,
     /// Whether a slice could not be read to its end.
@@ -121,7 +121,7 @@ impl StreamReader {
                 partitions: Partitions::new(session, stream.router.as_ref(), state).await?,
                 cursor,
                 open: VecDeque::new(),
-                side_by_side: 1,
+                ahead: None,
                 ended: None,
                 failed: false,
             })
@@ -138,10 +138,11 @@ impl StreamReader {
         }
     }
 
-    /// Reads up to `slices` slices at a time; what comes of them comes in the same order as ever.
+    /// Reads up to `slices` slices at a time, each a page ahead of what is asked for. What comes of them comes in the
+    /// same order as ever, and as it was sent where nothing changes it. For whoever reads to the end.
     #[must_use]
     pub(super) fn side_by_side(self, slices: usize) -> Self {
-        Self { side_by_side: slices.max(1), ..self }
+        Self { ahead: Some(slices.max(1)), ..self }
     }
 
     /// Reads the next page, or goes on to the next slice.
@@ -154,7 +155,10 @@ impl StreamReader {
             self.fill().await;
             let Some(mut first) = self.open.pop_front() else {
                 return match self.ended.take() {
-                    Some(Err(trouble)) => Err(trouble),
+                    Some(Err(trouble)) => {
+                        self.finish();
+                        Err(trouble)
+                    }
                     _ => Ok(self.finish()),
                 };
             };
@@ -172,10 +176,10 @@ impl StreamReader {
             if let Step::Page { slice, records } = &step {
                 match &mut self.cursor {
                     Progress::Whole => {}
-                    Progress::Single { rules, position, .. } => records
-                        .iter()
-                        .filter_map(|record| rules.moment_of(record))
-                        .for_each(|moment| position.observe(moment)),
+                    Progress::Single { rules, position, .. } => {
+                        let moments = rules.moments(records).into_iter().flatten();
+                        moments.for_each(|moment| position.observe(moment));
+                    }
                     Progress::PerPartition { cursor, .. } => {
                         cursor.observe(slice.partition(), records);
                     }
@@ -189,7 +193,7 @@ impl StreamReader {
 
     /// Begins with as many slices as are read at a time.
     async fn fill(&mut self) {
-        while self.ended.is_none() && self.open.len() < self.side_by_side {
+        while self.ended.is_none() && self.open.len() < self.ahead.unwrap_or(1) {
             let (slice, is_last_of_partition) = match self.next_slice().await {
                 Ok(Some((slice, is_last))) => (Arc::new(slice), is_last),
                 Ok(None) => {
@@ -202,10 +206,11 @@ impl StreamReader {
                 }
             };
             let bounds = self.bounds(&slice);
-            let mut pages = Pages::new(&self.session, &self.stream, &slice, bounds);
-            let source = if self.side_by_side == 1 {
+            let pages = Pages::new(&self.session, &self.stream, &slice, bounds);
+            let source = if self.ahead.is_none() {
                 Source::Here(Box::new(pages))
             } else {
+                let mut pages = pages.untouched();
                 let (sender, receiver) = mpsc::channel(1);
                 tokio::spawn(async move {
                     loop {

@@ -1,5 +1,6 @@
 //! What a program says on its standard output, whichever protocol it speaks.
 
+use super::batch::Batch;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -19,8 +20,8 @@ pub(super) enum Message<'a> {
     Failure(Failure),
     /// The program changed its configuration.
     Config(Json),
-    /// The records of a stream are in files.
-    Files(Cow<'a, str>),
+    /// The records of a stream are in files; or why those cannot be read.
+    Files(Cow<'a, str>, Result<Batch, String>),
     /// What a program was asked for: its specification, its catalog, whether it can read.
     Answer(Answer),
     /// Something that nothing depends on.

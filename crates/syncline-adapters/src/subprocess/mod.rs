@@ -4,6 +4,7 @@
 
 mod airbyte;
 mod ask;
+mod batch;
 mod catalog;
 mod message;
 mod process;

@@ -1,5 +1,6 @@
 //! Reads one stream: the program's records become pages, its states their cursors.
 
+use super::batch::Batch;
 use super::catalog::Chosen;
 use super::message::{Failure, Message, Status};
 use super::process::{Files, Line, Process};
@@ -52,6 +53,8 @@ enum Next {
     More,
     /// Read on; what was said is a message.
     Spoke,
+    /// Read these files, then on.
+    Files(Batch),
     /// Give up.
     Stop(String),
 }
@@ -173,6 +176,14 @@ impl Reading<'_> {
                     // Only now, so that waiting for the receiver is no silence of the program.
                     (patience, since) = (settings.silence, Instant::now());
                 }
+                Next::Files(batch) => match self.read_files(batch, page_len, pages).await {
+                    Ok(true) => (patience, since) = (settings.silence, Instant::now()),
+                    Ok(false) => return Ok(false),
+                    Err(problem) => {
+                        process.stop().await;
+                        return Err(process.refused(&problem).await);
+                    }
+                },
                 Next::More if line == Line::End => return Ok(true),
                 Next::More => {}
                 Next::Stop(problem) => {
@@ -197,9 +208,15 @@ impl Reading<'_> {
                 Ok(Some(message)) => {
                     self.spoke = true;
                     self.noise_lines = 0;
-                    match self.hear(message, number) {
-                        Ok(()) => Next::Spoke,
-                        Err(problem) => Next::Stop(problem),
+                    match message {
+                        Message::Files(stream, files) if stream == self.chosen.stream => {
+                            self.begun = true;
+                            files.map_or_else(Next::Stop, Next::Files)
+                        }
+                        message => match self.hear(message, number) {
+                            Ok(()) => Next::Spoke,
+                            Err(problem) => Next::Stop(problem),
+                        },
                     }
                 }
                 // How the program ended tells more, and a later read gives it whole.
@@ -242,11 +259,7 @@ impl Reading<'_> {
                     return Ok(());
                 }
                 self.begun = true;
-                self.records += 1;
-                match object::cells(data.get().as_bytes(), &mut self.page.shape) {
-                    Ok(cells) => self.page.push(cells, line),
-                    Err(problem) => self.page.reject(line, data.get().as_bytes(), problem),
-                }
+                self.record(data.get().as_bytes(), line);
             }
             Message::State(state) => {
                 self.state = Some(match self.adapter.settings.dialect {
@@ -266,11 +279,6 @@ impl Reading<'_> {
                     self.failure = Some(failure);
                 }
             }
-            Message::Files(stream) if stream == chosen.stream => {
-                return Err("gives its records in files (BATCH), which are not read; \
-                    take `batch_config` out of its `config`"
-                    .to_owned());
-            }
             Message::Config(config)
                 if credentials_changed(&self.adapter.settings.config, &config) =>
             {
@@ -281,6 +289,35 @@ impl Reading<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn record(&mut self, json: &[u8], line: u64) {
+        self.records += 1;
+        match object::cells(json, &mut self.page.shape) {
+            Ok(cells) => self.page.push(cells, line),
+            Err(problem) => self.page.reject(line, json, problem),
+        }
+    }
+
+    /// Reads the records of files. False where nobody wants more of them.
+    async fn read_files(
+        &mut self,
+        batch: Batch,
+        page_len: usize,
+        pages: &mpsc::Sender<Page>,
+    ) -> Result<bool, String> {
+        let mut lines = batch.lines(self.adapter.settings.line_bytes_max);
+        let mut number = 0;
+        while let Some(some) = lines.recv().await {
+            for line in some? {
+                number += 1;
+                self.record(&line, number);
+                if self.page.len() >= page_len && !self.send(pages).await {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     fn cursor(&self) -> Cursor {

@@ -1,5 +1,6 @@
 //! The Singer protocol (<https://github.com/singer-io/getting-started/blob/master/docs/SPEC.md>).
 
+use super::batch::{Batch, Encoding};
 use super::catalog::{Chosen, Wanted};
 use super::message::Message;
 use serde::Deserialize;
@@ -17,6 +18,8 @@ struct Envelope<'a> {
     #[serde(borrow)]
     record: Option<&'a RawValue>,
     value: Option<Json>,
+    encoding: Option<Encoding>,
+    manifest: Option<Vec<String>>,
 }
 
 /// The message in a line; `None` where the line is none.
@@ -35,7 +38,13 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Message<'_>>, serde_json::Erro
         }
         ("STATE", _, _, Some(value)) => Message::State(value),
         ("SCHEMA", Some(stream), _, _) => Message::Begins(stream),
-        ("BATCH", Some(stream), _, _) => Message::Files(stream),
+        ("BATCH", Some(stream), _, _) => {
+            let files = match (&envelope.encoding, &envelope.manifest) {
+                (Some(encoding), Some(files)) => Batch::new(encoding, files),
+                _ => Err("gives its records in files (BATCH) without saying in which".to_owned()),
+            };
+            Message::Files(stream, files)
+        }
         _ => Message::Other,
     }))
 }

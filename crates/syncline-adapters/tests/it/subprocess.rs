@@ -98,6 +98,26 @@ fn open(
     registry::open(&connection, base)
 }
 
+#[test]
+fn records_in_files_come_in_their_place() {
+    let script = Script::new(
+        "singer",
+        r#"
+here=$(cd "$(dirname "$0")" && pwd)
+batch() { say "{\"type\":\"BATCH\",\"stream\":\"it\",\"encoding\":{\"format\":\"jsonl\",\"compression\":\"$1\"},\"manifest\":[\"file://$here/$2\"]}"; }
+printf '{"id":2}\n\n{"id":3}\n' | gzip > "$here/packed"
+printf '{"id":4}\nno record\n{"id":5}' > "$here/plain"
+schema; record 1; batch gzip packed; state 3; batch none plain; record 6; state 6"#,
+    );
+    let (records, cursors, outcome) = script.read(full(None, 2));
+    let outcome = outcome.unwrap();
+    assert!(outcome.end.complete);
+    assert_eq!(records.len(), 6, "{records:?}");
+    let rejected: usize = outcome.pages.iter().map(|page| page.rejected.len()).sum();
+    assert_eq!(rejected, 1);
+    assert!(cursors.len() > 1, "pages have no more than was asked for: {cursors:?}");
+}
+
 /// Whether the process of this id is there, and is no zombie.
 fn is_running(id: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
@@ -174,9 +194,15 @@ fn a_stream_that_does_not_end_well_is_never_whole() {
         ("singer", "yes", false, ["line after line", "the first is `y`"]),
         (
             "singer",
-            "schema; say '{\"type\":\"BATCH\",\"stream\":\"it\",\"manifest\":[]}'; sleep 60",
+            "schema; say '{\"type\":\"BATCH\",\"stream\":\"it\",\"encoding\":{\"format\":\"parquet\"},\"manifest\":[]}'; sleep 60",
             false,
-            ["BATCH", "batch_config"],
+            ["BATCH", "of the format parquet"],
+        ),
+        (
+            "singer",
+            "schema; say '{\"type\":\"BATCH\",\"stream\":\"it\",\"encoding\":{\"format\":\"jsonl\"},\"manifest\":[\"file:///nowhere/1\"]}'; sleep 60",
+            false,
+            ["cannot be read", "/nowhere/1"],
         ),
         (
             "airbyte",

@@ -92,7 +92,7 @@ pub fn inspect(
         references::fill(root, sources, resolve, &mut secrets, &mut findings);
         check::check(root, known_adapters, sources, &mut findings);
         let mut shaped = root.clone();
-        dropped = shape::check(&json_schema(), &mut shaped, sources, &mut findings);
+        dropped = shape::check(&schema::SCHEMA, &mut shaped, sources, &mut findings);
         match Config::deserialize(deserialize::At::new(&shaped)) {
             Ok(read) => config = read,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::model::{Config, WriteFile};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// Other spellings: the type, the spelling, and what it stands for.
 ///
@@ -85,12 +86,17 @@ pub(super) const ALIAS_OF: &str = "x-alias-of";
 
 /// The JSON Schema (draft 2020-12) of a configuration file.
 pub fn json_schema() -> Value {
+    SCHEMA.clone()
+}
+
+/// It follows from the types alone, and every load asks for it.
+pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let mut schema = finish(schemars::schema_for!(Config).to_value(), ALIASES);
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".to_owned(), json!("Syncline configuration"));
     }
     schema
-}
+});
 
 /// The JSON Schema (draft 2020-12) of a `write.yaml`: how the streams of a connector are written.
 pub fn write_json_schema() -> Value {

@@ -3,14 +3,16 @@
 
 use super::bases::{self, Turns};
 use super::deletions::{self, Deleted};
-use super::news::{Ack, Edit, EditKind};
+use super::news::{Ack, Edit, EditKind, Seen};
 use super::planner::{Planner, Touched};
 use super::rows::{BaseRow, ConflictRow, EntityId, LinkId, ShardId, ShardRow};
 use super::rules::{EntityRules, TypeRules};
 use super::settle_clusters::{Member, member, survivors};
 use super::take_in::Known;
 use super::writes::ConflictClosed;
-use crate::reconcile::{Base, Dispute, Flow, Stamp, Winner, base_of_first_meeting};
+use crate::reconcile::{
+    Base, Dispute, Flow, Side, Stamp, Winner, base_of_first_meeting, is_form_of,
+};
 use crate::shard::Image;
 use crate::value::{Cell, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -43,6 +45,8 @@ pub(super) struct Agreed {
     pub(super) bases: Vec<Base>,
     turns: Turns,
     pub(super) deleted: bool,
+    /// Whether we made it just now, and it says nothing but what we wrote.
+    pub(super) is_ours: bool,
     /// What is stored of it now.
     stored: Option<BaseRow>,
     version: Option<compact_str::CompactString>,
@@ -133,7 +137,20 @@ impl<'a> Ground<'a, '_> {
     /// When a value of the shard came to be: where nobody noted it, when its newest record says.
     pub(super) fn stamp_of(&self, field: usize, members: &[Member]) -> Stamp {
         let noted = self.out.stamps.get(&field).copied();
-        noted.unwrap_or_else(|| Stamp::here(members.iter().map(|m| m.stamp).max().unwrap_or(0), 0))
+        noted.unwrap_or_else(|| self.newest(members))
+    }
+
+    /// When the newest of records changed, as its system says: no nearer than that can be trusted.
+    fn newest(&self, members: &[Member]) -> Stamp {
+        let Some(member) = members.iter().max_by_key(|member| member.stamp) else {
+            return Stamp::default();
+        };
+        let (entity, _) = self.planner.record(member.id);
+        let two_way = self.planner.entity(entity).two_way.as_ref();
+        let tolerance = two_way.map_or(0, |two_way| two_way.policy.tolerance_us);
+        let lo = member.stamp.saturating_sub(tolerance);
+        let hi = member.stamp.saturating_add(tolerance).min(self.now());
+        Stamp { lo, hi: hi.max(lo), rank: 0 }
     }
 
     /// When a change came to be that a record shows now.
@@ -166,6 +183,7 @@ impl<'a> Ground<'a, '_> {
             Some(touched) => touched.deleted,
             None => self.planner.view.links[&member.id].deleted,
         };
+        let is_said = now.is_some_and(|touched| touched.said);
         let before = if now.is_some_and(|touched| touched.is_new) {
             member.image.clone()
         } else {
@@ -180,12 +198,18 @@ impl<'a> Ground<'a, '_> {
             known.bases.fill(Base::Unmet);
             known.turns.clear();
         }
-        if let Some(ack) = &ack {
-            self.acknowledge(entity, &member.image, ack, &mut known.bases);
-        }
-        let is_news = ack.is_some() || (is_incumbent && before != member.image);
+        let is_ours = ack.as_ref().is_some_and(|ack| {
+            self.acknowledge(entity, &member.image, ack, &mut known.bases) && ack.joins.is_some()
+        });
+        let is_first_seen = is_said && known.bases.iter().any(Base::is_unseen);
+        let is_news = ack.is_some() || (is_incumbent && (is_first_seen || before != member.image));
         if is_news && !is_deleted {
             self.take_in(member, &before, &mut known);
+        }
+        if let Some(ack) = ack.as_ref().filter(|ack| ack.seen == Seen::NotYet) {
+            for (field, sent) in &ack.sent {
+                known.bases[*field] = Base::written(sent.clone(), member.image[*field].clone());
+            }
         }
         let was_deleted = self.planner.view.links.get(&member.id).is_some_and(|row| row.deleted);
         if is_incumbent && is_deleted && !was_deleted && ack.is_none() {
@@ -198,28 +222,37 @@ impl<'a> Ground<'a, '_> {
             bases: known.bases,
             turns: known.turns,
             deleted: is_deleted,
+            is_ours,
             stored,
             version,
         });
     }
 
-    /// What we wrote is agreed on.
-    fn acknowledge(&self, entity: EntityId, remote: &Image, ack: &Ack, bases: &mut [Base]) {
+    /// What we wrote is agreed on. Tells whether the record says nothing else of what was written.
+    fn acknowledge(&self, entity: EntityId, remote: &Image, ack: &Ack, bases: &mut [Base]) -> bool {
         let rules = self.planner.entity(entity);
+        let mut all_ours = !ack.sent.is_empty();
         for (field, sent) in &ack.sent {
             let got = &remote[*field];
+            let held = match &bases[*field] {
+                Base::Met { remote, .. } => remote,
+                Base::Unmet => &None,
+            };
             let expected = Self::project(rules, &self.out.image, self.uuid, *field, sent);
-            let is_ours = ack.is_reply || expected == *got || is_form_of(sent, got);
+            let is_reply = ack.seen != Seen::Later;
+            let is_ours = is_reply || expected == *got || is_form_of(sent, got, held);
+            all_ours &= is_ours || got.is_none();
             let remote = if is_ours && got.is_some() { got.clone() } else { expected };
             bases[*field] = Base::agreed(sent.clone(), remote);
         }
+        all_ours
     }
 
     /// Notes a conflict, and what was decided.
     pub(super) fn dispute(&mut self, link: LinkId, field: usize, kind: &str, dispute: Dispute) {
         let open = dispute.winner == Winner::Nobody;
         let base = match &dispute.base {
-            Base::Met { shard: crate::reconcile::Side::Is(shard), .. } => shard.clone(),
+            Base::Met { shard: Side::Is(shard) | Side::Written(shard), .. } => shard.clone(),
             Base::Met { remote, .. } => remote.clone(),
             Base::Unmet => None,
         };
@@ -275,7 +308,7 @@ impl<'a> Ground<'a, '_> {
                 formers.iter().map(|&link| member(self.planner, link)).collect();
             survivors(self.planner, &formers.iter().collect::<Vec<_>>())
         });
-        let newest = members.iter().map(|member| member.stamp).max().unwrap_or(0);
+        let newest = self.newest(members);
         let mut changed = vec![false; now.len()];
         for field in 0..self.rules.layout.names().len() {
             let said = &self.out.image[field];
@@ -287,7 +320,7 @@ impl<'a> Ground<'a, '_> {
             };
             if follows && *said != now[field] {
                 self.out.image[field].clone_from(&now[field]);
-                self.out.stamps.insert(field, Stamp::here(newest, 0));
+                self.out.stamps.insert(field, newest);
                 changed[field] = true;
             }
         }
@@ -343,7 +376,7 @@ impl<'a> Ground<'a, '_> {
     fn is_sent(&self, side: usize, field: usize) -> bool {
         let side = &self.out.sides[side];
         match &side.bases[field] {
-            Base::Met { shard: crate::reconcile::Side::Is(known), remote } => known != remote,
+            Base::Met { shard: Side::Is(known) | Side::Written(known), remote } => known != remote,
             _ => false,
         }
     }
@@ -440,23 +473,4 @@ pub(super) type Formers = BTreeMap<ShardId, Vec<LinkId>>;
 
 pub(super) fn is_blank(cell: &Cell) -> bool {
     cell.as_ref().is_none_or(Value::is_blank)
-}
-
-/// Whether a value may be what a system made of one that it was sent: the same text but for case and blanks, or cut
-/// short; the same number but for its last digits.
-fn is_form_of(sent: &Cell, got: &Cell) -> bool {
-    match (sent, got) {
-        (Some(Value::Text(sent)), Some(Value::Text(got))) => {
-            let plain = |text: &str| -> String {
-                text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-            };
-            let (sent, got) = (plain(sent), plain(got));
-            !got.is_empty() && sent.starts_with(&got) || sent == got
-        }
-        (Some(sent), Some(got)) => match (sent.as_f64(), got.as_f64()) {
-            (Some(sent), Some(got)) => (sent - got).abs() <= sent.abs().max(1.0) * 1e-2,
-            _ => false,
-        },
-        _ => false,
-    }
 }

@@ -14,6 +14,9 @@ struct Stored {
     /// The shard's side, where it is not the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     s: Option<Vec<Value>>,
+    /// The shard's side was written, and the record has not been seen since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unseen: bool,
     /// The shard's side is dirty.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     dirty: bool,
@@ -79,6 +82,10 @@ pub(super) fn read(json: Option<&str>, layout: &Layout, image: &Image) -> (Vec<B
             (false, Some(list)) => Side::Is(cell(list)),
             (false, None) => Side::Is(remote.clone()),
         };
+        let shard = match shard {
+            Side::Is(value) if of.unseen => Side::Written(value),
+            side => side,
+        };
         bases[index] = Base::Met { shard, remote };
     }
     (bases, turns)
@@ -98,10 +105,15 @@ pub(super) fn write(
         let turn = turns.get(&index).cloned();
         let of = match shard {
             Side::Dirty => Stored { dirty: true, r, turn, ..Stored::default() },
-            Side::Is(value) if value == remote => Stored { r, turn, ..Stored::default() },
-            Side::Is(value) => Stored { s: stored(value), r, turn, ..Stored::default() },
+            Side::Is(value) | Side::Written(value) => Stored {
+                s: if value == remote { None } else { stored(value) },
+                unseen: base.is_unseen(),
+                r,
+                turn,
+                ..Stored::default()
+            },
         };
-        if of.dirty || of.s.is_some() || of.r.is_some() || of.turn.is_some() {
+        if of.dirty || of.unseen || of.s.is_some() || of.r.is_some() || of.turn.is_some() {
             fields.insert(name, of);
         }
     }
@@ -151,9 +163,12 @@ mod tests {
     }
 
     fn base() -> impl Strategy<Value = Base> {
-        (cell(), prop::option::of(cell())).prop_map(|(remote, shard)| match shard {
-            Some(shard) => Base::agreed(shard, remote),
-            None => Base::dirty(remote),
+        (cell(), prop::option::of(cell()), any::<bool>()).prop_map(|(remote, shard, seen)| {
+            match shard {
+                Some(shard) if seen => Base::agreed(shard, remote),
+                Some(shard) => Base::written(shard, remote),
+                None => Base::dirty(remote),
+            }
         })
     }
 

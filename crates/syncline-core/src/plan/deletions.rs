@@ -49,6 +49,11 @@ fn comes_back(ground: &mut Ground<'_, '_>, members: &[Member], at: i64) -> bool 
         let edited = ground.seen(member.id);
         let rules = ground.entity(&ground.out.sides[index]);
         let Some(two_way) = &rules.two_way else { return true };
+        // What we made ourselves, when the shard was still there, is no word of anybody's. It goes, too.
+        if ground.out.sides[index].is_ours {
+            is_back |= two_way.deletes == Deletes::Unlink;
+            continue;
+        }
         // A new record, or one that is there again, is no edit: what was deleted is there anew.
         if is_newcomer || was_deleted || two_way.deletes == Deletes::Unlink {
             is_back = true;

@@ -36,9 +36,20 @@ pub struct Ack {
     pub joins: Option<LinkId>,
     /// The shard's values that were written, by field.
     pub sent: Vec<(usize, Cell)>,
-    /// Whether the system showed the record in its reply to the write, so that whatever it says of these fields is
-    /// what it made of them. A record that was read later may have been edited meanwhile.
-    pub is_reply: bool,
+    /// When the record was seen that is told beside it.
+    pub seen: Seen,
+}
+
+/// When a record was seen that we wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// The system showed it in its reply to the write: whatever it says of what was written is what came of that.
+    InReply,
+    /// It was read later, and may have been edited meanwhile.
+    #[default]
+    Later,
+    /// Nobody has seen it since: what is told of it is what is expected.
+    NotYet,
 }
 
 /// What a person wants a shard to say.

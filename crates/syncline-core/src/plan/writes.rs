@@ -228,84 +228,111 @@ pub struct Checkpoint {
     pub seen: Vec<u8>,
 }
 
-/// The ledger of an execution: every fetched record ends in exactly one of created, updated, skipped, failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counters {
-    /// Records that came from the source, readable or not.
-    pub fetched: u64,
-    /// Records that made a new shard.
-    pub created: u64,
-    /// Records that changed what was there, or joined it.
-    pub updated: u64,
-    /// Records that changed nothing.
-    pub skipped: u64,
-    /// Records that could not be read, or failed after all retries.
-    pub failed: u64,
-    /// Of the updated: joined a shard that other records had made.
-    pub merged: u64,
-    /// Of the updated: a conflict was decided.
-    pub resolved: u64,
-    /// Of the updated: the source says they are deleted.
-    pub tombstoned: u64,
-    /// Of the updated: were deleted before, and are there again.
-    pub revived: u64,
-    /// Of the skipped: as they were.
-    pub unchanged: u64,
-    /// Of the skipped: not wanted, by filter or target flags.
-    pub filtered: u64,
-    /// Of the skipped: refused by validation; each is a dead letter.
-    pub invalid: u64,
-    /// Of the skipped: waiting for a person.
-    pub held: u64,
-    /// Links whose record is missing in a complete read: not fetched, so not in the sum.
-    pub deleted: u64,
-    /// Derived records that made a new shard; not in the sum.
-    pub derived_created: u64,
-    /// Derived records that changed what was there, or joined it; not in the sum.
-    pub derived_updated: u64,
-    /// Derived records that changed nothing; not in the sum.
-    pub derived_unchanged: u64,
-    /// Shards that were made.
-    pub shards_created: u64,
-    /// Shards whose data changed.
-    pub shards_updated: u64,
-    /// Shards that became part of others.
-    pub shards_merged: u64,
-    /// Shards that were deleted.
-    pub shards_deleted: u64,
-    /// Records that were matched anew because match rules, survivorship or priorities changed.
-    pub rematched: u64,
-    /// Links that were made.
-    pub links_created: u64,
-    /// Fields that shard and record had both changed.
-    pub conflicts: u64,
-    /// Of these: a person is asked.
-    pub conflicts_open: u64,
-    /// Intents that were decided.
-    pub intents_planned: u64,
-    /// Records that were created at the connection.
-    pub written_created: u64,
-    /// Records that were changed at the connection.
-    pub written_updated: u64,
-    /// Records that were deleted at the connection.
-    pub written_deleted: u64,
-    /// Writes that found their record changed, and were decided anew.
-    pub written_stale: u64,
-    /// Writes that the connection refused.
-    pub written_rejected: u64,
-    /// Writes of which nobody knows whether they arrived.
-    pub written_unknown: u64,
-    /// Links that came with what writing showed: records that we made, or found made. Not fetched, so not in the sum.
-    pub links_found: u64,
-    /// Links that went with what writing showed; not in the sum.
-    pub links_lost: u64,
-    /// Requests that were sent to the connection.
-    pub requests: u64,
-    /// Of these: were one too many, as the system said.
-    pub requests_limited: u64,
-    /// How long requests waited for the system's limits, in milliseconds.
-    pub waited_ms: u64,
+/// Declares counts, and what is done with every one of them.
+macro_rules! counters {
+    (
+        $(#[$meta:meta])*
+        pub struct Counters { $($(#[$doc:meta])* pub $name:ident: u64,)* }
+    ) => {
+        $(#[$meta])*
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Adds what another batch came to.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// The counts by name.
+            pub fn parts(&self) -> BTreeMap<&'static str, u64> {
+                BTreeMap::from([$((stringify!($name), self.$name),)*])
+            }
+        }
+    };
+}
+
+counters! {
+    /// The ledger of an execution: every fetched record ends in exactly one of created, updated, skipped, failed.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Counters {
+        /// Records that came from the source, readable or not.
+        pub fetched: u64,
+        /// Records that made a new shard.
+        pub created: u64,
+        /// Records that changed what was there, or joined it.
+        pub updated: u64,
+        /// Records that changed nothing.
+        pub skipped: u64,
+        /// Records that could not be read, or failed after all retries.
+        pub failed: u64,
+        /// Of the updated: joined a shard that other records had made.
+        pub merged: u64,
+        /// Of the updated: a conflict was decided.
+        pub resolved: u64,
+        /// Of the updated: the source says they are deleted.
+        pub tombstoned: u64,
+        /// Of the updated: were deleted before, and are there again.
+        pub revived: u64,
+        /// Of the skipped: as they were.
+        pub unchanged: u64,
+        /// Of the skipped: not wanted, by filter or target flags.
+        pub filtered: u64,
+        /// Of the skipped: refused by validation; each is a dead letter.
+        pub invalid: u64,
+        /// Of the skipped: waiting for a person.
+        pub held: u64,
+        /// Links whose record is missing in a complete read: not fetched, so not in the sum.
+        pub deleted: u64,
+        /// Derived records that made a new shard; not in the sum.
+        pub derived_created: u64,
+        /// Derived records that changed what was there, or joined it; not in the sum.
+        pub derived_updated: u64,
+        /// Derived records that changed nothing; not in the sum.
+        pub derived_unchanged: u64,
+        /// Shards that were made.
+        pub shards_created: u64,
+        /// Shards whose data changed.
+        pub shards_updated: u64,
+        /// Shards that became part of others.
+        pub shards_merged: u64,
+        /// Shards that were deleted.
+        pub shards_deleted: u64,
+        /// Records that were matched anew because match rules, survivorship or priorities changed.
+        pub rematched: u64,
+        /// Links that were made.
+        pub links_created: u64,
+        /// Fields that shard and record had both changed.
+        pub conflicts: u64,
+        /// Of these: a person is asked.
+        pub conflicts_open: u64,
+        /// Intents that were decided.
+        pub intents_planned: u64,
+        /// Records that were created at the connection.
+        pub written_created: u64,
+        /// Records that were changed at the connection.
+        pub written_updated: u64,
+        /// Records that were deleted at the connection.
+        pub written_deleted: u64,
+        /// Writes that found their record changed, and were decided anew.
+        pub written_stale: u64,
+        /// Writes that the connection refused.
+        pub written_rejected: u64,
+        /// Writes of which nobody knows whether they arrived.
+        pub written_unknown: u64,
+        /// Links that came with what writing showed: records that we made, or found made. Not fetched, so not in the sum.
+        pub links_found: u64,
+        /// Links that went with what writing showed; not in the sum.
+        pub links_lost: u64,
+        /// Requests that were sent to the connection.
+        pub requests: u64,
+        /// Of these: were one too many, as the system said.
+        pub requests_limited: u64,
+        /// How long requests waited for the system's limits, in milliseconds.
+        pub waited_ms: u64,
+    }
 }
 
 impl Counters {
@@ -314,25 +341,5 @@ impl Counters {
         self.fetched == self.created + self.updated + self.skipped + self.failed
             && self.skipped == self.unchanged + self.filtered + self.invalid + self.held
             && self.updated >= self.merged.max(self.resolved).max(self.tombstoned)
-    }
-
-    /// Adds what another batch came to.
-    pub fn add(&mut self, other: &Self) {
-        let mut sum = self.parts();
-        for (name, count) in other.parts() {
-            *sum.entry(name).or_default() += count;
-        }
-        *self = Self::from_parts(&sum);
-    }
-
-    /// The counts by name.
-    pub fn parts(&self) -> BTreeMap<String, u64> {
-        let json = serde_json::to_value(self).expect("counters are numbers");
-        serde_json::from_value(json).expect("counters are numbers")
-    }
-
-    fn from_parts(parts: &BTreeMap<String, u64>) -> Self {
-        let json = serde_json::to_value(parts).expect("counters are numbers");
-        serde_json::from_value(json).expect("counters are numbers")
     }
 }

@@ -1,7 +1,7 @@
 //! One field of one linked record.
 
 use super::rule::{Flow, Rule, Winner};
-use super::{Base, Dispute, Side, Stamp};
+use super::{Base, Dispute, Side, Stamp, is_form_of};
 use crate::value::{Cell, Value};
 
 /// What is known of a field of a linked record.
@@ -56,12 +56,12 @@ pub fn reconcile(
     if unit.remote.is_none() {
         return Reconciled::keep(unit.base.clone());
     }
-    let (mut bs, mut br) = (bs.clone(), br.clone());
+    let (mut bs, mut br) = (bs.seen(), br.clone());
     if *unit.remote != br
-        && let Some(ours) = unit.sent.iter().find(|sent| project(sent) == *unit.remote)
+        && let Some(ours) = ours(unit, project)
     {
-        // A write of ours whose reply was lost has arrived: it is nobody's edit.
-        (bs, br) = (Side::Is(ours.clone()), unit.remote.clone());
+        // A write of ours has arrived, whose reply was lost or showed nothing: it is nobody's edit.
+        (bs, br) = (Side::Is(ours), unit.remote.clone());
     }
     if *unit.remote == br {
         return Reconciled::keep(Base::Met { shard: bs, remote: br });
@@ -79,6 +79,19 @@ pub fn reconcile(
         return Reconciled { shard: Some(unit.remote.clone()), base, dispute: None };
     }
     settle(unit, Base::Met { shard: bs, remote: br }, rule, flow, project)
+}
+
+/// The shard's value that was written, where what the record says is what its system made of that.
+fn ours(unit: &Unit<'_>, project: &mut dyn FnMut(&Cell) -> Cell) -> Option<Cell> {
+    let Base::Met { shard, remote: held } = unit.base else { return None };
+    if let Side::Written(value) = shard
+        && is_form_of(value, unit.remote, &None)
+    {
+        return Some(value.clone());
+    }
+    let is_ours =
+        |sent: &&Cell| project(sent) == *unit.remote || is_form_of(sent, unit.remote, held);
+    unit.sent.iter().find(is_ours).cloned()
 }
 
 /// Both sides have left the base, and say different things.

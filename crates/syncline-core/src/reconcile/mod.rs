@@ -7,6 +7,7 @@
 
 mod deletion;
 mod field;
+mod form;
 mod group;
 mod merge;
 mod rule;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use deletion::{DeletionFate, record_deleted, shard_deleted};
 pub use field::{Owed, Reconciled, Unit, base_of_first_meeting, owed, reconcile};
+pub use form::is_form_of;
 pub use group::reconcile_group;
 pub use rule::{Flow, Policy, Rule, Winner};
 
@@ -87,6 +89,8 @@ pub enum Base {
 pub enum Side {
     /// This value stood then.
     Is(Cell),
+    /// This value was written, and nobody has seen yet what the record made of it: its side is what was expected.
+    Written(Cell),
     /// What stands was decided here, and the record has not got it yet: no value equals it, so that one which
     /// returns to an older one is not taken for agreed.
     Dirty,
@@ -95,7 +99,15 @@ pub enum Side {
 impl Side {
     /// Whether the shard's value is as it was then.
     pub fn is(&self, value: &Cell) -> bool {
-        matches!(self, Self::Is(known) if known == value)
+        matches!(self, Self::Is(known) | Self::Written(known) if known == value)
+    }
+
+    /// The same, once the record has been seen.
+    pub(crate) fn seen(&self) -> Self {
+        match self {
+            Self::Written(value) => Self::Is(value.clone()),
+            other => other.clone(),
+        }
     }
 }
 
@@ -103,6 +115,16 @@ impl Base {
     /// Both sides say this.
     pub fn agreed(shard: Cell, remote: Cell) -> Self {
         Self::Met { shard: Side::Is(shard), remote }
+    }
+
+    /// The shard's value was written to the record, which nobody has seen since.
+    pub fn written(shard: Cell, expected: Cell) -> Self {
+        Self::Met { shard: Side::Written(shard), remote: expected }
+    }
+
+    /// Whether nobody has seen yet what the record made of what was written.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, Self::Met { shard: Side::Written(_), .. })
     }
 
     /// The record says this, and is owed something else.

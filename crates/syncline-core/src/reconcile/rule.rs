@@ -198,7 +198,9 @@ fn sides(base: &Base) -> (Option<&Value>, Option<&Value>) {
     match base {
         Base::Unmet => (None, None),
         Base::Met { shard: Side::Dirty, remote } => (None, remote.as_ref()),
-        Base::Met { shard: Side::Is(shard), remote } => (shard.as_ref(), remote.as_ref()),
+        Base::Met { shard: Side::Is(shard) | Side::Written(shard), remote } => {
+            (shard.as_ref(), remote.as_ref())
+        }
     }
 }
 

@@ -74,6 +74,89 @@ fn a_record_that_normalises_neither_echoes_nor_degrades_the_shard() {
 }
 
 #[test]
+fn what_a_system_makes_of_a_value_is_told_from_a_persons_edit() {
+    // Hazards 4 and 5: sent, got, what was held before, and whether the system made the one of the other.
+    let cases: [(&str, &str, Option<&str>, bool); 17] = [
+        ("Ann Lee", "ann lee", Some("bob"), true),
+        ("Ann Lee", "ANN LEE", Some("BOB"), true),
+        ("ann lee", "Ann Lee", Some("Bob Ray"), true),
+        (" Ann  Lee ", "Ann Lee", Some("Bob"), true),
+        ("+49 (0) 30-12", "4903012", Some("55"), true),
+        ("4903012", "490-30-12", Some("55-1"), true),
+        ("Ann Lee of Bonn", "Ann Lee of", Some("Bob"), true),
+        // What was held before shows that the system does no such thing.
+        ("Ann Lee", "ANN LEE", Some("Bob"), false),
+        ("Ann Lee", "ann lee", Some("Bob"), false),
+        ("Ann Lee", "ANN LEE", Some("bob"), false),
+        ("4903012", "490-30-12", Some("55"), false),
+        ("Ann Lee of Bonn", "Ann Lee of", Some("Bob Ray of Kiel"), false),
+        // A short text is a person's.
+        ("Ann Lee", "Ann", Some("Bob"), false),
+        ("Ann Lee", "", Some("Bob"), false),
+        ("Ann", "Bob", None, false),
+        // Nothing tells: the value that says more is kept.
+        ("Ann", "ann", None, true),
+        ("Ann", "ann", Some("bob"), true),
+    ];
+    for (sent, got, held, is_form) in cases {
+        let held = held.map(Value::text);
+        let found = is_form_of(&text(sent), &text(got), &held);
+        assert_eq!(found, is_form, "{sent:?} {got:?} {held:?}");
+    }
+    let number = |n: f64| Some(Value::Float(n));
+    for (sent, got, held, is_form) in [
+        (12.345, 12.35, Some(7.5), true),
+        (12.345, 12.0, None, true),
+        (12.345, 12.35, Some(7.125), false),
+        (100.0, 101.0, Some(7.0), false),
+        (12.345, 13.5, None, false),
+    ] {
+        let found = is_form_of(&number(sent), &number(got), &held.and_then(number));
+        assert_eq!(found, is_form, "{sent} {got} {held:?}");
+    }
+}
+
+#[test]
+fn what_was_written_and_not_seen_is_ours_in_whatever_form() {
+    // Hazards 1 and 5: the write was done, its record was not shown, and could not be read then.
+    let base = Base::written(text("Ann"), text("Ann"));
+    for (shard, remote, becomes, next, disputed) in [
+        ("Ann", "Ann", None, Base::agreed(text("Ann"), text("Ann")), false),
+        ("Ann", "ann", None, Base::agreed(text("Ann"), text("ann")), false),
+        ("Bob", "ann", None, Base::agreed(text("Ann"), text("ann")), false),
+        ("Ann", "Eve", Some("Eve"), Base::agreed(text("Eve"), text("Eve")), false),
+        ("Bob", "Eve", Some("Eve"), Base::agreed(text("Eve"), text("Eve")), true),
+    ] {
+        let (shard, remote) = (text(shard), text(remote));
+        let found = reconcile(&unit(&shard, &remote, &base), &Rule::Newest, BOTH, &mut same);
+        assert_eq!(
+            found.shard,
+            becomes.map(|value| Some(Value::text(value))),
+            "{shard:?} {remote:?}"
+        );
+        assert_eq!((found.base, found.dispute.is_some()), (next, disputed), "{shard:?} {remote:?}");
+    }
+}
+
+#[test]
+fn a_persons_change_of_case_is_no_late_echo() {
+    // Hazards 3 and 4: the reply to "Ann" was lost, and a person writes it in capitals.
+    let sent = [text("Ann")];
+    for (held, shard_was, remote, becomes) in [
+        ("Old", "Old", "ANN", Some("ANN")),
+        ("old", "Old", "ann", None),
+        ("OLD", "Old", "ANN", None),
+    ] {
+        let base = Base::agreed(text(shard_was), text(held));
+        let (shard, remote) = (text("Ann"), text(remote));
+        let unit = Unit { sent: &sent, ..unit(&shard, &remote, &base) };
+        let found = reconcile(&unit, &Rule::Newest, BOTH, &mut same);
+        assert_eq!(found.shard, becomes.map(|value| Some(Value::text(value))), "{held} {remote:?}");
+        assert_eq!(found.dispute.is_some(), becomes.is_some(), "{held} {remote:?}");
+    }
+}
+
+#[test]
 fn a_late_echo_is_our_own_write() {
     // Hazard 3: the reply to "b" was lost, "c" was written here since; "b" lands with a later time than "c".
     let (base, sent) = (Base::agreed(text("a"), text("a")), [text("b")]);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
 use syncline_core::record::Page;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,9 +67,14 @@ impl<'a> Execution<'a> {
         let (sender, work) = mpsc::channel(PAGES_WAITING);
         let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
-        let transforming = tokio::task::spawn_blocking(move || {
-            transformer.run(cursor_field.as_deref(), receiver, &sender);
-        });
+        let transform =
+            async move { transformer.run(cursor_field.as_deref(), receiver, &sender).await };
+        let runtime = Handle::current();
+        let transforming = match runtime.runtime_flavor() {
+            // Who runs all on one thread is given no second one.
+            RuntimeFlavor::CurrentThread => runtime.spawn(transform),
+            _ => tokio::task::spawn_blocking(move || runtime.block_on(transform)),
+        };
         let pump = Pump {
             task: self.name.clone(),
             retry: self.task.retry,

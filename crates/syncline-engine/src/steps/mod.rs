@@ -157,6 +157,7 @@ impl Execution<'_> {
         if end.complete && !self.replay && (self.full || end.restarted) {
             self.close_lines().await?;
         }
+        write_back::forget_ghosts(self).await?;
         sweep::run(self, &end).await?;
         write_back::run(self).await?;
         if self.cancelled {

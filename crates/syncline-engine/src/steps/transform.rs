@@ -1,4 +1,4 @@
-//! The third step: records become items of a plan, on a thread of its own.
+//! The third step: records become items of a plan, on a thread of its own where there is more than one.
 
 use super::Execution;
 use super::plan::deletion;
@@ -53,16 +53,16 @@ impl Execution<'_> {
 
 impl Transformer {
     /// Transforms pages until there are no more, or nobody wants them.
-    pub(super) fn run(
+    pub(super) async fn run(
         &self,
         cursor_field: Option<&str>,
         mut pages: mpsc::Receiver<Page>,
         work: &mpsc::Sender<Work>,
     ) {
-        while let Some(page) = pages.blocking_recv() {
+        while let Some(page) = pages.recv().await {
             let said = Some(self.transform(&page));
             let high_water = cursor_field.and_then(|field| high_water(&page, field));
-            if work.blocking_send(Work { page, said, high_water }).is_err() {
+            if work.send(Work { page, said, high_water }).await.is_err() {
                 return;
             }
         }

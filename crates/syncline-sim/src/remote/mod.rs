@@ -1,6 +1,7 @@
 //! A remote in memory that does what real ones do: it normalises, loses replies, lands writes late, forgets to list,
 //! and is edited by people at any time.
 
+mod people;
 mod serve;
 
 use crate::bug::Bug;
@@ -8,9 +9,9 @@ use crate::random::Random;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
 use compact_str::CompactString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use syncline_adapters::write::{Change, CreateGuard, UpdateGuard, Write, Written};
+use syncline_adapters::write::{Change, CreateGuard, Target, UpdateGuard, Write, Written};
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
 use syncline_engine::Clock;
@@ -31,6 +32,8 @@ pub struct Traits {
     pub normalises: bool,
     /// Whether the reply to a write shows the record.
     pub shows: bool,
+    /// Whether its pages are found by offset: a record that goes while they are read hides another one.
+    pub drifts: bool,
     /// The most writes in a call.
     pub batch_max: usize,
     /// How coarse modified times are, in microseconds.
@@ -48,8 +51,8 @@ pub struct Traits {
 /// Who did something to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// A person.
-    User,
+    /// A person, at this time.
+    User(i64),
     /// We.
     Engine,
 }
@@ -79,13 +82,66 @@ pub struct Covered {
     pub value: Value,
 }
 
+/// Something that a person said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The record.
+    pub id: String,
+    /// The field.
+    pub field: String,
+    /// The value, as the remote kept it.
+    pub value: Value,
+    /// When, truly.
+    pub at: i64,
+}
+
+/// What people are like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct People {
+    /// How many values they know; 0 makes each a new one.
+    pub domain: u64,
+    /// How many records they keep, about; 0 is any number.
+    pub crowd: usize,
+    /// What every name and note ends in that they make up.
+    pub tenant: &'static str,
+}
+
+/// What happens at a call, where chance does not decide it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happens {
+    /// Nothing.
+    Nothing,
+    /// A person sets a field right before.
+    Edited {
+        /// The record.
+        id: String,
+        /// The field.
+        field: &'static str,
+        /// The value.
+        text: &'static str,
+    },
+    /// It is not answered.
+    Unanswered,
+    /// It takes effect, and the reply is lost.
+    ReplyLost,
+    /// The reply is lost, and it takes effect so many milliseconds later.
+    Late(u64),
+}
+
 #[derive(Default)]
 struct State {
+    script: VecDeque<Happens>,
     records: BTreeMap<String, Held>,
     next: u64,
-    late: Vec<(i64, Write)>,
+    /// Writes that land at a time, with since when nobody saw what they change.
+    late: Vec<(i64, Write, i64)>,
     done: BTreeMap<String, (i64, String)>,
     covered: Vec<Covered>,
+    said: Vec<Said>,
+    /// Counts calls.
+    calls: u64,
+    /// When a record was last asked for by its key: the call, and the time.
+    asked: BTreeMap<String, (u64, i64)>,
     writes: u64,
     deleted_by_users: BTreeSet<String>,
     edits: u64,
@@ -104,18 +160,18 @@ pub struct Remote {
     random: Mutex<Random>,
     /// Whether things go wrong, and people edit.
     live: std::sync::atomic::AtomicBool,
-    domain: u64,
+    people: People,
 }
 
 impl Remote {
-    /// An empty remote. `domain` is how many values there are; 0 makes each a new one.
+    /// An empty remote.
     pub fn new(
         name: &str,
         traits: Traits,
         (clock, crash): (Arc<VirtualClock>, Arc<Crash>),
         bug: Bug,
         seed: u64,
-        domain: u64,
+        people: People,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -126,7 +182,7 @@ impl Remote {
             state: Mutex::default(),
             random: Mutex::new(Random::new(seed)),
             live: std::sync::atomic::AtomicBool::new(true),
-            domain,
+            people,
         })
     }
 
@@ -168,6 +224,26 @@ impl Remote {
         self.state().covered.clone()
     }
 
+    /// What people said.
+    pub fn said(&self) -> Vec<Said> {
+        self.state().said.clone()
+    }
+
+    /// What names and notes here end in.
+    pub fn tenant(&self) -> &'static str {
+        self.people.tenant
+    }
+
+    /// What happens at the next calls.
+    pub fn expect(&self, script: impl IntoIterator<Item = Happens>) {
+        self.state().script.extend(script);
+    }
+
+    /// Whether every value that people make up here is a new one.
+    pub fn is_unique(&self) -> bool {
+        self.people.domain == 0
+    }
+
     /// The records that people deleted.
     pub fn deleted_by_users(&self) -> BTreeSet<String> {
         self.state().deleted_by_users.clone()
@@ -192,92 +268,27 @@ impl Remote {
         }
     }
 
-    /// A person makes a record, with these fields.
-    pub fn make(&self, id: &str, fields: &[(&str, &str)]) {
-        let created = self.clock.now();
-        let modified = self.stamp_at(created);
-        let fields: BTreeMap<String, Value> = fields
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), self.stored(name, &Value::text(text))))
-            .collect();
-        let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
-        let held = Held { fields, authors, version: 1, modified, created, marker: None };
-        self.state().records.insert(id.to_owned(), held);
-    }
-
-    /// A person sets a field of a record, now.
-    pub fn set(&self, id: &str, field: &str, text: &str) {
-        let stamp = self.stamp_at(self.clock.now());
-        let value = self.stored(field, &Value::text(text));
-        if let Some(held) = self.state().records.get_mut(id) {
-            held.fields.insert(field.to_owned(), value);
-            held.authors.insert(field.to_owned(), Author::User);
-            held.version += 1;
-            held.modified = stamp;
-        }
-    }
-
-    /// A person deletes a record.
-    pub fn remove(&self, id: &str) {
-        self.state().records.remove(id);
-    }
-
-    /// A person does something.
-    pub fn user_acts(&self) {
-        let (what, which, field, value) = self.random(|random| {
-            let value = if self.domain > 0 { random.below(self.domain) } else { random.bits() };
-            (random.below(10), random.bits(), random.pick(&FIELDS), value)
-        });
-        let created = self.clock.now();
-        let stamp = self.stamp_at(created);
+    /// Records are asked for by their keys.
+    fn ask(&self, keys: &[Vec<CompactString>]) {
+        let now = self.clock.now();
         let mut state = self.state();
-        state.edits += 1;
-        let ids: Vec<String> = state.records.keys().cloned().collect();
-        let target = ids.get(usize::try_from(which).unwrap_or(0) % ids.len().max(1)).cloned();
-        match (what, target) {
-            (0, Some(id)) => {
-                tell(|| format!("a person deletes {id}"));
-                state.records.remove(&id);
-                state.deleted_by_users.insert(id);
-            }
-            (1..=2, _) | (_, None) => {
-                state.next += 1;
-                let id = format!("{}{}", self.name, state.next);
-                // Some are known elsewhere already.
-                let email = format!("p{}@example.com", which % 6);
-                let is_taken =
-                    state.records.values().any(|r| r.fields["email"] == Value::text(&email));
-                let email = if is_taken { format!("{id}@example.com") } else { email };
-                let mut fields = BTreeMap::new();
-                fields.insert("email".to_owned(), Value::text(email));
-                let name = self.stored("name", &Value::text(format!("N{value}")));
-                fields.insert("name".to_owned(), name);
-                fields.insert("notes".to_owned(), Value::text(format!("t{value}")));
-                tell(|| format!("a person makes {id} {fields:?}"));
-                let authors = fields.keys().map(|name| (name.clone(), Author::User)).collect();
-                let (version, modified, marker) = (1, stamp, None);
-                let held = Held { fields, authors, version, modified, created, marker };
-                state.records.insert(id, held);
-            }
-            (_, Some(id)) => {
-                let Some(held) = state.records.get_mut(&id) else { return };
-                let text = match field {
-                    "email" => format!("{id}v{value}@example.com"),
-                    other => format!("{other} V{value}"),
-                };
-                tell(|| format!("a person sets {field} of {id} to {text}"));
-                held.fields.insert(field.to_owned(), self.stored(field, &Value::text(text)));
-                held.authors.insert(field.to_owned(), Author::User);
-                held.version += 1;
-                held.modified = stamp.max(held.modified);
-            }
-        }
+        let call = state.calls;
+        state.asked.extend(keys.iter().map(|key| (key.join("|"), (call, now))));
     }
 
     /// What happens around a call.
-    async fn called(&self) {
+    async fn called(&self) -> Happens {
         self.crash.point().await;
+        let next = {
+            let mut state = self.state();
+            state.calls += 1;
+            state.script.pop_front()
+        };
+        if let Some(Happens::Edited { id, field, text }) = &next {
+            self.set(id, field, text);
+        }
         self.pass();
+        next.unwrap_or(Happens::Nothing)
     }
 
     /// A moment passes: people edit, late writes land.
@@ -290,44 +301,44 @@ impl Remote {
 
     fn land(&self) {
         let now = self.clock.now();
-        let late: Vec<(i64, Write)> = {
+        let late: Vec<(i64, Write, i64)> = {
             let mut state = self.state();
             let (due, rest) = std::mem::take(&mut state.late).into_iter().partition(|l| l.0 <= now);
             state.late = rest;
             due
         };
-        for (at, write) in late {
-            let written = self.apply(&write, at);
+        for (at, write, unseen_since) in late {
+            let written = self.apply(&write, at, unseen_since);
             tell(|| format!("{}: late {write:?} -> {written:?}", self.name));
         }
     }
 
-    /// Does a write, as far as its guard lets it; the id of the record.
-    fn apply(&self, write: &Write, now: i64) -> Written {
+    /// Does a write, as far as its guard lets it.
+    fn apply(&self, write: &Write, now: i64, unseen_since: i64) -> Written {
         let stamp = self.stamp_at(now);
         let mut state = self.state();
         match &write.change {
             Change::Create { fields } => self.create(&mut state, write, fields, (stamp, now)),
             Change::Update { target, fields } => {
                 let id = target.key.join("|");
-                match self.guarded(&state, &id, target) {
+                match self.guarded(&state, &id, target, now) {
                     Some(refused) => refused,
                     None => {
-                        self.change(&mut state, &id, fields, stamp);
+                        self.change(&mut state, &id, fields, stamp, unseen_since);
                         done(&id)
                     }
                 }
             }
             Change::Delete { target } => {
                 let id = target.key.join("|");
-                if let Some(refused) = self.guarded(&state, &id, target) {
+                if let Some(refused) = self.guarded(&state, &id, target, now) {
                     return refused;
                 }
                 let gone = state.records.remove(&id);
                 state.writes += 1;
                 for (field, value) in gone.iter().flat_map(|held| &held.fields) {
-                    let by_user = gone.as_ref().is_some_and(|h| h.authors[field] == Author::User);
-                    if by_user {
+                    let author = gone.as_ref().map(|held| held.authors[field]);
+                    if author.is_some_and(|author| is_covered(author, unseen_since)) {
                         let (id, field, value) = (id.clone(), field.clone(), value.clone());
                         state.covered.push(Covered { id, field, value });
                     }
@@ -337,12 +348,21 @@ impl Remote {
         }
     }
 
-    fn guarded(
-        &self,
-        state: &State,
-        id: &str,
-        target: &syncline_adapters::write::Target,
-    ) -> Option<Written> {
+    /// From when on nobody could see what people do to a record before a write that comes with this call: where nothing
+    /// guards it, it is to be preceded by a look. None where something does, or nobody looked.
+    fn unseen_since(&self, write: &Write) -> i64 {
+        let state = self.state();
+        let (Change::Update { target, .. } | Change::Delete { target }) = &write.change else {
+            return i64::MAX;
+        };
+        let asked = state.asked.get(&target.key.join("|"));
+        match (self.traits.update, asked.filter(|(at, _)| at + 1 == state.calls)) {
+            (UpdateGuard::Strong, _) | (_, None) => i64::MAX,
+            (_, Some((_, at))) => *at,
+        }
+    }
+
+    fn guarded(&self, state: &State, id: &str, target: &Target, now: i64) -> Option<Written> {
         let Some(held) = state.records.get(id) else { return Some(Written::Missing) };
         if self.bug == Bug::WritesUnconditionally {
             return None;
@@ -354,10 +374,25 @@ impl Remote {
                 .iter()
                 .all(|(name, value)| held.fields.get(name.as_str()).is_none_or(|now| now == value)),
         };
-        (self.traits.update == UpdateGuard::Strong && !is_same).then_some(Written::Changed)
+        let is_told = match self.traits.update {
+            UpdateGuard::Strong => true,
+            UpdateGuard::Weak { granularity_ms } => {
+                let since = now - i64::try_from(granularity_ms).unwrap_or(0) * 1000;
+                !held.authors.values().any(|by| matches!(by, Author::User(at) if *at > since))
+            }
+            UpdateGuard::Nothing => false,
+        };
+        (is_told && !is_same).then_some(Written::Changed)
     }
 
-    fn change(&self, state: &mut State, id: &str, fields: &[(CompactString, Value)], stamp: i64) {
+    fn change(
+        &self,
+        state: &mut State,
+        id: &str,
+        fields: &[(CompactString, Value)],
+        stamp: i64,
+        unseen_since: i64,
+    ) {
         state.writes += 1;
         let mut covered = Vec::new();
         if let Some(held) = state.records.get_mut(id) {
@@ -365,7 +400,8 @@ impl Remote {
                 let value = self.stored(name, value);
                 let old = held.fields.insert(name.to_string(), value.clone());
                 let author = held.authors.insert(name.to_string(), Author::Engine);
-                if let (Some(old), Some(Author::User)) = (old, author)
+                if let (Some(old), Some(author)) = (old, author)
+                    && is_covered(author, unseen_since)
                     && old != value
                 {
                     let (id, field) = (id.to_owned(), name.to_string());
@@ -398,7 +434,7 @@ impl Remote {
             if self.traits.create == CreateGuard::Upsert {
                 let rest: Vec<_> =
                     fields.iter().filter(|(name, _)| name != "id").cloned().collect();
-                self.change(state, own, &rest, stamp);
+                self.change(state, own, &rest, stamp, i64::MAX);
                 return done(own);
             }
             return Written::Exists { key: Some(vec![CompactString::new(own)]) };
@@ -410,6 +446,16 @@ impl Remote {
             fields.map(|(name, value)| (name.to_string(), self.stored(name, value))).collect();
         let authors = fields.keys().map(|name| (name.clone(), Author::Engine)).collect();
         let marker = Some(write.marker.to_string());
+        if state.deleted_by_users.contains(&id) {
+            // A creation that lands after its record was deleted: whatever it says is what the system says now.
+            let said = fields.iter().map(|(field, value)| Said {
+                id: id.clone(),
+                field: field.clone(),
+                value: value.clone(),
+                at: now,
+            });
+            state.said.extend(said);
+        }
         let held = Held { fields, authors, version: 1, modified: stamp, created: now, marker };
         state.records.insert(id.clone(), held);
         state.done.insert(write.key.to_string(), (now, id.clone()));
@@ -440,8 +486,13 @@ impl Remote {
         }
     }
 
+    /// A page of a listing by offset, as things stand now.
+    fn page_at(&self, offset: usize, page_len: usize) -> Vec<String> {
+        self.state().records.keys().skip(offset).take(page_len).cloned().collect()
+    }
+
     /// The pages of a listing, during which people go on; and whether it came to its end.
-    fn listing(&self, page_len: usize) -> (Vec<Page>, bool) {
+    fn listing(&self, page_len: usize, since: Option<i64>) -> (Vec<Page>, bool) {
         self.pass();
         if self.trouble() {
             return (Vec::new(), false);
@@ -453,44 +504,73 @@ impl Remote {
             let state = self.state();
             let shown = state.records.iter();
             let shown = shown.filter(|(_, held)| !hides || held.created + lag <= now);
+            let shown = shown.filter(|(_, held)| {
+                since.is_none_or(|since| held.modified / 1_000_000 * 1_000_000 >= since)
+            });
             shown.map(|(id, _)| id.clone()).collect()
         };
         let mut pages = Vec::new();
-        for chunk in ids.chunks(page_len.max(1)) {
+        let page_len = page_len.max(1);
+        for (index, chunk) in ids.chunks(page_len).enumerate() {
             if self.trouble() {
                 return (pages, self.bug == Bug::BelievesListings);
             }
-            pages.push(self.page(chunk.to_vec()));
+            pages.push(self.page(match self.traits.drifts && !hides {
+                true => self.page_at(index * page_len, page_len),
+                false => chunk.to_vec(),
+            }));
             self.pass();
         }
         (pages, true)
     }
 
-    fn answer(&self, write: &Write) -> Written {
+    /// Life goes on while a write is on its way: often enough, with the very record.
+    fn goes_on(&self, write: &Write) {
+        if let Change::Update { target, .. } = &write.change
+            && self.is_live()
+            && self.random(|random| random.happens(50))
+        {
+            self.user_edits(&target.key.join("|"));
+        }
+    }
+
+    fn answer(&self, write: &Write, happens: &Happens) -> Written {
         let (fault, delay) = self
             .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
-        let now = self.clock.now();
-        if !self.trouble() {
-            return self.apply(write, now);
-        }
+        let (now, unseen_since) = (self.clock.now(), self.unseen_since(write));
+        let (fault, delay) = match happens {
+            Happens::Unanswered => (3, 0),
+            Happens::ReplyLost => (1, 0),
+            Happens::Late(ms) => (4, *ms),
+            Happens::Nothing | Happens::Edited { .. } if !self.trouble() => {
+                return self.apply(write, now, unseen_since);
+            }
+            Happens::Nothing | Happens::Edited { .. } => (fault, delay),
+        };
         tell(|| format!("{}: trouble {fault} in what follows", self.name));
         let problem = "simulated".to_owned();
         match fault {
             0 => Written::NotSent { problem, retry_after_ms: None },
             // It took effect, and the reply was lost.
             1 | 2 => {
-                drop(self.apply(write, now));
+                drop(self.apply(write, now, unseen_since));
                 Written::Unknown { problem }
             }
             3 => Written::Unknown { problem },
             // It takes effect later.
             _ => {
                 let at = now + i64::try_from(delay).unwrap_or(0) * 1000;
-                self.state().late.push((at, write.clone()));
+                self.state().late.push((at, write.clone(), unseen_since));
+                self.goes_on(write);
                 Written::Unknown { problem }
             }
         }
     }
+}
+
+/// Whether a value is a person's that was there to be seen by then.
+fn is_covered(author: Author, unseen_since: i64) -> bool {
+    matches!(author, Author::User(at) if at <= unseen_since)
 }
 
 fn done(id: &str) -> Written {

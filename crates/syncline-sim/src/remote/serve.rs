@@ -1,7 +1,8 @@
 //! A remote as the engine sees it.
 
-use super::{Held, Remote};
+use super::{Happens, Held, Remote};
 use crate::bug::Bug;
+use crate::mix::LOOK_BACK_S;
 use crate::trace::tell;
 use compact_str::CompactString;
 use futures_util::future::BoxFuture;
@@ -46,7 +47,11 @@ impl Adapter for Remote {
             }
             // All is read before anything is handed over: what happens meanwhile must not hang on how fast the other
             // side is.
-            let (listed, whole) = self.listing(request.page_len);
+            let since = request.changed_since.map(|since| match self.bug {
+                Bug::ForgetsLookBack => since.at_least + LOOK_BACK_S * 1_000_000 + 1,
+                _ => since.at_least,
+            });
+            let (listed, whole) = self.listing(request.page_len, since);
             for page in listed {
                 if pages.send(page).await.is_err() {
                     return Ok(ReadEnd::default());
@@ -87,8 +92,9 @@ impl Writer for Remote {
 
     fn write<'a>(&'a self, _: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies> {
         Box::pin(async move {
-            self.called().await;
-            let mut written: Vec<Written> = writes.iter().map(|w| self.answer(w)).collect();
+            let happens = self.called().await;
+            let mut written: Vec<Written> =
+                writes.iter().map(|write| self.answer(write, &happens)).collect();
             for (write, reply) in writes.iter().zip(&written) {
                 tell(|| format!("{}: {write:?} -> {reply:?}", self.name));
             }
@@ -115,10 +121,10 @@ impl Writer for Remote {
         keys: Vec<Vec<CompactString>>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
+            if self.called().await == Happens::Unanswered || self.trouble() {
                 return Err(unavailable(&self.name));
             }
+            self.ask(&keys);
             if self.bug == Bug::BelievesListings {
                 return Ok(self.page(keys.iter().map(|key| key.join("|")).filter(|_| false)));
             }
@@ -132,8 +138,7 @@ impl Writer for Remote {
         writes: Vec<Write>,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            self.called().await;
-            if self.trouble() {
+            if self.called().await == Happens::Unanswered || self.trouble() {
                 return Err(unavailable(&self.name));
             }
             if self.bug == Bug::RetriesBlindly {

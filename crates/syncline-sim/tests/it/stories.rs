@@ -9,28 +9,29 @@ use syncline_engine::edit::{Answer, settle};
 use syncline_engine::undo::undo;
 use syncline_engine::{Options, Report, World, execute};
 use syncline_sim::bug::Bug;
-use syncline_sim::remote::{Remote, Traits};
-use syncline_sim::scenario::world;
+use syncline_sim::mix::world;
+use syncline_sim::remote::{People, Remote, Traits};
 use syncline_sim::time::{Crash, VirtualClock};
 use syncline_store::overlay::OverlayStore;
 use syncline_store::query::{ConflictFilter, IntentFilter};
 use syncline_store::sqlite::{Options as StoreOptions, SqliteStore};
 use syncline_store::{Store, execution::Worker};
 
-struct Story {
-    a: Arc<Remote>,
-    b: Arc<Remote>,
+pub(crate) struct Story {
+    pub(crate) a: Arc<Remote>,
+    pub(crate) b: Arc<Remote>,
     clock: Arc<VirtualClock>,
     world: Arc<World>,
 }
 
-fn traits() -> Traits {
+pub(crate) fn traits() -> Traits {
     Traits {
         create: CreateGuard::IdempotencyKey { remembered_ms: 1_000_000 },
         update: UpdateGuard::Strong,
         versions: true,
         normalises: false,
         shows: true,
+        drifts: false,
         batch_max: 100,
         granularity_us: 1,
         skew_us: 0,
@@ -40,7 +41,7 @@ fn traits() -> Traits {
     }
 }
 
-fn sqlite() -> Arc<dyn Store> {
+pub(crate) fn sqlite() -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(":memory:", StoreOptions::default()).unwrap())
 }
 
@@ -50,11 +51,16 @@ impl Story {
         Self::with(traits(), "bidirectional", task, store).await
     }
 
-    async fn with(b: Traits, direction: &str, task: &str, store: Arc<dyn Store>) -> Self {
+    pub(crate) async fn with(
+        b: Traits,
+        direction: &str,
+        task: &str,
+        store: Arc<dyn Store>,
+    ) -> Self {
         let (clock, crash) = (VirtualClock::new(), Arc::<Crash>::default());
         let remote = |name: &str, traits| {
             let ways = (clock.clone(), crash.clone());
-            let remote = Remote::new(name, traits, ways, Bug::None, 1, 0);
+            let remote = Remote::new(name, traits, ways, Bug::None, 1, People::default());
             remote.heal();
             remote
         };
@@ -76,7 +82,7 @@ impl Story {
         Self { a, b, clock, world }
     }
 
-    async fn run(&self, task: &str) -> Report {
+    pub(crate) async fn run(&self, task: &str) -> Report {
         self.run_with(task, Options::default()).await
     }
 
@@ -89,7 +95,7 @@ impl Story {
     }
 
     /// Runs both until nothing is written.
-    async fn quiet(&self) {
+    pub(crate) async fn quiet(&self) {
         let mut quiet = 0;
         for _ in 0..8 {
             let before = self.a.writes() + self.b.writes();
@@ -105,7 +111,7 @@ impl Story {
         panic!("it does not come to rest");
     }
 
-    fn says(&self, remote: &Remote, field: &str) -> Vec<String> {
+    pub(crate) fn says(&self, remote: &Remote, field: &str) -> Vec<String> {
         let records = remote.records();
         let mut said: Vec<String> =
             records.values().map(|held| held.fields[field].to_plain().into_owned()).collect();
@@ -113,12 +119,12 @@ impl Story {
         said
     }
 
-    async fn conflicts(&self, with_closed: bool) -> Vec<ConflictRow> {
+    pub(crate) async fn conflicts(&self, with_closed: bool) -> Vec<ConflictRow> {
         let filter = ConflictFilter { with_closed, limit: 99, id: None };
         self.world.store.conflicts(filter).await.unwrap()
     }
 
-    fn hour_passes(&self) {
+    pub(crate) fn hour_passes(&self) {
         self.clock.pass(3_600_000_000);
     }
 }

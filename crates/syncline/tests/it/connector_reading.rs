@@ -4,12 +4,12 @@ use crate::api::{Answer, Api};
 use crate::project::{Project, Ran};
 use serde_json::{Value, json};
 
-fn ok(body: &Value) -> Answer {
+pub(crate) fn ok(body: &Value) -> Answer {
     (200, vec![], body.to_string())
 }
 
 /// Runs a connector's command with `manifest` and the token `letmein-letmein`.
-fn connector(manifest: &str, url: &str, args: &[&str]) -> (Ran, Vec<Value>) {
+pub(crate) fn connector(manifest: &str, url: &str, args: &[&str]) -> (Ran, Vec<Value>) {
     let project = Project::new(&[("syncline.yaml", "tenant: t\n")]);
     project.write("manifest.yaml", manifest);
     let config = json!({"url": url, "token": "letmein-letmein", "tables": ["red", "blue"]});
@@ -32,12 +32,12 @@ fn connector(manifest: &str, url: &str, args: &[&str]) -> (Ran, Vec<Value>) {
     (ran, messages)
 }
 
-fn records(messages: &[Value]) -> Vec<Value> {
+pub(crate) fn records(messages: &[Value]) -> Vec<Value> {
     let records = messages.iter().filter(|message| message["type"] == "RECORD");
     records.map(|message| message["record"]["data"].clone()).collect()
 }
 
-const BEGIN: &str = r##"
+pub(crate) const BEGIN: &str = r##"
 type: DeclarativeSource
 check: { type: CheckStream, stream_names: [] }
 definitions:

@@ -5,6 +5,7 @@ mod api;
 mod carddav;
 mod check;
 mod connector;
+mod connector_parts;
 mod connector_reading;
 mod crm;
 mod databases;

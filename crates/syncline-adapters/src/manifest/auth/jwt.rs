@@ -56,12 +56,17 @@ impl Jwt {
 
     /// Puts a signed token into the request.
     pub(super) fn put(&self, session: &Session, parts: &mut Parts) -> Result<(), Trouble> {
+        self.option.put(session, parts, Json::String(self.token(session)?))
+    }
+
+    /// A signed token, after its prefix where it has one.
+    pub(super) fn token(&self, session: &Session) -> Result<String, Trouble> {
         let scope = || session.scope().with_json_loads();
-        let mut token = self.sign(session, &scope)?;
-        if let Some(prefix) = &self.prefix {
-            token = format!("{} {token}", prefix.text(scope())?);
-        }
-        self.option.put(session, parts, Json::String(token))
+        let token = self.sign(session, &scope)?;
+        Ok(match &self.prefix {
+            Some(prefix) => format!("{} {token}", prefix.text(scope())?),
+            None => token,
+        })
     }
 
     fn sign<'a>(

@@ -2,6 +2,7 @@
 
 pub(super) mod connect;
 mod jwt;
+mod login;
 mod oauth;
 mod session_token;
 mod tokens;
@@ -17,6 +18,7 @@ use super::request::{Parts, RequestOption};
 use super::session::Session;
 use super::trouble::Trouble;
 use jwt::Jwt;
+use login::Login;
 use serde_json::Value as Json;
 use session_token::SessionToken;
 use std::sync::Arc;
@@ -43,10 +45,12 @@ pub(super) enum Authenticator {
 pub(super) enum Token {
     Config(Option<Expression>),
     Session(Arc<SessionToken>, Option<Expression>),
+    Login(Box<Login>),
 }
 
 impl Authenticator {
-    pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+    /// The authenticator of a requester that asks at `base`.
+    pub(super) fn load(node: &Node<'_>, base: Option<&Expression>) -> Result<Self, Trouble> {
         Ok(match node.kind() {
             "NoAuth" => Self::Nothing,
             "ApiKeyAuthenticator" => {
@@ -72,12 +76,16 @@ impl Authenticator {
                     _ => return Err(how.unsupported("way to carry a session token")),
                 }
             }
+            "LegacySessionTokenAuthenticator" => {
+                let token = Token::Login(Box::new(Login::load(node, base)?));
+                Self::Token(RequestOption::header(node.needed("header")?), token)
+            }
             "SelectiveAuthenticator" => {
                 let mut choices = Vec::new();
                 for (name, _) in node.needed_child("authenticators")?.entries() {
                     let choice = node.needed_child("authenticators")?.child(name);
                     if let Some(choice) = choice.filter(|choice| !choice.kind().is_empty()) {
-                        choices.push((name.clone(), Self::load(&choice)?));
+                        choices.push((name.clone(), Self::load(&choice, base)?));
                     }
                 }
                 Self::Selective { path: node.expressions("authenticator_selection_path"), choices }
@@ -174,6 +182,7 @@ impl Token {
         Ok(match self {
             Self::Config(Some(token)) => token.text(session.scope())?,
             Self::Config(None) => String::new(),
+            Self::Login(login) => login.token(session).await?,
             Self::Session(token, template) => {
                 let token = token.get(session).await?;
                 match template {

@@ -10,12 +10,14 @@ use super::super::load::Node;
 use super::super::request::{Form, receive};
 use super::super::session::{Clock, Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
+use super::jwt::Jwt;
 use super::tokens::{TokenFile, Tokens};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
 const MICROS: i128 = 1_000_000;
+const GRANT_OF_ASSERTION: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The most tries to get a token, with a wait that doubles.
 const TRIES_MAX: u32 = 8;
 /// How deep a value is looked for in an answer.
@@ -30,6 +32,8 @@ pub(in super::super) struct OAuth {
     access_token: Option<Expression>,
     expiry: Option<Expression>,
     grant: Expression,
+    /// What proves who asks, in the place of a secret (RFC 7523), and the name that it goes by.
+    assertion: Option<(Jwt, Expression)>,
     names: Names,
     scopes: Vec<Json>,
     body: Inputs,
@@ -74,16 +78,20 @@ struct SavedAt {
 
 impl OAuth {
     pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
-        if node.get("profile_assertion").is_some() {
-            return Err(Trouble::config(format!(
-                "`{}.profile_assertion` is not supported",
-                node.path
-            )));
-        }
         let updater = node.child("refresh_token_updater");
         let named = |name: &str, default: &str| {
             node.expression(name).unwrap_or_else(|| Expression::new(default, &node.parameters))
         };
+        let mut grant = named("grant_type", "refresh_token");
+        let mut assertion = None;
+        if uses_assertion(node)? {
+            let jwt = node.needed_child("profile_assertion")?;
+            if jwt.kind() != "JwtAuthenticator" {
+                return Err(jwt.unsupported("profile assertion"));
+            }
+            grant = Expression::new(GRANT_OF_ASSERTION, &node.parameters);
+            assertion = Some((Jwt::load(&jwt)?, named("assertion_name", "assertion")));
+        }
         let refresh_name =
             updater.as_ref().and_then(|updater| updater.expression("refresh_token_name"));
         let refusing = updater.clone().filter(|u| u.get("refresh_token_error_key").is_some());
@@ -98,7 +106,8 @@ impl OAuth {
             refresh_token: node.expression("refresh_token"),
             access_token: node.expression("access_token_value"),
             expiry: node.expression("token_expiry_date"),
-            grant: named("grant_type", "refresh_token"),
+            grant,
+            assertion,
             names: Names {
                 grant: named("grant_type_name", "grant_type"),
                 client_id: named("client_id_name", "client_id"),
@@ -187,7 +196,8 @@ impl OAuth {
     }
 
     fn configured_refresh(&self, session: &Session) -> Result<Option<String>, Trouble> {
-        let Some(token) = &self.refresh_token else { return Ok(None) };
+        let token = self.refresh_token.as_ref().filter(|_| self.assertion.is_none());
+        let Some(token) = token else { return Ok(None) };
         let is_needed = self.grant.text(session.scope())? == "refresh_token";
         match token.text(session.scope()) {
             Ok(token) if token.is_empty() && is_needed => Err(no_refresh_token()),
@@ -350,6 +360,10 @@ impl OAuth {
         let text = |expression: &Expression| expression.text(session.scope());
         let mut arguments = Map::new();
         arguments.insert(text(&self.names.grant)?, text(&self.grant)?.into());
+        if let Some((jwt, name)) = &self.assertion {
+            arguments.insert(text(name)?, jwt.token(session)?.into());
+            return Ok(arguments);
+        }
         if !credentials_in_header {
             for (name, value) in [
                 (&self.names.client_id, &self.client_id),
@@ -407,6 +421,22 @@ impl OAuth {
         let until = until - early(session, until - now);
         let refresh_token = find(json, &text(&self.names.refresh_token)?, 0).cloned();
         Ok(Answer { token: text_of(token), until, refresh_token })
+    }
+}
+
+/// Whether a signed token is what an access token is asked for with.
+fn uses_assertion(node: &Node<'_>) -> Result<bool, Trouble> {
+    match node.get("use_profile_assertion") {
+        None => Ok(false),
+        Some(Json::Bool(uses)) => Ok(*uses),
+        Some(_) => match node.text("use_profile_assertion").map(str::trim) {
+            Some("true" | "True") => Ok(true),
+            Some("false" | "False" | "") => Ok(false),
+            _ => Err(Trouble::config(format!(
+                "`{}.use_profile_assertion` is neither true nor false",
+                node.path
+            ))),
+        },
     }
 }
 

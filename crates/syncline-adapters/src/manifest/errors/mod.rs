@@ -25,6 +25,10 @@ pub(super) enum Action {
     ResetPagination,
     RateLimited,
     RefreshToken,
+    /// The page is to be asked for again, shorter.
+    ShortenPage,
+    /// The window is to be asked for again, in halves.
+    HalveWindow,
 }
 
 /// What came back.
@@ -87,6 +91,12 @@ impl ErrorHandler {
         Ok(Self { handlers })
     }
 
+    /// Whether a response may come to `action`.
+    pub(super) fn may(&self, action: Action) -> bool {
+        let mut filters = self.handlers.iter().flat_map(|handler| &handler.filters);
+        filters.any(|filter| filter.action == Some(action))
+    }
+
     /// How often a request is tried again.
     pub(super) fn retries(&self, session: &Session) -> Result<u32, Trouble> {
         let Some(retries) = self.handlers.first().and_then(|handler| handler.retries.as_ref())
@@ -116,7 +126,12 @@ impl ErrorHandler {
             let resolution = handler.resolve(session, outcome)?;
             let decides = matches!(
                 resolution.action,
-                Action::Success | Action::Retry | Action::Ignore | Action::ResetPagination
+                Action::Success
+                    | Action::Retry
+                    | Action::Ignore
+                    | Action::ResetPagination
+                    | Action::ShortenPage
+                    | Action::HalveWindow
             );
             if decides {
                 return Ok(resolution);
@@ -206,6 +221,8 @@ impl Filter {
             Some("RESET_PAGINATION") => Some(Action::ResetPagination),
             Some("RATE_LIMITED") => Some(Action::RateLimited),
             Some("REFRESH_TOKEN_THEN_RETRY") => Some(Action::RefreshToken),
+            Some("REDUCE_PAGE_SIZE") => Some(Action::ShortenPage),
+            Some("SPLIT_REQUEST_WINDOW") => Some(Action::HalveWindow),
             Some(other) => {
                 return Err(Trouble::config(format!(
                     "`{}` has the action `{other}`, which is not supported",

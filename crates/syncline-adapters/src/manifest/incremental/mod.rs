@@ -14,7 +14,7 @@ use super::interpolate::moment::{Moment, Period};
 use super::interpolate::{StreamSlice, parse_moment, text_of};
 use super::load::Node;
 use super::request::{Parts, RequestOption};
-use super::select::Record;
+use super::select::{Record, Records};
 use super::session::Session;
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
@@ -296,6 +296,17 @@ impl CursorRules {
             return Json::from(moment.micros() as i64);
         }
         Json::String(parse_moment::format(moment, &self.format))
+    }
+
+    /// The moment of each record, as [`Self::moment_of`] tells it.
+    pub(super) fn moments(&self, records: &Records) -> Vec<Option<Moment>> {
+        match records {
+            Records::Made(records) => records.iter().map(|record| self.moment_of(record)).collect(),
+            Records::AsSent(_) => {
+                let values = records.values(&[&self.field]).into_iter();
+                values.map(|value| self.parse(value.first()?.as_ref()?)).collect()
+            }
+        }
     }
 
     /// The moment of a record; `None` where it has none, or one that cannot be read.

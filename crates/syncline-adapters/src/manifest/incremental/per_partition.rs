@@ -1,7 +1,7 @@
 //! Streams with partitions: a position for each, and one for all where there are too many.
 
 use super::super::interpolate::moment::Period;
-use super::super::select::Record;
+use super::super::select::Records;
 use super::super::trouble::Trouble;
 use super::{Bounds, CursorRules, Position};
 use serde_json::{Map, Value as Json};
@@ -142,9 +142,8 @@ impl PerPartition {
     }
 
     /// Takes note of the records of one page.
-    pub(in super::super) fn observe(&mut self, partition: &Map<String, Json>, records: &[Record]) {
-        for record in records {
-            let Some(moment) = self.rules.moment_of(record) else { continue };
+    pub(in super::super) fn observe(&mut self, partition: &Map<String, Json>, records: &Records) {
+        for moment in self.rules.moments(records).into_iter().flatten() {
             self.saw_records = true;
             let written = self.rules.write(&moment);
             self.raise_global(written);

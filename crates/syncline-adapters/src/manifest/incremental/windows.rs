@@ -8,6 +8,9 @@ use super::CursorRules;
 use serde_json::{Map, Value as Json};
 use std::collections::VecDeque;
 
+/// About a month, in microseconds.
+const MONTH: i128 = 30 * 86_400_000_000;
+
 /// A stretch of the cursor that was read.
 #[derive(Clone, Debug)]
 struct Covered {
@@ -97,6 +100,32 @@ impl Position {
             segments.push_back((start, rules.end, true));
         }
         Ok(Windows { segments, current: None })
+    }
+
+    /// The two halves of the window `slice`; `None` where it is no longer than `least`, or than the cursor tells apart.
+    pub(in super::super) fn halves(
+        rules: &CursorRules,
+        slice: &StreamSlice,
+        least: Option<Period>,
+    ) -> Result<Option<[StreamSlice; 2]>, Trouble> {
+        let Some(granularity) = rules.granularity.filter(|one| one.months == 0 && one.micros > 0)
+        else {
+            return Ok(None);
+        };
+        let Some((start, end)) = rules.window(slice) else { return Ok(None) };
+        let span = end.micros() - start.micros();
+        let least = least.map_or(0, |least| least.micros + i128::from(least.months) * MONTH);
+        let units = span / granularity.micros + 1;
+        if span <= least || units <= 1 {
+            return Ok(None);
+        }
+        let by = |units: i128| Period { micros: units * granularity.micros, months: 0 };
+        let middle = start.plus(&by(units / 2 - 1))?;
+        let half = |start: &Moment, end: &Moment| {
+            let window = rules.cursor_slice(start, end);
+            StreamSlice::new(slice.partition().clone(), window, slice.extra_fields().clone())
+        };
+        Ok(Some([half(&start, &middle), half(&middle.plus(&by(1))?, &end)]))
     }
 
     /// Takes note of a record of the window that is being read.

@@ -90,6 +90,18 @@ pub(super) enum Node {
 pub(super) struct Program {
     pub(super) nodes: Vec<Node>,
     pub(super) free: Vec<String>,
+    /// Variables and the one part of each that is looked at: `response.next`, `response['next']`.
+    parts: Vec<(String, String)>,
+    /// Variables that are used in any other way.
+    whole: Vec<String>,
+}
+
+impl Program {
+    /// Whether what `variable` has under the name `part` may be looked at.
+    pub(super) fn reads(&self, variable: &str, part: &str) -> bool {
+        self.whole.iter().any(|name| name == variable)
+            || self.parts.iter().any(|(name, known)| name == variable && known == part)
+    }
 }
 
 /// Compiles `source`.
@@ -106,6 +118,7 @@ pub(super) fn compile(source: &str) -> Result<Program, String> {
     let ast::Stmt::Template(template) = &parsed else { return Err("no template".to_owned()) };
     let mut compiler = Compiler::default();
     let nodes = compiler.nodes(&template.children)?;
+    let (parts, whole) = (compiler.parts, compiler.whole);
     let mut free = compiler.used;
     // `self` is the template itself, which has no blocks that could be asked for.
     free.retain(|name| {
@@ -113,7 +126,7 @@ pub(super) fn compile(source: &str) -> Result<Program, String> {
     });
     free.sort();
     free.dedup();
-    Ok(Program { nodes, free })
+    Ok(Program { nodes, free, parts, whole })
 }
 
 /// Without the colon that a block may end in, as in `{% for x in y: %}`.
@@ -128,6 +141,8 @@ fn without_colons(source: &str) -> std::borrow::Cow<'_, str> {
 struct Compiler {
     used: Vec<String>,
     defined: Vec<String>,
+    parts: Vec<(String, String)>,
+    whole: Vec<String>,
 }
 
 type Compiled<T> = Result<T, String>;
@@ -201,7 +216,38 @@ impl Compiler {
     }
 
     fn call(&mut self, called: &ast::Expr<'_>, args: &[ast::CallArg<'_>]) -> Compiled<Expr> {
+        // A method sees all of its value, but for `get`, which says what it looks at.
+        if let ast::Expr::GetAttr(method) = called
+            && let ast::Expr::Var(var) = &method.expr
+        {
+            match args.first() {
+                Some(ast::CallArg::Pos(part)) if method.name == "get" => self.part(var.id, part),
+                _ => self.whole.push(var.id.to_owned()),
+            }
+        }
         Ok(Expr::Call(self.boxed(called)?, self.arguments(args)?))
+    }
+
+    /// Takes note that `part` of a variable is looked at.
+    fn part(&mut self, variable: &str, part: &ast::Expr<'_>) {
+        match part {
+            ast::Expr::Const(part) if part.value.as_str().is_some() => {
+                let part = part.value.as_str().unwrap_or_default();
+                self.parts.push((variable.to_owned(), part.to_owned()));
+            }
+            _ => self.whole.push(variable.to_owned()),
+        }
+    }
+
+    /// What an attribute or an item is taken of: a variable is then not used as a whole.
+    fn owner(&mut self, owner: &ast::Expr<'_>) -> Compiled<Box<Expr>> {
+        match owner {
+            ast::Expr::Var(var) => {
+                self.used.push(var.id.to_owned());
+                Ok(Box::new(Expr::Var(var.id.to_owned())))
+            }
+            other => self.boxed(other),
+        }
     }
 
     fn arguments(&mut self, args: &[ast::CallArg<'_>]) -> Compiled<Arguments> {
@@ -223,6 +269,7 @@ impl Compiler {
         Ok(match expr {
             ast::Expr::Var(var) => {
                 self.used.push(var.id.to_owned());
+                self.whole.push(var.id.to_owned());
                 Expr::Var(var.id.to_owned())
             }
             ast::Expr::Const(constant) => Expr::Literal(literal(&constant.value)?),
@@ -233,9 +280,17 @@ impl Compiler {
                 let pairs = entries.map(|(key, value)| Ok((self.expr(key)?, self.expr(value)?)));
                 Expr::Dict(pairs.collect::<Compiled<_>>()?)
             }
-            ast::Expr::GetAttr(get) => Expr::Attribute(self.boxed(&get.expr)?, get.name.to_owned()),
+            ast::Expr::GetAttr(get) => {
+                if let ast::Expr::Var(var) = &get.expr {
+                    self.parts.push((var.id.to_owned(), get.name.to_owned()));
+                }
+                Expr::Attribute(self.owner(&get.expr)?, get.name.to_owned())
+            }
             ast::Expr::GetItem(get) => {
-                Expr::Item(self.boxed(&get.expr)?, self.boxed(&get.subscript_expr)?)
+                if let ast::Expr::Var(var) = &get.expr {
+                    self.part(var.id, &get.subscript_expr);
+                }
+                Expr::Item(self.owner(&get.expr)?, self.boxed(&get.subscript_expr)?)
             }
             ast::Expr::Slice(slice) => {
                 let mut part = |part: &Option<ast::Expr<'_>>| {

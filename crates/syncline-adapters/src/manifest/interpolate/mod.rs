@@ -184,6 +184,14 @@ impl Template {
         }
     }
 
+    /// Whether it may look at what `variable` has under the name `part`.
+    pub(crate) fn reads(&self, variable: &str, part: &str) -> bool {
+        match &self.body {
+            Body::Program(program) => program.reads(variable, part),
+            Body::Plain | Body::Broken(_) => false,
+        }
+    }
+
     /// The text, as it is: what is written to a system is read as no literal.
     ///
     /// # Errors

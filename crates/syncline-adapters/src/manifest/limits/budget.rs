@@ -1,14 +1,14 @@
 //! What a connection may be asked for: its settings, and what a manifest declares as `api_budget`.
 
-use super::super::interpolate::Scope;
 use super::super::interpolate::moment::Period;
+use super::super::interpolate::{Scope, text_of};
 use super::super::load::Node;
 use super::super::trouble::Trouble;
 use super::breaker::BreakerRule;
+use super::limiter::Call;
 use super::pace::{Operation, Rules};
 use super::window::Rate;
 use regex::Regex;
-use reqwest::Url;
 use serde_json::{Map, Value as Json};
 use syncline_core::config::model::{CallLimits, CallRate};
 
@@ -38,6 +38,7 @@ struct Matcher {
     url_base: Option<String>,
     path: Option<Regex>,
     parameters: Map<String, Json>,
+    headers: Map<String, Json>,
 }
 
 impl Budget {
@@ -106,14 +107,14 @@ impl Budget {
     }
 
     /// The rates that a call counts against, by index.
-    pub(super) fn counts(&self, operation: Operation, method: &str, url: &Url) -> Vec<usize> {
+    pub(super) fn counts(&self, call: &Call<'_>) -> Vec<usize> {
         let fits = |matchers: &Vec<Matcher>| {
-            matchers.is_empty() || matchers.iter().any(|matcher| matcher.fits(method, url))
+            matchers.is_empty() || matchers.iter().any(|matcher| matcher.fits(call))
         };
         let policy = self.policies.iter().position(fits);
         let does = |counts: Counts| match counts {
             Counts::All => true,
-            Counts::Of(of) => of == operation,
+            Counts::Of(of) => of == call.operation,
             Counts::Policy(of) => Some(of) == policy,
         };
         let rates = self.rates.iter().enumerate();
@@ -163,17 +164,25 @@ impl Matcher {
             url_base: node.text("url_base").map(|base| base.trim_end_matches('/').to_owned()),
             path: path.transpose()?,
             parameters: node.get("params").and_then(Json::as_object).cloned().unwrap_or_default(),
+            headers: node.get("headers").and_then(Json::as_object).cloned().unwrap_or_default(),
         })
     }
 
-    fn fits(&self, method: &str, url: &Url) -> bool {
+    fn fits(&self, call: &Call<'_>) -> bool {
+        let (method, url) = (call.method.as_str(), call.url);
         let has = |(name, value): (&String, &Json)| {
-            let value = super::super::interpolate::text_of(value);
+            let value = text_of(value);
             url.query_pairs().any(|(key, known)| key == *name && known == value)
+        };
+        let carries = |(name, value): (&String, &Json)| {
+            let value = text_of(value);
+            let mut known = call.headers.iter();
+            known.any(|(key, known)| key.eq_ignore_ascii_case(name) && text_of(known) == value)
         };
         self.method.as_ref().is_none_or(|known| known.eq_ignore_ascii_case(method))
             && self.url_base.as_ref().is_none_or(|base| *base == url.origin().ascii_serialization())
             && self.path.as_ref().is_none_or(|path| path.is_match(url.path()))
             && self.parameters.iter().all(has)
+            && self.headers.iter().all(carries)
     }
 }

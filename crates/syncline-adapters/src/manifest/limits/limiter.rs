@@ -8,6 +8,7 @@ use super::pace::{Ask, Decision, Operation, Pace, Rules, Ticket};
 use super::said::{Said, said};
 use crate::Usage;
 use reqwest::{Method, Url};
+use serde_json::{Map, Value as Json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use syncline_core::config::model::{CallLimits, CallRate};
@@ -124,6 +125,7 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) stream: &'a str,
     pub(in super::super) method: &'a Method,
     pub(in super::super) url: &'a Url,
+    pub(in super::super) headers: &'a Map<String, Json>,
 }
 
 /// The way to one connection: through its own limits and those of its tenant.
@@ -158,8 +160,8 @@ impl Gate {
         if matches!(clock, Clock::Frozen(_)) {
             return Ok(());
         }
-        let Call { operation, stream, method, url } = call;
-        let rates = self.budget.counts(operation, method.as_str(), url);
+        let rates = self.budget.counts(&call);
+        let Call { operation, stream, .. } = call;
         self.own.pass(Ask { operation, key: stream.to_owned(), rates }, clock).await?;
         if let Some((tenant, name)) = &self.tenant {
             let rates = tenant.state().pace.rules().rates.len();

@@ -164,3 +164,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_policy_holds_for_the_requests_that_it_describes() {
+    use super::super::load::Node;
+    use super::budget::Budget;
+    use super::limiter::Call;
+    use serde_json::json;
+    let matcher = json!({
+        "type": "HttpRequestRegexMatcher", "method": "get", "url_base": "https://x.org/",
+        "url_path_pattern": "^/v1/", "params": {"kind": 1}, "headers": {"X-Plan": "free"},
+    });
+    let policy = json!({
+        "type": "FixedWindowCallRatePolicy", "call_limit": 1, "period": "PT1S", "matchers": [matcher],
+    });
+    let declared = json!({"type": "HTTPAPIBudget", "policies": [policy]});
+    let node = Node::new(declared.as_object().unwrap(), "api_budget".to_owned());
+    let budget = Budget::load(Some(&node), &json!({})).unwrap();
+    let cases = [
+        ("https://x.org/v1/rows?kind=1", json!({"x-plan": "free"}), true),
+        ("https://x.org/v1/rows?kind=1", json!({"x-plan": "paid"}), false),
+        ("https://x.org/v1/rows?kind=1", json!({}), false),
+        ("https://x.org/v1/rows?kind=2", json!({"x-plan": "free"}), false),
+        ("https://x.org/v2/rows?kind=1", json!({"x-plan": "free"}), false),
+        ("https://y.org/v1/rows?kind=1", json!({"x-plan": "free"}), false),
+    ];
+    for (url, headers, counts) in cases {
+        let call = Call {
+            operation: Operation::Fetch,
+            stream: "rows",
+            method: &reqwest::Method::GET,
+            url: &url.parse().unwrap(),
+            headers: headers.as_object().unwrap(),
+        };
+        assert_eq!(budget.counts(&call) == [0], counts, "{url} {headers}");
+    }
+}

@@ -108,7 +108,7 @@ impl Dynamic {
                 loop {
                     match reader.step().await? {
                         Step::Page { slice, records } => {
-                            for record in records {
+                            for record in records.made()? {
                                 let record = Json::Object(record);
                                 components.push(self.component(session, &record, Some(&slice))?);
                             }

@@ -258,8 +258,8 @@ async fn first_record(
     let mut reader = StreamReader::new(session, stream, &Map::new()).await?;
     loop {
         match reader.step().await? {
-            Step::Page { mut records, .. } if !records.is_empty() => {
-                return Ok(Some(Json::Object(records.swap_remove(0))));
+            Step::Page { records, .. } if !records.is_empty() => {
+                return Ok(records.made()?.into_iter().next().map(Json::Object));
             }
             Step::Page { .. } | Step::SliceDone { .. } => {}
             Step::SliceFailed(trouble) => return Err(trouble),

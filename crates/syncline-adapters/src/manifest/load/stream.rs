@@ -1,6 +1,7 @@
 //! One stream, compiled.
 
 use super::super::decode::Decoder;
+use super::super::errors::Action;
 use super::super::incremental::CursorSpec;
 use super::super::interpolate::StreamSlice;
 use super::super::job::Job;
@@ -10,6 +11,7 @@ use super::super::properties::Properties;
 use super::super::request::{Parts, Requester};
 use super::super::select::{Extractor, Selector};
 use super::super::session::Session;
+use super::super::smaller::{Halving, ShorterPages};
 use super::super::trouble::Trouble;
 use super::schema::Schema;
 use super::{Loader, Node, is_truthy};
@@ -27,6 +29,10 @@ pub(in super::super) struct Stream {
     pub(in super::super) paginator: Option<Paginator>,
     pub(in super::super) router: Option<Router>,
     pub(in super::super) cursor: Option<CursorSpec>,
+    /// How pages are made shorter where the API says that they are too long.
+    pub(in super::super) shorter_pages: Option<ShorterPages>,
+    /// How windows are halved where the API says that they are too long.
+    pub(in super::super) halving: Option<Halving>,
     /// Whether the requests of later pages carry nothing of the slice.
     first_page_only: bool,
     /// The work that the API does before there is something to read.
@@ -62,6 +68,15 @@ impl Stream {
         stream.primary_key = primary_key(node.get("primary_key"))?;
         stream.schema = Schema::load(loader, node)?;
         let cursor = node.child("incremental_sync");
+        let brings_first_pages = stream.router.as_ref().is_some_and(Router::brings_first_pages);
+        if let Some(cursor) = cursor.as_ref().filter(|cursor| cursor.get("step").is_some())
+            && brings_first_pages
+        {
+            return Err(Trouble::config(format!(
+                "`{}.step` cannot be together with a `lazy_read_pointer`: the parent's record holds one first page",
+                cursor.path
+            )));
+        }
         stream.cursor = cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?;
         Ok(stream)
     }
@@ -92,14 +107,6 @@ impl Stream {
                 ("download_requester", decoder, extractor, "download_paginator", Some(job))
             }
             _ => {
-                for name in ["page_size_reduction", "request_window_splitting"] {
-                    if retriever.get(name).is_some() {
-                        return Err(Trouble::config(format!(
-                            "`{}.{name}` is not supported",
-                            retriever.path
-                        )));
-                    }
-                }
                 let decoder = Decoder::load(retriever.child("decoder").as_ref())?;
                 let extractor = Extractor::load(&selector.needed_child("extractor")?, &decoder)?;
                 ("requester", decoder, extractor, "paginator", None)
@@ -107,7 +114,9 @@ impl Stream {
         };
         let requester = retriever.needed_child(requester)?;
         let of_properties = |node: &Node<'_>| Self::of_retriever(loader, node, name);
-        Ok(Self {
+        let shorter_pages = retriever.child("page_size_reduction");
+        let halving = retriever.child("request_window_splitting");
+        let stream = Self {
             name: name.to_owned(),
             primary_key: Vec::new(),
             properties: Properties::load(&requester, &of_properties)?,
@@ -119,9 +128,42 @@ impl Stream {
             cursor: None,
             job,
             with_state: None,
+            shorter_pages: shorter_pages.map(|node| ShorterPages::load(&node)).transpose()?,
+            halving: halving.map(|node| Halving::load(&node)).transpose()?,
             first_page_only: retriever
                 .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
-        })
+        };
+        stream.check_smaller(&retriever)?;
+        Ok(stream)
+    }
+
+    /// Whether what may be asked for in smaller parts can be.
+    fn check_smaller(&self, retriever: &Node<'_>) -> Result<(), Trouble> {
+        let needs = |field: &str, what: &str| {
+            Trouble::config(format!("`{}` with `{field}` needs {what}", retriever.path))
+        };
+        let pages = "page_size_reduction";
+        if self.requester.may(Action::ShortenPage) && self.shorter_pages.is_none() {
+            return Err(needs("REDUCE_PAGE_SIZE", "a `page_size_reduction`"));
+        }
+        if self.requester.may(Action::HalveWindow) && self.halving.is_none() {
+            return Err(needs("SPLIT_REQUEST_WINDOW", "a `request_window_splitting`"));
+        }
+        let brings_pages = self.router.as_ref().is_some_and(Router::brings_first_pages);
+        if self.shorter_pages.is_some() {
+            if !self.paginator.as_ref().is_some_and(Paginator::can_shorten) {
+                let what = "`CursorPagination` or `OffsetIncrement` with a `page_size`, a `page_size_option`, and no \
+                            `RequestPath`";
+                return Err(needs(pages, what));
+            }
+            if self.properties.is_some() {
+                return Err(needs(pages, "requests without query properties"));
+            }
+        }
+        if brings_pages && (self.shorter_pages.is_some() || self.halving.is_some()) {
+            return Err(needs("lazy_read_pointer", "pages and windows of one size"));
+        }
+        Ok(())
     }
 
     /// What paging and slicing add to a request.
@@ -130,9 +172,10 @@ impl Stream {
         session: &Session,
         slice: &StreamSlice,
         token: Option<&Json>,
+        size: Option<i64>,
     ) -> Result<Parts, Trouble> {
         let mut parts = match &self.paginator {
-            Some(paginator) => paginator.parts(session, token)?,
+            Some(paginator) => paginator.parts(session, token, size)?,
             None => Parts::default(),
         };
         if token.is_none() || !self.first_page_only {

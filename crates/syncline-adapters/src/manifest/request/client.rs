@@ -9,8 +9,8 @@ use super::super::limits::{self, Operation};
 use super::super::reach::{Failed, Request};
 use super::super::session::{Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
-use super::Sent;
 use super::options::{Parts, address, encode_pairs};
+use super::{Sent, TooMuch};
 use reqwest::Url;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json};
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 /// The largest response that is read, in bytes as they come.
 const BODY_MAX: usize = 64 << 20;
+/// The most room that is made for a body before it comes.
+const RESERVED_MAX: u64 = 1 << 20;
 /// The status of a response that never came and is ignored.
 const UNREACHABLE: u16 = 599;
 /// The longest that a response may take from its first byte to its last.
@@ -69,11 +71,17 @@ impl Tries {
     }
 }
 
+/// What an outcome says of itself.
+fn said(outcome: &Outcome, resolution: Resolution) -> String {
+    resolution.message.unwrap_or_else(|| outcome.to_string())
+}
+
 fn exhausted(url: &Url, count: u32, outcome: &Outcome, resolution: Resolution) -> Trouble {
     let limited = matches!(outcome, Outcome::Response(response) if response.status == 429);
-    let last = resolution.message.unwrap_or_else(|| outcome.to_string());
+    let kind = if limited { FailureKind::Transient } else { resolution.kind };
+    let last = said(outcome, resolution);
     Trouble {
-        kind: if limited { FailureKind::Transient } else { resolution.kind },
+        kind,
         message: format!(
             "the request to {} failed {count} times, the last time with: {last}",
             without_query(url)
@@ -104,7 +112,9 @@ impl Call {
             }
             attempts += 1;
             let (method, stream) = (&self.method, self.key.as_str());
-            let wanted = limits::Call { operation: Operation::Fetch, stream, method, url: &url };
+            let headers = &parts.headers;
+            let wanted =
+                limits::Call { operation: Operation::Fetch, stream, method, url: &url, headers };
             session.gate.pass(session.clock, wanted).await?;
             let outcome = self.fetch(session, &url, &parts).await?;
             session.gate.heard(session.clock, &outcome);
@@ -126,6 +136,12 @@ impl Call {
                     };
                 }
                 Action::ResetPagination => return Ok(Sent::ResetPagination),
+                Action::ShortenPage => {
+                    return Ok(Sent::TooMuch(TooMuch::Page, said(&outcome, resolution)));
+                }
+                Action::HalveWindow => {
+                    return Ok(Sent::TooMuch(TooMuch::Window, said(&outcome, resolution)));
+                }
                 Action::Fail => {
                     return Err(Trouble {
                         kind: resolution.kind,
@@ -251,7 +267,9 @@ pub(in super::super) async fn receive(
             }
         }
     }
-    let mut body = Vec::new();
+    // What a response says of its own length is not believed beyond this.
+    let len = response.content_length().unwrap_or(0).min(RESERVED_MAX);
+    let mut body = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {

@@ -9,7 +9,7 @@ pub(super) use once::{Outgoing, Reply};
 pub(super) use options::{Parts, RequestOption, encode_pairs};
 
 use super::auth::Authenticator;
-use super::errors::{ErrorHandler, Resolution};
+use super::errors::{Action, ErrorHandler, Resolution};
 use super::expression::{Expression, Inputs, Nested, Options};
 use super::interpolate::{Accept, StreamSlice, text_of};
 use super::load::{Node, is_truthy};
@@ -58,8 +58,9 @@ impl Requester {
             }
             parameters
         });
+        let base = node.expression("url_base").or_else(|| node.expression("url"));
         let authenticator = match node.child("authenticator") {
-            Some(authenticator) => Authenticator::load(&authenticator)?,
+            Some(authenticator) => Authenticator::load(&authenticator, base.as_ref())?,
             None => Authenticator::Nothing,
         };
         Ok(Self {
@@ -84,6 +85,11 @@ impl Requester {
     /// What gives its requests their credentials.
     pub(super) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
+    }
+
+    /// Whether a response may come to `action`.
+    pub(super) fn may(&self, action: Action) -> bool {
+        self.errors.may(action)
     }
 
     /// What the manifest's error handler says of a response; `None` where it says nothing.
@@ -159,10 +165,19 @@ impl Requester {
     }
 }
 
+/// What is to be made smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMuch {
+    Page,
+    Window,
+}
+
 /// What came of a request.
 pub(super) enum Sent {
     /// A response.
     Response(Arc<Response>),
     /// The stream's pages have to be read again from the first.
     ResetPagination,
+    /// It is too much at once, and why.
+    TooMuch(TooMuch, String),
 }

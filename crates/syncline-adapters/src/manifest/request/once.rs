@@ -61,7 +61,8 @@ impl Requester {
             let mut parts = parts.clone();
             parts.merge(self.authenticator.parts(session).await?)?;
             let url = address(&base, path.trim_start_matches('/'), &parts.query)?;
-            let call = limits::Call { operation, stream: &self.key, method: &method, url: &url };
+            let (stream, headers) = (self.key.as_str(), &parts.headers);
+            let call = limits::Call { operation, stream, method: &method, url: &url, headers };
             if let Err(trouble) = session.gate.pass(session.clock, call).await {
                 return Ok(Reply::Lost { problem: trouble.message, was_sent: false });
             }

@@ -59,6 +59,15 @@ impl Extractor {
         Self::Path { path: Vec::new(), decoder: decoder.clone(), expander: None }
     }
 
+    /// The names that lead to the list of the records, where they are just that in a body of JSON.
+    pub(in super::super) fn list(&self, session: &Session) -> Result<Option<Vec<String>>, Trouble> {
+        let Self::Path { path, decoder: Decoder::Json, expander: None } = self else {
+            return Ok(None);
+        };
+        let path = evaluated(session, path)?;
+        Ok(Some(path).filter(|path| !is_wild(path)))
+    }
+
     /// The records, as they came.
     pub(in super::super) fn records(
         &self,
@@ -97,11 +106,14 @@ fn evaluated(session: &Session, path: &[Expression]) -> Result<Vec<String>, Trou
     path.iter().map(|step| Ok(step.text(session.scope())?)).collect()
 }
 
+fn is_wild(path: &[String]) -> bool {
+    path.iter().any(|step| step == "*" || step == "**")
+}
+
 fn at_path(path: &[String], decoder: &Decoder, response: &Response) -> Result<Vec<Json>, Trouble> {
-    let wild = path.iter().any(|step| step == "*" || step == "**");
     let mut records = Vec::new();
     for value in decoder.values(response)? {
-        if wild {
+        if is_wild(path) {
             records.extend(path::all(&value, path).into_iter().cloned());
             continue;
         }

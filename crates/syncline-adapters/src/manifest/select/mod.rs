@@ -12,12 +12,119 @@ pub(super) use transform::Transformation;
 use super::expression::Expression;
 use super::interpolate::{StreamSlice, text_of};
 use super::load::Node;
-use super::session::Session;
+use super::outline::fields;
+use super::session::{Response, Session};
 use super::trouble::Trouble;
 use serde_json::{Map, Value as Json};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A record: named values.
 pub(super) type Record = Map<String, Json>;
+
+/// The records of a page.
+#[derive(Debug)]
+pub(super) enum Records {
+    Made(Vec<Record>),
+    /// As they stand in the response, because nothing changes them.
+    AsSent(AsSent),
+}
+
+/// Records as they stand in a response.
+#[derive(Debug)]
+pub(super) struct AsSent {
+    response: Arc<Response>,
+    at: Vec<Range<usize>>,
+}
+
+impl AsSent {
+    /// The records of `response` whose bytes are at `at`.
+    pub(super) fn new(response: Arc<Response>, at: Vec<Range<usize>>) -> Self {
+        Self { response, at }
+    }
+
+    /// Each as JSON.
+    fn texts(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.at.iter().map(|at| {
+            // The bytes of each were looked at when they were found.
+            str::from_utf8(&self.response.body[at.clone()]).unwrap_or_default()
+        })
+    }
+}
+
+/// A record of a page.
+pub(super) enum Each<'a> {
+    Made(Record),
+    AsSent(&'a str),
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::Made(Vec::new())
+    }
+}
+
+impl Records {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Made(records) => records.len(),
+            Self::AsSent(records) => records.at.len(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What each record has under `names`, in their order.
+    pub(super) fn values(&self, names: &[&str]) -> Vec<Vec<Option<Json>>> {
+        match self {
+            Self::Made(records) => records
+                .iter()
+                .map(|record| names.iter().map(|name| record.get(*name).cloned()).collect())
+                .collect(),
+            Self::AsSent(records) => records.texts().map(|text| fields(text, names)).collect(),
+        }
+    }
+
+    /// The records one by one.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = Each<'_>> {
+        let (made, sent) = match self {
+            Self::Made(records) => (std::mem::take(records), None),
+            Self::AsSent(records) => (Vec::new(), Some(records.texts())),
+        };
+        let sent = sent.into_iter().flatten().map(Each::AsSent);
+        made.into_iter().map(Each::Made).chain(sent)
+    }
+
+    /// The last record.
+    pub(super) fn last(&self) -> Option<Json> {
+        match self {
+            Self::Made(records) => records.last().cloned().map(Json::Object),
+            Self::AsSent(records) => serde_json::from_str(records.texts().next_back()?).ok(),
+        }
+    }
+
+    /// The records, each taken apart.
+    ///
+    /// # Errors
+    ///
+    /// Where one cannot be.
+    pub(super) fn made(self) -> Result<Vec<Record>, Trouble> {
+        match self {
+            Self::Made(records) => Ok(records),
+            Self::AsSent(records) => records
+                .texts()
+                .map(|text| serde_json::from_str(text).map_err(|error| unreadable(&error)))
+                .collect(),
+        }
+    }
+}
+
+/// A record that turns out to be no JSON.
+pub(super) fn unreadable(error: &serde_json::Error) -> Trouble {
+    Trouble::system(format!("a record of a response cannot be read: {error}"))
+}
 
 /// Makes a stream's records of a response.
 #[derive(Debug)]
@@ -67,6 +174,11 @@ impl Selector {
             transform_first: transform_first.unwrap_or(client_side),
             normalises,
         })
+    }
+
+    /// Whether every record is handed on as it came.
+    pub(super) fn changes_nothing(&self) -> bool {
+        self.filter.is_none() && self.transformations.is_empty() && !self.normalises
     }
 
     /// The records among `found`, of which `wanted` keeps those that are to be synced, in the types of `schema`.

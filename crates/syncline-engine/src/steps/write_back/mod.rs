@@ -9,7 +9,7 @@ mod resolve;
 mod send;
 
 pub(super) use observe::beside;
-pub(super) use resolve::resolve;
+pub(super) use resolve::{forget_ghosts, resolve};
 
 use super::{Execution, delete};
 use crate::event::Event;

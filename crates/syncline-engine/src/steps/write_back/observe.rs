@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 use syncline_core::plan::news::{Ack, News};
 use syncline_core::plan::planner::Planner;
-use syncline_core::plan::rows::{EdgeTarget, EntityId, IntentRow, LinkId};
+use syncline_core::plan::rows::{EdgeTarget, IntentRow, LinkId};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
@@ -104,7 +104,7 @@ async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<b
     }
     let gone = observed.gone.iter().cloned();
     items.extend(gone.map(|external_id| deletion(entity, external_id, None, true)));
-    items.extend(observed.guesses.iter().map(|guess| item(entity, guess)));
+    items.extend(observed.guesses.iter().map(|guess| item(execution, guess)));
     let planner = Planner::new(&execution.world.rules, execution.moment, items).told(news);
     let planned = plan_with(execution.world, planner).await?;
     let mut counters = beside(&planned.counters);
@@ -124,9 +124,9 @@ async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<b
     Ok(is_done)
 }
 
-fn item(entity: EntityId, guess: &Guess) -> Item {
-    Item {
-        entity,
+fn item(execution: &Execution<'_>, guess: &Guess) -> Item {
+    let mut item = Item {
+        entity: execution.entity,
         external_id: guess.external_id.clone(),
         modified: None,
         contributor: None,
@@ -137,7 +137,13 @@ fn item(entity: EntityId, guess: &Guess) -> Item {
             edges: guess.edges.clone(),
         },
         digest: None,
+    };
+    // Whatever the record says when it is seen is news.
+    item.digest(&execution.world.rules, false);
+    if let Some(digest) = &mut item.digest {
+        digest.hash = !digest.hash;
     }
+    item
 }
 
 /// The edges that a link states.

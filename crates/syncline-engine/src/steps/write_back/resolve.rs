@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::time::Duration;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
 use syncline_core::plan::intent::Body;
-use syncline_core::plan::news::Ack;
+use syncline_core::plan::news::{Ack, Seen as When};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState};
 use syncline_core::plan::rules::Content;
 use syncline_core::plan::view::Need;
@@ -28,7 +28,6 @@ pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<b
     if !execution.sends() {
         return Ok(is_asked);
     }
-    forget_ghosts(execution).await?;
     let mut channel = None;
     let mut after = IntentId(0);
     loop {
@@ -73,8 +72,14 @@ async fn settle(
     Ok(!left.unknown && left.again == 0)
 }
 
-/// Writes that were given up and cannot land any more are no longer looked out for.
-async fn forget_ghosts(execution: &mut Execution<'_>) -> Result<(), EngineError> {
+/// Writes that were given up are no longer looked out for once everything was read that they may have done: they could
+/// not land any more when the execution began.
+pub(in super::super) async fn forget_ghosts(
+    execution: &mut Execution<'_>,
+) -> Result<(), EngineError> {
+    if !execution.sends() || execution.replay {
+        return Ok(());
+    }
     let ghosts = intents(execution, vec![IntentState::Ghost], IntentId(0)).await?;
     if ghosts.is_empty() {
         return Ok(());
@@ -82,24 +87,24 @@ async fn forget_ghosts(execution: &mut Execution<'_>) -> Result<(), EngineError>
     let channel = execution.channel().await?;
     let over: Vec<IntentRow> = ghosts
         .iter()
-        .filter(|ghost| lands_in(execution, &channel, ghost).is_zero())
+        .filter(|ghost| lands_after(&channel, ghost, execution.moment.started).is_zero())
         .map(|ghost| state(ghost, IntentState::Rejected, ghost.problem.clone()))
         .collect();
     commit(execution, Observed { intents: over, ..Observed::default() }).await
 }
 
-/// How long a write may still take effect from now on.
-fn lands_in(execution: &Execution<'_>, channel: &Channel, intent: &IntentRow) -> Duration {
+/// How long a write may still take effect after `at`.
+fn lands_after(channel: &Channel, intent: &IntentRow, at: i64) -> Duration {
     let offers = &channel.offers;
     let window =
         Duration::from_millis(offers.lands_within_ms.saturating_add(offers.found_within_ms));
-    let passed = execution.clock.now().saturating_sub(intent.sent.unwrap_or(0));
+    let passed = at.saturating_sub(intent.sent.unwrap_or(0));
     window.saturating_sub(Duration::from_micros(u64::try_from(passed).unwrap_or(0)))
 }
 
 /// Waits until a write either has taken effect or never will.
 async fn wait(execution: &Execution<'_>, channel: &Channel, intent: &IntentRow) {
-    let rest = lands_in(execution, channel, intent);
+    let rest = lands_after(channel, intent, execution.clock.now());
     if !rest.is_zero() {
         execution.clock.sleep(rest + Duration::from_millis(1)).await;
     }
@@ -130,14 +135,18 @@ async fn changed(
             Look::Gone => {
                 observed.gone.push(external_id.clone());
                 if intent.kind == IntentKind::Delete {
-                    Done { external_id, intent, body }.note(execution, true, &mut observed);
+                    Done { external_id, intent, body }.note(
+                        execution,
+                        When::InReply,
+                        &mut observed,
+                    );
                 } else {
                     observed.intents.push(state(&intent, IntentState::Rejected, gone()));
                 }
             }
             Look::Arrived(index) => {
                 shown.insert(index);
-                Done { external_id, intent, body }.note(execution, false, &mut observed);
+                Done { external_id, intent, body }.note(execution, When::Later, &mut observed);
             }
             // With a strong guard, a late twin finds another version than it was made for, once the write is repeated.
             Look::AsBefore => {
@@ -258,7 +267,7 @@ async fn create(
     };
     let mut observed = Observed { pages: vec![page], ..Observed::default() };
     let sent = sent_cells(execution, &body);
-    let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
+    let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen: When::Later };
     let body = Body { external_id: external_id.clone(), ..body };
     let done = IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
     observed.counters.written_created += 1;

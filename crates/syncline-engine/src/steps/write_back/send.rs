@@ -6,9 +6,9 @@ use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use syncline_adapters::write::{Change, Replies, Target, Write, Written};
+use syncline_adapters::write::{Change, Replies, Target, UpdateGuard, Write, Written};
 use syncline_core::plan::intent::Body;
-use syncline_core::plan::news::Ack;
+use syncline_core::plan::news::{Ack, Seen};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
@@ -53,34 +53,35 @@ pub(super) async fn send(
 /// The raw fields of records, before they are written.
 type Before = FxHashMap<IntentId, Vec<(CompactString, Value)>>;
 
-/// Reads the records of intents whose systems say no version. Those that have changed are taken up, and what they
-/// are owed is decided anew: their intents are gone then.
+/// Reads the records of intents whose systems say no version, or do not surely compare it when they write. Those that
+/// have changed are taken up, and what they are owed is decided anew: their intents are gone then.
 async fn read_before(
     execution: &mut Execution<'_>,
     channel: &Channel,
     intents: &[IntentRow],
 ) -> Result<Before, EngineError> {
     let converter = execution.converter()?;
-    let unversioned: Vec<(&IntentRow, Body)> = intents
+    let is_strong = channel.offers.update == UpdateGuard::Strong;
+    let unguarded: Vec<(&IntentRow, Body)> = intents
         .iter()
         .filter(|intent| intent.kind != IntentKind::Create)
         .map(|intent| (intent, Body::from_json(&intent.body)))
-        .filter(|(_, body)| body.version.is_none())
+        .filter(|(_, body)| !is_strong || body.version.is_none())
         .collect();
     let mut befores = Before::default();
-    let keys = unversioned.iter().filter_map(|(_, body)| converter.key_of(&body.external_id));
+    let keys = unguarded.iter().filter_map(|(_, body)| converter.key_of(&body.external_id));
     let keys: Vec<Vec<CompactString>> = keys.collect();
     if keys.is_empty() {
         return Ok(befores);
     }
     let page = channel.writer()?.get(&execution.task.entity, keys).await?;
     let shown = Shown::of(execution, &page);
-    let links = unversioned.iter().map(|(intent, _)| intent.link).collect();
+    let links = unguarded.iter().map(|(intent, _)| intent.link).collect();
     let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
     let rows: FxHashMap<_, &LinkRow> = found.links.iter().map(|link| (link.id, link)).collect();
     let mut observed = Observed::default();
     let mut changed = FxHashSet::default();
-    for (intent, body) in &unversioned {
+    for (intent, body) in &unguarded {
         match shown.by_id.get(&body.external_id) {
             None => observed.gone.push(body.external_id.clone()),
             Some(&(index, hash)) => {
@@ -234,11 +235,12 @@ async fn settle(
                 let has_hash = record.and_then(|id| shown.by_id.get(&id)?.1).is_some();
                 if intent.kind == IntentKind::Delete {
                     observed.gone.push(done.external_id.clone());
-                    done.note(execution, true, &mut observed);
+                    done.note(execution, Seen::InReply, &mut observed);
                 } else if has_hash {
                     // The reply to a repeated creation may show a record that was made, and edited, long ago.
                     let is_first = done.intent.attempts == 1;
-                    done.note(execution, is_first, &mut observed);
+                    let seen = if is_first { Seen::InReply } else { Seen::Later };
+                    done.note(execution, seen, &mut observed);
                 } else {
                     unseen.push(done);
                 }
@@ -316,7 +318,7 @@ async fn read_back(
         if !is_shown {
             observed.guesses.push(guess(execution, &done).await?);
         }
-        done.note(execution, !is_shown, observed);
+        done.note(execution, if is_shown { Seen::Later } else { Seen::NotYet }, observed);
     }
     if !page.is_empty() {
         observed.pages.push(page);
@@ -332,8 +334,8 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Notes it. `is_reply`: whatever the record says of the fields that were written is what became of them.
-    pub(super) fn note(self, execution: &Execution<'_>, is_reply: bool, observed: &mut Observed) {
+    /// Notes it, with when the record was seen that is told beside it.
+    pub(super) fn note(self, execution: &Execution<'_>, seen: Seen, observed: &mut Observed) {
         let Self { external_id, intent, body } = self;
         let is_create = intent.kind == IntentKind::Create;
         let sent = match intent.kind {
@@ -351,7 +353,7 @@ impl Done {
         let body = Body { external_id: external_id.clone(), ..body };
         let done =
             IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
-        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, is_reply });
+        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, seen });
         observed.intents.push(done);
     }
 }
@@ -414,7 +416,7 @@ async fn exist(
         let Some(external_id) = id.filter(|id| shown.contains(id)) else { continue };
         let Sending { intent, body, .. } = sending;
         let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
-        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, is_reply: false };
+        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen: Seen::Later };
         observed.acks.insert(external_id, ack);
         observed.intents.push(state(intent, IntentState::Done, None));
     }

@@ -1,0 +1,279 @@
+//! Parts of the connector language that few connectors use.
+
+use crate::api::{Api, Request};
+use crate::connector_reading::{BEGIN, connector, ok, records};
+use serde_json::{Value, json};
+
+/// A stream of what is at `/rows`, with `authenticator`.
+fn rows(authenticator: &str) -> String {
+    format!(
+        r##"
+type: DeclarativeSource
+check: {{ type: CheckStream, stream_names: [rows] }}
+streams:
+  - type: DeclarativeStream
+    name: rows
+    primary_key: id
+    schema_loader: {{ type: InlineSchemaLoader, schema: {{ type: object }} }}
+    retriever:
+      type: SimpleRetriever
+      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}
+      requester: {{ type: HttpRequester, url_base: "{{{{ config['url'] }}}}", path: rows, authenticator: {authenticator} }}
+spec: {{ type: Spec, connection_specification: {{ type: object }} }}
+"##
+    )
+}
+
+#[test]
+fn a_session_token_is_looked_at_and_else_asked_for() {
+    let with = |given: &str, user: &str| {
+        rows(&format!(
+            "{{ type: LegacySessionTokenAuthenticator, header: X-Session, session_token: \"{given}\", username: \"{user}\", \
+             password: pass-word, login_url: login, validate_session_url: me, session_token_response_key: id }}"
+        ))
+    };
+    let answer = |request: &Request| match (request.path.as_str(), request.header("x-session")) {
+        ("/login", None) => {
+            assert_eq!(
+                serde_json::from_str::<Value>(&request.body).unwrap(),
+                json!({"username": "jo", "password": "pass-word"})
+            );
+            ok(&json!({"id": "fresh-token"}))
+        }
+        (_, Some("good-token" | "fresh-token")) => ok(&json!({"data": [{"id": 1}]})),
+        _ => (401, vec![], "{}".to_owned()),
+    };
+    let cases: [(&str, &str, &[&str], usize); 4] = [
+        ("good-token", "jo", &["/me", "/rows"], 1),
+        ("old-token", "jo", &["/me", "/login", "/rows"], 1),
+        ("", "jo", &["/login", "/rows"], 1),
+        ("old-token", "", &["/me"], 0),
+    ];
+    for (given, user, asked, found) in cases {
+        let api = Api::serve(answer);
+        let (ran, messages) = connector(&with(given, user), &api.url, &["read", "rows"]);
+        let paths: Vec<String> = api.take_requests().into_iter().map(|r| r.path).collect();
+        assert_eq!(
+            (paths, records(&messages).len()),
+            (asked.iter().map(|&p| p.to_owned()).collect(), found),
+            "{ran:#?}"
+        );
+        assert_eq!(ran.out.contains("there are no `username` and `password`"), found == 0);
+    }
+}
+
+#[test]
+fn a_signed_assertion_gets_an_access_token() {
+    let manifest = rows(
+        "{ type: OAuthAuthenticator, token_refresh_endpoint: \"{{ config['url'] }}/token\", use_profile_assertion: true, \
+         client_id: never-sent, profile_assertion: { type: JwtAuthenticator, algorithm: HS256, \
+         secret_key: \"{{ config['token'] }}\", jwt_payload: { iss: jo } } }",
+    );
+    let api = Api::serve(|request| match request.path.as_str() {
+        "/token" => ok(&json!({"access_token": "granted-token", "expires_in": 60})),
+        _ => ok(&json!({"data": [{"id": 1}]})),
+    });
+    let (ran, messages) = connector(&manifest, &api.url, &["read", "rows"]);
+    assert_eq!(records(&messages).len(), 1, "{ran:#?}");
+    let asked = api.take_requests();
+    let (grant, assertion) = asked[0].body.split_once("&assertion=").unwrap();
+    assert_eq!(grant, "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer");
+    assert_eq!(assertion.split('.').count(), 3, "a signed token and nothing else: {assertion}");
+    assert_eq!(asked[1].header("authorization"), Some("Bearer granted-token"));
+}
+
+const LAZY: &str = r##"
+streams:
+  - type: DeclarativeStream
+    name: notes
+    schema_loader: { $ref: "#/definitions/schema" }
+    retriever:
+      type: SimpleRetriever
+      requester: { $ref: "#/definitions/requester", path: "/people/{{ stream_partition.person }}/notes" }
+      record_selector: { $ref: "#/definitions/selector" }
+      paginator:
+        type: DefaultPaginator
+        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }
+        pagination_strategy: { type: CursorPagination, cursor_value: "{{ response.next }}" }
+      partition_router:
+        type: SubstreamPartitionRouter
+        parent_stream_configs:
+          - type: ParentStreamConfig
+            parent_key: id
+            partition_field: person
+            lazy_read_pointer: [notes]
+            stream:
+              type: DeclarativeStream
+              name: people
+              schema_loader: { $ref: "#/definitions/schema" }
+              retriever:
+                type: SimpleRetriever
+                requester: { $ref: "#/definitions/requester", path: /people }
+                record_selector: { $ref: "#/definitions/selector" }
+"##;
+
+#[test]
+fn a_first_page_that_the_parent_brings_is_not_asked_for() {
+    let api = Api::serve(|request| match request.path.as_str() {
+        "/people" => ok(&json!({"data": [
+            {"id": 1, "notes": {"data": [{"n": 1}], "next": 2}},
+            {"id": 2, "notes": {"data": [{"n": 2}]}},
+            {"id": 3},
+        ]})),
+        "/people/3/notes" => ok(&json!({"data": [{"n": 4}]})),
+        _ => ok(&json!({"data": [{"n": 3}]})),
+    });
+    let (ran, messages) = connector(&format!("{BEGIN}{LAZY}"), &api.url, &["read", "notes"]);
+    let numbers: Vec<_> = records(&messages).iter().map(|record| record["n"].clone()).collect();
+    assert_eq!(numbers, [1, 3, 2, 4], "{ran:#?}");
+    let asked = api.take_requests();
+    let asked: Vec<_> = asked.iter().map(|r| (r.path.as_str(), r.query("page"))).collect();
+    assert_eq!(
+        asked,
+        [("/people", None), ("/people/1/notes", Some("2")), ("/people/3/notes", None)]
+    );
+}
+
+const BY_PERSON: &str = r##"
+streams:
+  - type: DeclarativeStream
+    name: notes
+    schema_loader: { $ref: "#/definitions/schema" }
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: at
+      datetime_format: "%Y-%m-%d"
+      start_datetime: "2026-01-01"
+    retriever:
+      type: SimpleRetriever
+      requester: { $ref: "#/definitions/requester", path: "/people/{{ stream_partition.person }}/notes" }
+      record_selector: { $ref: "#/definitions/selector" }
+      partition_router:
+        type: SubstreamPartitionRouter
+        parent_stream_configs:
+          - type: ParentStreamConfig
+            parent_key: id
+            partition_field: person
+            stream:
+              type: DeclarativeStream
+              name: people
+              schema_loader: { $ref: "#/definitions/schema" }
+              retriever:
+                type: SimpleRetriever
+                requester: { $ref: "#/definitions/requester", path: /people }
+                record_selector: { $ref: "#/definitions/selector" }
+"##;
+
+#[test]
+fn a_parent_that_fails_leaves_a_state_of_the_child() {
+    let api = Api::serve(|_| (404, vec![], "{}".to_owned()));
+    let (ran, messages) = connector(&format!("{BEGIN}{BY_PERSON}"), &api.url, &["read", "notes"]);
+    assert_eq!(ran.code, Some(1));
+    let state = messages.iter().rfind(|message| message["type"] == "STATE").unwrap();
+    let state = &state["state"]["stream"]["stream_state"];
+    assert_eq!((&state["states"], &state["parent_state"]), (&json!([]), &json!({})), "{ran:#?}");
+}
+
+#[test]
+fn records_come_as_they_were_sent_but_for_what_is_null_on_a_line_each() {
+    let manifest = rows("{ type: NoAuth }");
+    let body = "{\"data\": [\n {\"id\": 1, \"x\": null,\n \"big\": 12345678901234567890123, \"deep\": {\"y\": null}},\n \
+                {\"id\": 2, \"s\": \"a\\nb null\", \"e\": \"\\u00e9\"}]}";
+    let api = Api::serve(move |_| (200, vec![], body.to_owned()));
+    let (ran, messages) = connector(&manifest, &api.url, &["read", "rows"]);
+    let expected = [
+        json!({"id": 1, "big": 12_345_678_901_234_567_890_123_f64, "deep": {"y": null}}),
+        json!({"id": 2, "s": "a\nb null", "e": "é"}),
+    ];
+    assert_eq!(records(&messages), expected, "{ran:#?}");
+}
+
+const LONG: &str = r##"
+streams:
+  - type: DeclarativeStream
+    name: rows
+    primary_key: id
+    schema_loader: { $ref: "#/definitions/schema" }
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: at
+      datetime_format: "%Y-%m-%d"
+      cursor_granularity: P1D
+      step: P30D
+      start_datetime: "2026-01-01"
+      end_datetime: "2026-01-08"
+      start_time_option: { type: RequestOption, inject_into: request_parameter, field_name: from }
+      end_time_option: { type: RequestOption, inject_into: request_parameter, field_name: to }
+    retriever:
+      type: SimpleRetriever
+      page_size_reduction: { type: PageSizeReduction, backoff_seconds: 0 }
+      request_window_splitting: { type: RequestWindowSplitting, failure_message: ask for fewer }
+      requester:
+        $ref: "#/definitions/requester"
+        path: /rows
+        error_handler:
+          type: DefaultErrorHandler
+          response_filters:
+            - { type: HttpResponseFilter, http_codes: [413], action: REDUCE_PAGE_SIZE, error_message: too long }
+            - { type: HttpResponseFilter, http_codes: [422], action: SPLIT_REQUEST_WINDOW, error_message: too wide }
+      record_selector: { $ref: "#/definitions/selector" }
+      paginator:
+        type: DefaultPaginator
+        page_size_option: { type: RequestOption, inject_into: request_parameter, field_name: limit }
+        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: offset }
+        pagination_strategy: { type: OffsetIncrement, page_size: 4 }
+"##;
+
+/// A row for each day of the window, no more than `longest` on a page, in windows of no more than `widest` days.
+fn days(request: &Request, longest: u64, widest: u64) -> crate::api::Answer {
+    let day = |name: &str| request.query(name).unwrap()[8..].parse::<u64>().unwrap();
+    let number = |name: &str| request.query(name).map_or(0, |text| text.parse::<u64>().unwrap());
+    let (from, to, limit) = (day("from"), day("to"), number("limit"));
+    if to - from + 1 > widest {
+        return (422, vec![], "{}".to_owned());
+    }
+    if limit > longest {
+        return (413, vec![], "{}".to_owned());
+    }
+    let rows = (from..=to).skip(usize::try_from(number("offset")).unwrap());
+    let rows = rows.take(usize::try_from(limit).unwrap());
+    let rows: Vec<Value> =
+        rows.map(|day| json!({"id": day, "at": format!("2026-01-{day:02}")})).collect();
+    ok(&json!({ "data": rows }))
+}
+
+#[test]
+fn what_is_too_much_at_once_is_asked_for_in_smaller_parts() {
+    for (longest, widest, requests) in [(9, 9, 3), (3, 9, 6), (9, 4, 5), (2, 3, 15)] {
+        let api = Api::serve(move |request| days(request, longest, widest));
+        let (ran, messages) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+        let ids: Vec<Value> = records(&messages).iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 8], "{longest} {widest}: {ran:#?}");
+        let state = messages.iter().rfind(|message| message["type"] == "STATE").unwrap();
+        assert_eq!(
+            state["state"]["stream"]["stream_state"],
+            json!({"at": "2026-01-08"}),
+            "the window counts as read only as a whole"
+        );
+        assert!(!ran.out.contains("\"WARN\""), "{ran:#?}");
+        assert_eq!(api.take_requests().len(), requests, "{longest} {widest}");
+    }
+    for (longest, widest, told) in [(0, 9, "too long"), (9, 0, "too wide: ask for fewer")] {
+        let api = Api::serve(move |request| days(request, longest, widest));
+        let (ran, _) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.out.contains(told), "{ran:#?}");
+    }
+}
+
+#[test]
+fn an_api_that_gives_the_same_page_for_ever_is_an_error() {
+    let api = Api::serve(|_| {
+        let row = |id| json!({"id": id, "at": "2026-01-01"});
+        ok(&json!({"data": [row(1), row(2), row(3), row(4)]}))
+    });
+    let (ran, _) = connector(&format!("{BEGIN}{LONG}"), &api.url, &["read", "rows"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.contains("the same page again and again, whichever"), "{ran:#?}");
+    assert_eq!(api.take_requests().len(), 10);
+}
