@@ -515,37 +515,34 @@ fn hopeless_input_ends_in_an_error_and_soon() {
     }
 }
 
-#[test]
-fn a_slot_serves_one_task_and_says_itself_what_changed() {
-    let text = |tasks: &str| {
-        format!(
-            "connections:
+const SLOTS: &str = "connections:
   crm:
     adapter: postgres
-    settings: {{ database: crm, user: s }}
+    settings: { database: crm, user: s }
     entities:
-      a: {{ key: id, logical_replication: {{ slot: syncline_a }} }}
-      b: {{ key: id, logical_replication: {{ slot: syncline_a }} }}
-      c: {{ key: id, logical_replication: {{ slot: Syncline_c }} }}
+      a: { key: id, logical_replication: { slot: syncline_a } }
+      b: { key: id, logical_replication: { slot: syncline_a } }
+      c: { key: id, logical_replication: { slot: Syncline_c } }
   copy:
     adapter: postgres
-    settings: {{ database: other, user: s }}
-    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
+    settings: { database: other, user: s }
+    entities: { a: { key: id, logical_replication: { slot: syncline_a } } }
   far:
     adapter: postgres
-    settings: {{ host: far, database: crm, user: s }}
-    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
+    settings: { host: far, database: crm, user: s }
+    entities: { a: { key: id, logical_replication: { slot: syncline_a } } }
   lite:
     adapter: sqlite
-    entities: {{ a: {{ key: id, logical_replication: {{ slot: syncline_a }} }} }}
-shard_types: {{ t: {{ fields: {{ x: text }} }} }}
-conversion_schemas: {{ s: {{ shard_type: t, fields: {{ x: x }} }} }}
+    entities: { a: { key: id, logical_replication: { slot: syncline_a } } }
+shard_types: { t: { fields: { x: text } } }
+conversion_schemas: { s: { shard_type: t, fields: { x: x } } }
 sync_tasks:
-{tasks}"
-        )
-    };
+";
+
+#[test]
+fn a_slot_serves_one_task_and_says_itself_what_changed() {
     let shown = |tasks: &str| {
-        let file = file("syncline.yaml", &text(tasks));
+        let file = file("syncline.yaml", &format!("{SLOTS}{tasks}"));
         let found = load(vec![file], &resolve, &["postgres", "sqlite"]).unwrap_err();
         let lines = found.0.iter().map(|one| {
             format!(
