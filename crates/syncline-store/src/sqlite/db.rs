@@ -355,15 +355,8 @@ impl Db {
 
     /// Makes the indexes that a first load does without.
     pub(super) fn make_late_indexes(&mut self) -> Result<(), StoreError> {
-        let made = schema::make_indexes(&self.conn, &self.options, schema::LATE_INDEXES);
+        let made = schema::make_late_indexes(&self.conn, &self.options);
         made.map_err(|error| self.trouble("write", &error))
-    }
-
-    /// Makes one of them now, because something is about to be asked that needs it. Part of the group.
-    pub(super) fn make_index(&mut self, wanted: &str) -> rusqlite::Result<()> {
-        let late = schema::LATE_INDEXES.iter().position(|(name, _)| *name == wanted);
-        let Some(at) = late else { return Ok(()) };
-        schema::make_indexes(&self.conn, &self.options, &schema::LATE_INDEXES[at..=at])
     }
 }
 

@@ -34,7 +34,7 @@ impl Db {
                 (!need.dependents.is_empty(), "edge_target"),
                 (!need.shards.is_empty(), "link_shard"),
             ] {
-                if is_asked && let Err(error) = self.make_index(index) {
+                if is_asked && let Err(error) = schema::make_late_index(&self.conn, index) {
                     return Err(self.lose_group(&error));
                 }
             }

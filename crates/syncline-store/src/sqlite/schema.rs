@@ -13,7 +13,7 @@ const APPLICATION_ID: i64 = 0x5379_6e63;
 /// million records: half as many pages are looked up, written to the log and copied from it.
 pub(super) const PAGE_BYTES: i64 = 8192;
 
-/// The page cache while an index is made, in KiB: no more of its entries are sorted at a time than this holds.
+/// The page cache while late indexes are made, in KiB: no more entries are sorted at a time than this holds.
 /// Pieces that fit the processor's cache are sorted, and then merged, in half the time of all at once.
 const SORT_KIB: i64 = 1024;
 
@@ -62,26 +62,23 @@ fn set_cache(conn: &Connection, kib: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -kib)
 }
 
-/// Makes the indexes that are told and not there yet.
-pub(super) fn make_indexes(
-    conn: &Connection,
-    options: &Options,
-    indexes: &[(&str, &str)],
-) -> rusqlite::Result<()> {
-    let mut is_there = conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
-    let mut sql = String::new();
-    for (name, on) in indexes {
-        if !is_there.exists([name])? {
-            sql += &format!("CREATE INDEX {name} ON {on};");
-        }
-    }
-    if sql.is_empty() {
-        return Ok(());
-    }
+/// Makes the late indexes that are not there yet; nothing may be uncommitted.
+pub(super) fn make_late_indexes(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
     set_cache(conn, SORT_KIB)?;
-    let made = conn.execute_batch(&sql);
+    let made = LATE_INDEXES.iter().try_for_each(|(name, _)| make_late_index(conn, name));
     set_cache(conn, options.cache_kib.into())?;
     made
+}
+
+/// Makes the late index `wanted`, if it is not there yet.
+pub(super) fn make_late_index(conn: &Connection, wanted: &str) -> rusqlite::Result<()> {
+    let mut is_there = conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
+    match LATE_INDEXES.iter().find(|(name, _)| *name == wanted) {
+        Some((name, on)) if !is_there.exists([name])? => {
+            conn.execute_batch(&format!("CREATE INDEX {name} ON {on}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
@@ -180,6 +177,25 @@ fn check_tenant(conn: &Connection, options: &Options, path: &str) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_may_touch_more_pages_than_are_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { cache_kib: 256, ..Options::default() };
+        let conn = open(&folder.path().join("s.db"), &options).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE big (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+             WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 9000)
+             INSERT INTO big SELECT id, printf('%0999d', id) FROM n;
+             BEGIN;
+             UPDATE big SET text = text || '.';
+             CREATE INDEX big_text ON big (text);
+             COMMIT;",
+        )
+        .unwrap();
+        let changed = "SELECT count(*) FROM big WHERE text LIKE '%.'";
+        assert_eq!(conn.query_row(changed, [], |row| row.get::<_, i64>(0)).unwrap(), 9000);
+    }
 
     #[test]
     fn images_that_stood_with_the_shard_come_to_their_links() {
