@@ -281,8 +281,12 @@ pub(super) fn escape(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// When there is a character in it that no vCard can hold.
+/// When there is a character in it that no vCard can hold, or a backslash: none is in an address (RFC 3986), and what
+/// other programs have escaped is read as what it stands for.
 pub(super) fn verbatim(text: &str) -> Result<String, String> {
+    if text.contains('\\') {
+        return Err("an address cannot hold the character `\\`".to_owned());
+    }
     text.chars().map(printable).collect()
 }
 

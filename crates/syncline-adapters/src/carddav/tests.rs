@@ -237,6 +237,15 @@ fn what_cannot_be_written_says_why() {
 }
 
 #[test]
+fn an_address_that_would_be_read_as_another_is_refused() {
+    let mut card = Card::parse(b"BEGIN:VCARD\nVERSION:3.0\nFN:X\nEND:VCARD\n").unwrap();
+    for name in ["url", "impp"] {
+        let problem = edit(&mut card, name, &Value::text("\\a")).unwrap_err();
+        assert!(problem.contains("cannot hold the character `\\`"), "{name}: {problem}");
+    }
+}
+
+#[test]
 fn what_is_no_card_says_why() {
     for (text, expected) in [
         ("", "does not begin"),
