@@ -82,26 +82,26 @@ fn a_signed_assertion_gets_an_access_token() {
     assert_eq!(asked[1].header("authorization"), Some("Bearer granted-token"));
 }
 
-const LAZY: &str = r##"
+/// A stream of each person's notes; `stream`, `retriever` and `parent` are more of these parts.
+fn notes(stream: &str, retriever: &str, parent: &str) -> String {
+    let streams = r##"
 streams:
   - type: DeclarativeStream
     name: notes
     schema_loader: { $ref: "#/definitions/schema" }
+    STREAM
     retriever:
       type: SimpleRetriever
       requester: { $ref: "#/definitions/requester", path: "/people/{{ stream_partition.person }}/notes" }
       record_selector: { $ref: "#/definitions/selector" }
-      paginator:
-        type: DefaultPaginator
-        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }
-        pagination_strategy: { type: CursorPagination, cursor_value: "{{ response.next }}" }
+      RETRIEVER
       partition_router:
         type: SubstreamPartitionRouter
         parent_stream_configs:
           - type: ParentStreamConfig
             parent_key: id
             partition_field: person
-            lazy_read_pointer: [notes]
+            PARENT
             stream:
               type: DeclarativeStream
               name: people
@@ -111,9 +111,17 @@ streams:
                 requester: { $ref: "#/definitions/requester", path: /people }
                 record_selector: { $ref: "#/definitions/selector" }
 "##;
+    let more = [("STREAM", stream), ("RETRIEVER", retriever), ("PARENT", parent)];
+    let streams = more.iter().fold(streams.to_owned(), |all, (part, text)| all.replace(part, text));
+    format!("{BEGIN}{streams}")
+}
 
 #[test]
 fn a_first_page_that_the_parent_brings_is_not_asked_for() {
+    let paginator = "paginator: { type: DefaultPaginator, \
+        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }, \
+        pagination_strategy: { type: CursorPagination, cursor_value: \"{{ response.next }}\" } }";
+    let manifest = notes("", paginator, "lazy_read_pointer: [notes]");
     let api = Api::serve(|request| match request.path.as_str() {
         "/people" => ok(&json!({"data": [
             {"id": 1, "notes": {"data": [{"n": 1}], "next": 2}},
@@ -123,7 +131,7 @@ fn a_first_page_that_the_parent_brings_is_not_asked_for() {
         "/people/3/notes" => ok(&json!({"data": [{"n": 4}]})),
         _ => ok(&json!({"data": [{"n": 3}]})),
     });
-    let (ran, messages) = connector(&format!("{BEGIN}{LAZY}"), &api.url, &["read", "notes"]);
+    let (ran, messages) = connector(&manifest, &api.url, &["read", "notes"]);
     let numbers: Vec<_> = records(&messages).iter().map(|record| record["n"].clone()).collect();
     assert_eq!(numbers, [1, 3, 2, 4], "{ran:#?}");
     let asked = api.take_requests();
@@ -134,40 +142,13 @@ fn a_first_page_that_the_parent_brings_is_not_asked_for() {
     );
 }
 
-const BY_PERSON: &str = r##"
-streams:
-  - type: DeclarativeStream
-    name: notes
-    schema_loader: { $ref: "#/definitions/schema" }
-    incremental_sync:
-      type: DatetimeBasedCursor
-      cursor_field: at
-      datetime_format: "%Y-%m-%d"
-      start_datetime: "2026-01-01"
-    retriever:
-      type: SimpleRetriever
-      requester: { $ref: "#/definitions/requester", path: "/people/{{ stream_partition.person }}/notes" }
-      record_selector: { $ref: "#/definitions/selector" }
-      partition_router:
-        type: SubstreamPartitionRouter
-        parent_stream_configs:
-          - type: ParentStreamConfig
-            parent_key: id
-            partition_field: person
-            stream:
-              type: DeclarativeStream
-              name: people
-              schema_loader: { $ref: "#/definitions/schema" }
-              retriever:
-                type: SimpleRetriever
-                requester: { $ref: "#/definitions/requester", path: /people }
-                record_selector: { $ref: "#/definitions/selector" }
-"##;
-
 #[test]
 fn a_parent_that_fails_leaves_a_state_of_the_child() {
+    let cursor = "incremental_sync: { type: DatetimeBasedCursor, cursor_field: at, \
+        datetime_format: \"%Y-%m-%d\", start_datetime: \"2026-01-01\" }";
+    let manifest = notes(cursor, "", "");
     let api = Api::serve(|_| (404, vec![], "{}".to_owned()));
-    let (ran, messages) = connector(&format!("{BEGIN}{BY_PERSON}"), &api.url, &["read", "notes"]);
+    let (ran, messages) = connector(&manifest, &api.url, &["read", "notes"]);
     assert_eq!(ran.code, Some(1));
     let state = messages.iter().rfind(|message| message["type"] == "STATE").unwrap();
     let state = &state["state"]["stream"]["stream_state"];

@@ -1,6 +1,5 @@
 //! What does not fit, is not allowed, or is not there any more.
 
-use super::proxy::{Fault, Proxy};
 use super::{CONFIG, LEFT, Pair, RIGHT};
 
 #[test]
@@ -146,26 +145,7 @@ fn a_table_that_changes_in_the_middle_of_a_read_stops_it_and_takes_nothing_with_
         pair.left("INSERT INTO people (name, email, city) SELECT n, n || '@x.org', 'Rome' FROM generate_series(10, 30) AS n");
         pair.run(&["run"]);
         pair.left("UPDATE people SET name = 'N' || name WHERE id < 4");
-        let proxy = Proxy::to(pair.server.port);
-        std::thread::scope(|scope| {
-            let (ask, asked) = std::sync::mpsc::channel::<()>();
-            let (tell, told) = std::sync::mpsc::channel::<()>();
-            let right = &pair;
-            scope.spawn(move || {
-                if asked.recv().is_ok() {
-                    right.right(change);
-                    tell.send(()).unwrap();
-                }
-            });
-            let act = move || {
-                ask.send(()).unwrap();
-                told.recv().unwrap();
-            };
-            proxy.trap("FROM \"public\".\"contacts\"", 2, Fault::First(Box::new(act)));
-            let ran = pair.run_behind(&proxy);
-            assert_eq!(proxy.sprung(), 1, "{change}: {ran:?}");
-            ran.expect(4, &[said]);
-        });
+        pair.run_amid("FROM \"public\".\"contacts\"", 2, change).expect(4, &[said]);
         assert_eq!(pair.rows_of_left().lines().filter(|line| line.ends_with("Rome")).count(), 21);
         pair.right(back);
         if change.contains("DROP") {

@@ -4,7 +4,6 @@
 use super::proxy::{Fault, Proxy};
 use super::{CONFIG, LEFT, Pair, RIGHT};
 use crate::project::Ran;
-use std::process::Stdio;
 
 /// People at the left side, and others at the right side, of whom a third are the same.
 fn apart(pair: &Pair, count: usize) {
@@ -116,25 +115,8 @@ fn an_edit_made_between_reading_and_writing_is_not_covered() {
     pair.left("INSERT INTO people (name, email, city) VALUES ('Ada', 'ada@x.org', 'Rome'), ('Bob', 'bob@x.org', 'Rome')");
     pair.run(&["run"]);
     pair.left("UPDATE people SET city = 'Bern'");
-    std::thread::scope(|scope| {
-        let (ask, asked) = std::sync::mpsc::channel::<()>();
-        let (tell, told) = std::sync::mpsc::channel::<()>();
-        let right = &pair;
-        scope.spawn(move || {
-            if asked.recv().is_ok() {
-                right.right("UPDATE contacts SET town = 'Oslo' WHERE \"full\" = 'Bob'");
-                tell.send(()).unwrap();
-            }
-        });
-        let proxy = Proxy::to(pair.server.port);
-        let act = move || {
-            ask.send(()).unwrap();
-            told.recv().unwrap();
-        };
-        proxy.trap("START TRANSACTION", 0, Fault::First(Box::new(act)));
-        pair.run_behind(&proxy);
-        assert_eq!(proxy.sprung(), 1);
-    });
+    let change = "UPDATE contacts SET town = 'Oslo' WHERE \"full\" = 'Bob'";
+    pair.run_amid("START TRANSACTION", 0, change);
     pair.run(&["run"]);
     pair.holds(&["Ada|ada@x.org|Bern", "Bob|bob@x.org|Oslo"]);
     pair.run(&["conflicts", "--all"]).expect(0, &["\"Bern\"", "\"Oslo\""]);
@@ -240,22 +222,11 @@ fn a_store_that_is_restored_from_a_backup_loses_nothing() {
 fn a_program_that_is_killed_again_and_again_loses_nothing() {
     let pair = Pair::usual();
     apart(&pair, 300);
-    let (left, right) =
-        (format!("left={0}", pair.server.port), format!("right={0}", pair.server.port));
-    for round in 1..=12_u64 {
-        let mut command = pair.project.command(&["run", "--var", &left, "--var", &right]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    for round in 1..=12_usize {
         // Each a little later than the one before.
-        for _ in 0..round {
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
-            pair.left("SELECT pg_sleep(0.02)");
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        pair.run_and_kill(round);
         if round % 4 == 0 {
-            edit(&pair, usize::try_from(round).unwrap());
+            edit(&pair, round);
         }
     }
     pair.comes_right();

@@ -11,47 +11,44 @@ struct Pair {
     project: Project,
 }
 
-const CONFIG: &str = r#"
-connections:
-  one:
+/// The configuration: both sides are alike but for their names.
+fn config() -> String {
+    let both = |text: &str| ["one", "two"].map(|side| text.replace("SIDE", side)).concat();
+    let connections = both(
+        r#"
+  SIDE:
     adapter: mysql
-    settings: { host: 127.0.0.1, port: "${var:one}", database: one, user: admin, password: "correct horse", tls: disable, connect_timeout_s: 2, statement_timeout_s: 2 }
+    settings: { host: 127.0.0.1, port: "${var:SIDE}", database: SIDE, user: admin, password: "correct horse", tls: disable, connect_timeout_s: 2, statement_timeout_s: 2 }
     entities:
-      person: { table: people, key: id, modified: updated }
-  two:
-    adapter: mysql
-    settings: { host: 127.0.0.1, port: "${var:two}", database: two, user: admin, password: "correct horse", tls: disable, connect_timeout_s: 2, statement_timeout_s: 2 }
-    entities:
-      person: { table: people, key: id, modified: updated }
+      person: { table: people, key: id, modified: updated }"#,
+    );
+    let tasks = both(
+        "
+  SIDE:
+    connection: SIDE
+    entity: person
+    conversion_schema: person
+    direction: bidirectional
+    mode: full
+    retry: { max_attempts: 2, delay_ms: 10 }
+    conflicts: { strategy: newest_wins, tolerance_ms: 0 }
+    outbound: { deletes: propagate }",
+    );
+    format!(
+        "connections:{connections}
 shard_types:
   person:
-    fields: { name: text, email: text, city: text }
+    fields: {{ name: text, email: text, city: text }}
     identity: [email]
 conversion_schemas:
   person:
     shard_type: person
-    target: { delete_if_removed: true }
-    fields: { name: name, email: email, city: city }
-sync_tasks:
-  one:
-    connection: one
-    entity: person
-    conversion_schema: person
-    direction: bidirectional
-    mode: full
-    retry: { max_attempts: 2, delay_ms: 10 }
-    conflicts: { strategy: newest_wins, tolerance_ms: 0 }
-    outbound: { deletes: propagate }
-  two:
-    connection: two
-    entity: person
-    conversion_schema: person
-    direction: bidirectional
-    mode: full
-    retry: { max_attempts: 2, delay_ms: 10 }
-    conflicts: { strategy: newest_wins, tolerance_ms: 0 }
-    outbound: { deletes: propagate }
-"#;
+    target: {{ delete_if_removed: true }}
+    fields: {{ name: name, email: email, city: city }}
+sync_tasks:{tasks}
+"
+    )
+}
 
 impl Pair {
     fn new() -> Self {
@@ -65,7 +62,7 @@ impl Pair {
                     updated timestamp(6) NOT NULL DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6))",
             );
         }
-        let pair = Self { server, project: Project::new(&[("syncline.yaml", CONFIG)]) };
+        let pair = Self { server, project: Project::new(&[("syncline.yaml", &config())]) };
         let insert = |from: usize| {
             format!(
                 "INSERT INTO people (name, email, city) SELECT concat('P', seq), concat(seq, '@x.org'), 'Rome'

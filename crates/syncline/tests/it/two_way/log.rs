@@ -1,7 +1,6 @@
 //! One side is followed by its log, the other is read as a whole.
 
 use super::{CONFIG, LEFT, Pair, RIGHT};
-use std::process::Stdio;
 
 /// The right side tells its changes by its log.
 const PUBLISHED: &str = "CREATE PUBLICATION syncline_contacts FOR TABLE contacts;";
@@ -72,8 +71,6 @@ fn a_program_that_is_killed_again_and_again_misses_no_change_of_the_log() {
     };
     pair.left(&insert("people", "Left", 1));
     pair.run(&["run"]);
-    let (left, right) =
-        (format!("left={0}", pair.server.port), format!("right={0}", pair.server.port));
     for round in 1..=8_usize {
         pair.right(&format!(
             "{}; UPDATE contacts SET town = 'T{round}' WHERE no % 5 = 1; DELETE FROM contacts WHERE mail = '{}@x.org'",
@@ -81,17 +78,8 @@ fn a_program_that_is_killed_again_and_again_misses_no_change_of_the_log() {
             round * 3 + 1
         ));
         pair.left(&format!("UPDATE people SET name = 'N{round} ' || email WHERE id % 3 = 0"));
-        let mut command = pair.project.command(&["run", "--var", &left, "--var", &right]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Each a little later than the one before.
-        for _ in 0..round {
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
-            pair.left("SELECT pg_sleep(0.02)");
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        pair.run_and_kill(round);
     }
     pair.run(&["run"]);
     pair.run(&["run"]);

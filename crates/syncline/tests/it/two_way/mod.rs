@@ -14,6 +14,8 @@ mod references;
 
 use crate::project::{Project, Ran};
 use crate::servers::{Kind, PASSWORD, Server};
+use proxy::{Fault, Proxy};
+use std::process::Stdio;
 
 /// Two databases of one server, `left` and `right`, and a project that keeps a table of each in step.
 pub(crate) struct Pair {
@@ -121,6 +123,45 @@ impl Pair {
         let ran = self.try_run(arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:#?}");
         ran
+    }
+
+    /// Starts a run, and kills it: after so many looks at the left side of 20 ms each, unless it ends before.
+    pub(crate) fn run_and_kill(&self, looks: usize) {
+        let ports = ["left", "right"].map(|side| format!("{side}={}", self.server.port));
+        let mut command = self.project.command(&["run", "--var", &ports[0], "--var", &ports[1]]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        for _ in 0..looks {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            self.left("SELECT pg_sleep(0.02)");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// A run that `script` is executed in the midst of, at the right side: before `text` is sent to it for the time
+    /// after `skip` times.
+    pub(crate) fn run_amid(&self, text: &'static str, skip: usize, script: &str) -> Ran {
+        let proxy = Proxy::to(self.server.port);
+        std::thread::scope(|scope| {
+            let (ask, asked) = std::sync::mpsc::channel::<()>();
+            let (tell, told) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                if asked.recv().is_ok() {
+                    self.right(script);
+                    tell.send(()).unwrap();
+                }
+            });
+            let act = move || {
+                ask.send(()).unwrap();
+                told.recv().unwrap();
+            };
+            proxy.trap(text, skip, Fault::First(Box::new(act)));
+            let ran = self.run_behind(&proxy);
+            assert_eq!(proxy.sprung(), 1, "{script}: {ran:?}");
+            ran
+        })
     }
 
     pub(crate) fn rows_of_left(&self) -> String {
