@@ -173,14 +173,12 @@ fn national(plan: &Plan, digits: &mut String) {
         _ => digits.as_str(),
     };
     let has_code = digits.strip_prefix(plan.code).is_some_and(|rest| fits(rest.len()));
-    *digits = if fits(bare.len()) {
-        format!("+{}{bare}", plan.code)
+    if fits(bare.len()) {
+        *digits = format!("+{}{bare}", plan.code);
     } else if has_code {
-        format!("+{digits}")
-    } else {
-        // Without its zero it might pass for a number that is whole.
-        digits.clone()
-    };
+        international(digits, 0);
+    }
+    // Else all digits stay: without its zero it might pass for a number that is whole.
 }
 
 #[cfg(test)]
@@ -194,6 +192,8 @@ mod tests {
             ("GB", "+44 (0)20 7946 0958", "+442079460958"),
             ("GB", "0044 20 7946 0958", "+442079460958"),
             ("GB", "44 20 7946 0958", "+442079460958"),
+            ("GB", "44 (0)20 7946 095", "+44207946095"),
+            ("GB", "44 000000000", ""),
             ("GB", "07700 900123 ext. 4", "+447700900123"),
             ("GB", "+1 (555) 123-4567", "+15551234567"),
             ("US", "(555) 123-4567", "+15551234567"),
