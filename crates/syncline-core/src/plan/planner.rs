@@ -358,6 +358,8 @@ impl<'a> Planner<'a> {
         if self.stage != Stage::Derived {
             view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         }
+        view.by_record.reserve(found.links.len());
+        view.links.reserve(found.links.len());
         for link in found.links {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);

@@ -4,6 +4,7 @@ use super::rows::{
     BaseRow, Decision, EdgeTarget, EntityId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
     ShardRow,
 };
+use super::writes::Plan;
 use compact_str::CompactString;
 use std::sync::Arc;
 
@@ -48,6 +49,52 @@ impl Need {
     }
 }
 
+/// What a plan changes of an answer to records and keys that was read before the plan was applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    before: u64,
+    after: u64,
+    next_link: Option<i64>,
+    next_shard: Option<i64>,
+    outdated: Need,
+}
+
+impl Passage {
+    /// What `plan` changes of the answer to `need`, of which `records`, without repeats, and `keys` are sorted and
+    /// all else is empty.
+    pub fn of(plan: &Plan, need: &Need) -> Self {
+        let links = plan.links_new.iter().chain(&plan.links_changed).chain(&plan.links_restamped);
+        let mut records: Vec<usize> = links
+            .filter_map(|link| {
+                let record = (link.entity, link.external_id.as_str());
+                need.records
+                    .binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record))
+                    .ok()
+            })
+            .collect();
+        records.sort_unstable();
+        let keys = plan.keys_added.iter().chain(&plan.keys_removed).map(|(key, _)| *key);
+        let outdated = Need {
+            records: records.into_iter().map(|index| need.records[index].clone()).collect(),
+            keys: keys.filter(|key| need.keys.binary_search(key).is_ok()).collect(),
+            members_max: need.members_max,
+            ..Need::default()
+        };
+        Self {
+            before: plan.epoch,
+            after: plan.epoch,
+            next_link: plan.links_new.last().map(|link| link.id.0 + 1),
+            next_shard: plan.shards_new.last().map(|shard| shard.id.0 + 1),
+            outdated,
+        }
+    }
+
+    /// Says which state the plan left.
+    pub fn to(self, after: u64) -> Self {
+        Self { after, ..self }
+    }
+}
+
 /// The answer to a [`Need`]. What is not there is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
@@ -86,4 +133,48 @@ pub struct Found {
     pub next_shard: i64,
     /// Names the state that was read: a plan made from it applies only while it stands.
     pub epoch: u64,
+}
+
+impl Found {
+    /// Goes on to the state that `passages`, in order, lead to: what has to be read anew, and put in by
+    /// [`Found::replace`].
+    pub fn pass(&mut self, passages: &[Passage]) -> Need {
+        let mut outdated = Need::default();
+        for passage in passages {
+            if passage.before != self.epoch {
+                continue;
+            }
+            self.epoch = passage.after;
+            self.next_link = passage.next_link.unwrap_or(self.next_link);
+            self.next_shard = passage.next_shard.unwrap_or(self.next_shard);
+            outdated.members_max = passage.outdated.members_max;
+            outdated.records.extend_from_slice(&passage.outdated.records);
+            outdated.keys.extend_from_slice(&passage.outdated.keys);
+        }
+        outdated.records.sort_unstable();
+        outdated.records.dedup();
+        outdated.keys.sort_unstable();
+        outdated.keys.dedup();
+        outdated
+    }
+
+    /// Puts in what was found when `outdated` was read anew. Where another state was met than the one that this
+    /// answer is of, no plan can be made of it.
+    pub fn replace(&mut self, outdated: &Need, anew: Self) {
+        self.links.retain(|link| {
+            let record = (link.entity, link.external_id.as_str());
+            let position = outdated
+                .records
+                .binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record));
+            position.is_err()
+        });
+        self.members.retain(|(key, _)| outdated.keys.binary_search(key).is_err());
+        self.links.extend(anew.links);
+        self.members.extend(anew.members);
+        self.links.sort_unstable_by_key(|link| link.id);
+        self.members.sort_unstable();
+        if anew.epoch != self.epoch {
+            self.epoch = u64::MAX;
+        }
+    }
 }

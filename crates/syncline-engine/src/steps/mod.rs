@@ -71,6 +71,10 @@ pub(crate) struct Execution<'a> {
     cancelled: bool,
     /// What of stored records is compared, remembered from batch to batch.
     recall: Recall,
+    /// Whether records may be waiting to be looked at again, because what they look up changed.
+    unsettled: bool,
+    /// The page that comes after the one that is planned, where it is there already.
+    next: Option<(transform::Work, plan::Asked<'a>)>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.

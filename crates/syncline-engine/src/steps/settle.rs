@@ -22,12 +22,13 @@ const BATCH: usize = 500;
 const ROUNDS_MAX: usize = 16;
 
 pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
-    if !execution.world.rules.types.iter().any(|rules| rules.looked_up) {
+    if !execution.unsettled || !execution.world.rules.types.iter().any(|rules| rules.looked_up) {
         return Ok(());
     }
     for _ in 0..ROUNDS_MAX {
         let changed = execution.world.store.unsettled(usize::MAX).await?;
         if changed.is_empty() {
+            execution.unsettled = false;
             break;
         }
         for chunk in changed.chunks(BATCH) {
