@@ -10,21 +10,38 @@ use compact_str::CompactString;
 impl Planner<'_> {
     pub(super) fn need_records(&mut self) -> Need {
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
-        need.records.reserve(self.items.len());
-        for item in &self.items {
-            need.records.push((item.entity, item.external_id.clone()));
+        let mut asked = Vec::with_capacity(self.items.len());
+        for (index, item) in self.items.iter().enumerate() {
+            asked.push((item.entity, item.external_id.clone(), index));
             for (rule, wanted) in wanted(self.rules, item) {
                 match rule.key(wanted) {
                     Some(key) => need.keys.push(key),
                     None if rule.by_field.is_none() => {
-                        need.records.push((rule.entity, wanted.clone()));
+                        asked.push((rule.entity, wanted.clone(), usize::MAX));
                     }
                     None => {}
                 }
             }
         }
-        need.records.sort_unstable();
-        need.records.dedup();
+        asked.sort_unstable();
+        self.places.resize(self.items.len(), 0);
+        for (entity, external_id, index) in asked {
+            let expected = self.items.get(index).and_then(Item::expected);
+            let record = (entity, external_id);
+            match need.expected.last_mut() {
+                Some(last) if need.records.last() == Some(&record) => {
+                    // What is said twice must be the same; what others look up is wanted whole.
+                    *last = last.filter(|last| Some(*last) == expected);
+                }
+                _ => {
+                    need.records.push(record);
+                    need.expected.push(expected);
+                }
+            }
+            if let Some(place) = self.places.get_mut(index) {
+                *place = need.records.len() - 1;
+            }
+        }
         sort_keys(&mut need.keys);
         need
     }

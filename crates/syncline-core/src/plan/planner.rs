@@ -95,6 +95,8 @@ pub struct Planner<'a> {
     pub(super) pairs: Pairs,
     pub(super) fates: Vec<Fate>,
     pub(super) counts: Vec<bool>,
+    /// For each item, its record's place among those that were asked for.
+    pub(super) places: Vec<usize>,
     /// Links of deleted records that are there again.
     pub(super) revived: Vec<LinkId>,
     /// Bits of the links that this execution met in earlier batches, by row number, lowest bit first.
@@ -145,6 +147,8 @@ enum Stage {
 #[derive(Default)]
 pub(super) struct View {
     pub(super) by_record: FxHashMap<(EntityId, CompactString), LinkId>,
+    /// The links of records that say what was expected, by the record's place among those that were asked for.
+    pub(super) as_expected: Vec<Option<LinkId>>,
     pub(super) links: FxHashMap<LinkId, LinkRow>,
     pub(super) loaded: FxHashSet<LinkId>,
     pub(super) shards: FxHashMap<ShardId, ShardRow>,
@@ -219,6 +223,7 @@ impl<'a> Planner<'a> {
             stage: Stage::Records,
             fates,
             counts,
+            places: Vec::new(),
             revived: Vec::new(),
             seen: &[],
             met: FxHashSet::default(),
@@ -358,6 +363,12 @@ impl<'a> Planner<'a> {
         if self.stage != Stage::Derived {
             view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         }
+        if !found.as_expected.is_empty() {
+            view.as_expected.resize(need.records.len(), None);
+            for (place, link) in found.as_expected {
+                view.as_expected[place] = Some(link);
+            }
+        }
         view.by_record.reserve(found.links.len());
         view.links.reserve(found.links.len());
         for link in found.links {
@@ -440,10 +451,12 @@ impl<'a> Planner<'a> {
     fn touch_all(&mut self) -> Result<Need, PlanError> {
         let mut items = std::mem::take(&mut self.items);
         let refused = self.resolve_all(&mut items)?;
-        for (item, refused) in items.into_iter().zip(refused) {
-            let fate = match refused {
-                Some(error) => Fate::Known(Outcome::Invalid(error), None),
-                None => self.touch(item),
+        for (index, (item, refused)) in items.into_iter().zip(refused).enumerate() {
+            let as_expected = self.view.as_expected.get(self.places[index]).copied().flatten();
+            let fate = match (refused, as_expected) {
+                (Some(error), _) => Fate::Known(Outcome::Invalid(error), None),
+                (None, Some(link)) => self.leave(item, link),
+                (None, None) => self.touch(item),
             };
             self.fates.push(fate);
         }

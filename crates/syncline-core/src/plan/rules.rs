@@ -1,6 +1,7 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
 use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
+use super::view::Expected;
 use crate::config::model::Deletes;
 use crate::config::model::Target as TargetFlags;
 use crate::convert::{Converter, Mapped, Outbound, Target};
@@ -257,6 +258,12 @@ pub enum Content {
 }
 
 impl Item {
+    /// What its record is expected to say already, where that is its own word alone and is worked out.
+    pub(super) fn expected(&self) -> Option<Expected> {
+        let digest = self.digest.as_ref().filter(|_| self.contributor.is_none())?;
+        Some(Expected { hash: digest.hash, modified: self.modified })
+    }
+
     /// Works out the digest, unless looked-up values are still to come; with match keys if `with_keys`.
     pub fn digest(&mut self, rules: &Rules, with_keys: bool) {
         let entity = &rules.entities[&self.entity];

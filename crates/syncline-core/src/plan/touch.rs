@@ -44,6 +44,13 @@ impl Planner<'_> {
         }
     }
 
+    /// Leaves a link as it is: its record says what was expected.
+    pub(super) fn leave(&mut self, item: Item, id: LinkId) -> Fate {
+        self.join(&(item.entity, item.external_id), id);
+        self.met.insert(id);
+        Fate::Known(Outcome::Unchanged, Some(id))
+    }
+
     /// Holds an item against what is known of its record, and marks the link where something changed.
     pub(super) fn touch(&mut self, item: Item) -> Fate {
         let record = (item.entity, item.external_id.clone());

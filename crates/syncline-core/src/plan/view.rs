@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Need {
     /// The links of these records; without their shards.
     pub records: Vec<(EntityId, CompactString)>,
+    /// Of each of `records`, what it is thought to say; or empty. Of a link that says so, its number will do.
+    pub expected: Vec<Option<Expected>>,
     /// The links that hold these match keys, at most `members_max` for each.
     pub keys: Vec<u64>,
     /// The most members of a key that are wanted: more than that tells nothing further.
@@ -32,6 +34,16 @@ pub struct Need {
     /// What these links and their shards last agreed on, what their systems are owed, and when their shards' values
     /// came to be.
     pub agreed: Vec<LinkId>,
+}
+
+/// What a record is thought to say. A link says so if it is live, belongs to this one record, has the same hash, and
+/// is not older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Names what it says: see [`LinkRow::hash`].
+    pub hash: u128,
+    /// When it changed, as its system says, in microseconds since 1970.
+    pub modified: Option<i64>,
 }
 
 impl Need {
@@ -100,6 +112,9 @@ impl Passage {
 pub struct Found {
     /// The links of `records`, `links` and `dependents`; a link may come more than once.
     pub links: Vec<LinkRow>,
+    /// Instead of the link of a record that says what was expected: index into `records`, and the link's number. A
+    /// store may always answer with the whole link.
+    pub as_expected: Vec<(usize, LinkId)>,
     /// The shards of the links asked for in `links`, and those of `histories`.
     pub shards: Vec<ShardRow>,
     /// Key and link, for each member of each of `keys`: sorted by key, then link.
@@ -158,9 +173,13 @@ impl Found {
         outdated
     }
 
-    /// Puts in what was found when `outdated` was read anew. Where another state was met than the one that this
-    /// answer is of, no plan can be made of it.
-    pub fn replace(&mut self, outdated: &Need, anew: Self) {
+    /// Puts in what was found when `outdated`, a part of `need`, was read anew. Where another state was met than the
+    /// one that this answer is of, no plan can be made of it.
+    pub fn replace(&mut self, need: &Need, outdated: &Need, anew: Self) {
+        let is_current = |&(index, _): &(usize, _)| {
+            outdated.records.binary_search(&need.records[index]).is_err()
+        };
+        self.as_expected.retain(is_current);
         self.links.retain(|link| {
             let record = (link.entity, link.external_id.as_str());
             let position = outdated

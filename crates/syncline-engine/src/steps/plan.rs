@@ -137,7 +137,7 @@ impl<'a> Execution<'a> {
         let anew = (!outdated.is_empty()).then(|| self.world.store.read(outdated.clone()));
         self.ask_ahead(incoming)?;
         if let Some(anew) = anew {
-            found.replace(&outdated, anew.await?);
+            found.replace(&need, &outdated, anew.await?);
         }
         let Said { origins, passed_over, counters, dead_letters, external_ids, .. } = said;
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
