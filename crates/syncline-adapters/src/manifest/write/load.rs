@@ -65,6 +65,7 @@ struct Checker {
 /// The variables that a template can use.
 const ASKING: &[&str] = &["config", "write"];
 const LOOKING: &[&str] = &["config", "write", "keys"];
+const LISTING: &[&str] = &["config", "keys"];
 const REPLYING: &[&str] = &["config", "write", "response", "headers", "status"];
 
 fn problems(blocks: &IndexedMap<WriteBlock>, streams: &[&str]) -> Vec<Problem> {
@@ -160,6 +161,7 @@ impl Checker {
             self.path(&at, &batch.path, &["config"]);
             self.method(&at, batch.http_method.as_deref());
             self.texts(&at.key("request_headers"), &batch.request_headers, &["config"], true);
+            self.texts(&at.key("request_parameters"), &batch.request_parameters, LISTING, false);
             self.body(&at.key("request_body_json"), batch.request_body_json.as_ref(), &["config"]);
             self.at_least_one(&at.key("size_max"), batch.size_max);
             let texts = [
@@ -176,6 +178,9 @@ impl Checker {
             if batch.result_id.is_some() != batch.write_id.is_some() {
                 let message = "`result_id` and `write_id` belong together";
                 self.add(at, message, "the one names a result, the other the write that it is for");
+            } else if batch.errors_path.is_some() && batch.result_id.is_none() {
+                let message = "nothing tells which write an error is for";
+                self.add(at, message, "declare `result_id` and `write_id`");
             }
         }
         self.guards(at, one, kind, finds);
@@ -224,7 +229,16 @@ impl Checker {
         let known = if one.keys_max > 1 { LOOKING } else { ASKING };
         self.path(at, &one.path, known);
         self.texts(&at.key("request_headers"), &one.request_headers, known, true);
+        self.method(at, one.http_method.as_deref());
         self.texts(&at.key("request_parameters"), &one.request_parameters, known, false);
+        self.body(&at.key("request_body_json"), one.request_body_json.as_ref(), known);
+        if let Some(item) = &one.key_json {
+            let at = at.key("key_json");
+            self.values(&at, item, &["config", "key"]);
+            if one.keys_path.is_empty() {
+                self.add(at, "the list of ids has no place", "declare `keys_path`");
+            }
+        }
         self.at_least_one(&at.key("keys_max"), one.keys_max);
     }
 

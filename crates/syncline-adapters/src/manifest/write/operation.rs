@@ -326,6 +326,9 @@ pub(super) struct Look {
     path: Template,
     headers: Texts,
     query: Texts,
+    body: Option<Body>,
+    /// An item of the list of ids.
+    item: Option<Body>,
 }
 
 impl Look {
@@ -334,6 +337,8 @@ impl Look {
             path: Template::new(&declared.path),
             headers: texts(&declared.request_headers),
             query: texts(&declared.request_parameters),
+            body: declared.request_body_json.as_ref().map(Body::new),
+            item: declared.key_json.as_ref().map(Body::new),
             declared: declared.clone(),
         }
     }
@@ -348,12 +353,22 @@ impl Look {
         let scope = || session.scope().with("write", &seen.plain).with("keys", keys);
         let keys_encoded = encoded(keys);
         let of_path = session.scope().with("write", &seen.encoded).with("keys", &keys_encoded);
+        let mut body = Body::map(self.body.as_ref(), &scope)?;
+        if !self.declared.keys_path.is_empty() {
+            let item = |key: &Json| match &self.item {
+                Some(item) => item.eval(&|| session.scope().with("key", key)),
+                None => Ok(key.clone()),
+            };
+            let items = keys.as_array().into_iter().flatten().map(item);
+            put(&mut body, &self.declared.keys_path, items.collect::<Result<_, Fault>>()?);
+        }
+        let usual = if body.is_empty() { Method::GET } else { Method::POST };
         Ok(Ready {
-            method: Method::GET,
+            method: method(self.declared.http_method.as_deref(), usual),
             path: self.path.text(&of_path)?,
             headers: filled(&self.headers, &scope)?,
             query: filled(&self.query, &scope)?,
-            body: Map::new(),
+            body,
         })
     }
 
