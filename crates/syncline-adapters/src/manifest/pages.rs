@@ -1,7 +1,7 @@
 //! Reads one slice of a stream, page by page.
 
 use super::doubt::Watch;
-use super::incremental::{Bounds, Position};
+use super::incremental::{Bounds, Position, Told};
 use super::interpolate::{Headers, StreamSlice};
 use super::job::Done;
 use super::load::{Stream, is_truthy};
@@ -42,6 +42,8 @@ pub(super) struct Pages {
     given: Option<Arc<Response>>,
     seen: HashSet<u64>,
     watch: Watch,
+    /// What became of the stream's token.
+    told: Told,
     /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
     work: Option<(Done, Vec<StreamSlice>)>,
     /// What went wrong after the records of the last page.
@@ -54,8 +56,8 @@ pub(super) struct Pages {
 pub(super) enum Next {
     /// A page, possibly without records.
     Page(Records),
-    /// It was read to its end; with why that may not have been all of it.
-    Done { doubt: Option<String> },
+    /// It was read to its end; with why that may not have been all of it, and what became of the stream's token.
+    Done { doubt: Option<String>, told: Told },
     /// It cannot be read to its end.
     Failed(Trouble),
 }
@@ -86,6 +88,7 @@ impl Pages {
             shortened: Shortened::default(),
             seen: HashSet::new(),
             watch: Watch::default(),
+            told: Told::default(),
             work: None,
             pending: None,
             done: false,
@@ -111,7 +114,8 @@ impl Pages {
             return Next::Failed(trouble);
         }
         if self.done {
-            return Next::Done { doubt: self.doubt.take().or_else(|| self.watch.verdict()) };
+            let doubt = self.doubt.take().or_else(|| self.watch.verdict());
+            return Next::Done { doubt, told: std::mem::take(&mut self.told) };
         }
         match self.page().await {
             Ok(records) => Next::Page(records),
@@ -185,6 +189,12 @@ impl Pages {
             let nothing = Headers::default();
             let (headers, body) = if by_key { (&nothing, None) } else { (headers, body) };
             self.watch.page(&stream.primary_key, headers, body, page.found, records);
+            if let Some(sync_token) = &stream.sync_token {
+                match sync_token.of(&self.session, response, body.unwrap_or(&Json::Null)) {
+                    Ok(token) => self.told.token = token.or_else(|| self.told.token.take()),
+                    Err(trouble) => self.pending = Some(trouble),
+                }
+            }
         }
         let next = match &page.response {
             Some(response) if !reached => next_token(self, response, page),
@@ -338,6 +348,11 @@ impl Pages {
         self.resets += 1;
         self.watch = Watch::default();
         self.token = first_token(&self.stream);
+        if self.stream.sync_token.is_some() {
+            // The API has forgotten the token: all that there is comes once more.
+            self.slice = Arc::new(StreamSlice::default());
+            self.told.forgot = true;
+        }
         if self.resets > RESETS_MAX {
             let problem = "the API asks again and again to begin with the first page";
             return Err(Trouble::system(problem));

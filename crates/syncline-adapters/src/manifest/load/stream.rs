@@ -2,7 +2,7 @@
 
 use super::super::decode::Decoder;
 use super::super::errors::Action;
-use super::super::incremental::CursorSpec;
+use super::super::incremental::{CursorSpec, SyncToken};
 use super::super::interpolate::StreamSlice;
 use super::super::job::Job;
 use super::super::paginate::Paginator;
@@ -29,6 +29,8 @@ pub(in super::super) struct Stream {
     pub(in super::super) paginator: Option<Paginator>,
     pub(in super::super) router: Option<Router>,
     pub(in super::super) cursor: Option<CursorSpec>,
+    /// The token by which the API remembers what it has told, in place of a cursor.
+    pub(in super::super) sync_token: Option<SyncToken>,
     /// How pages are made shorter where the API says that they are too long.
     pub(in super::super) shorter_pages: Option<ShorterPages>,
     /// How windows are halved where the API says that they are too long.
@@ -68,6 +70,14 @@ impl Stream {
         stream.primary_key = primary_key(node.get("primary_key"))?;
         stream.schema = Schema::load(loader, node)?;
         let cursor = node.child("incremental_sync");
+        if let Some(cursor) = cursor.as_ref().filter(|cursor| cursor.kind() == "SyncTokenCursor") {
+            if stream.router.is_some() {
+                let problem = "is for the whole stream, so it cannot have partitions";
+                return Err(Trouble::config(format!("`{}` {problem}", cursor.path)));
+            }
+            stream.sync_token = Some(SyncToken::load(cursor)?);
+            return Ok(stream);
+        }
         let brings_first_pages = stream.router.as_ref().is_some_and(Router::brings_first_pages);
         if let Some(cursor) = cursor.as_ref().filter(|cursor| cursor.get("step").is_some())
             && brings_first_pages
@@ -126,6 +136,7 @@ impl Stream {
             paginator: Paginator::load(retriever.child(paginator), &decoder)?,
             router: Router::load(&retriever, &parent)?,
             cursor: None,
+            sync_token: None,
             job,
             with_state: None,
             shorter_pages: shorter_pages.map(|node| ShorterPages::load(&node)).transpose()?,
@@ -194,6 +205,9 @@ impl Stream {
                 })?;
             }
             parts.merge(sliced)?;
+        }
+        if let Some(sync_token) = &self.sync_token {
+            parts.merge(sync_token.parts(session, slice)?)?;
         }
         Ok(parts)
     }

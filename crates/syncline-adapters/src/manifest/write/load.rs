@@ -115,6 +115,14 @@ impl Checker {
         }
         if let Some(find) = &block.find {
             self.read_back(&at.key("find"), find);
+            let has_marker = block.create.as_ref().is_some_and(|create| create.marker.is_some());
+            if find.by_reading && !has_marker {
+                let message = "there is no `marker` that the records could be looked through for";
+                self.add(at.key("find").key("by_reading"), message, "name it in `create`");
+            }
+        }
+        if let Some(context) = &block.context {
+            self.read_back(&at.key("context"), context);
         }
         if let Some(batch) = &block.batch {
             self.envelope(&at.key("batch"), batch);
@@ -148,6 +156,13 @@ impl Checker {
         }
         for (index, key) in one.reply_key.iter().enumerate() {
             self.template(&at.key("reply_key").index(index), key, REPLYING);
+        }
+        if let Some(marker) = &one.marker {
+            self.template(&at.key("marker"), marker, &["config"]);
+        }
+        for (index, when) in one.outcomes.when.iter().enumerate() {
+            let at = at.key("outcomes").key("when").index(index).key("condition");
+            self.template(&at, &when.condition, REPLYING);
         }
         for (name, text) in [("problem", &one.problem), ("problem_field", &one.problem_field)] {
             if let Some(text) = text {
@@ -225,9 +240,11 @@ impl Checker {
 
     fn read_back(&mut self, at: &ConfigPath, one: &ReadBack) {
         let known = if one.keys_max > 1 { LOOKING } else { ASKING };
-        self.path(at, &one.path, known);
-        self.texts(&at.key("request_headers"), &one.request_headers, known, true);
+        if !one.by_reading {
+            self.path(at, &one.path, known);
+        }
         self.method(at, one.http_method.as_deref());
+        self.texts(&at.key("request_headers"), &one.request_headers, known, true);
         self.texts(&at.key("request_parameters"), &one.request_parameters, known, false);
         self.body(&at.key("request_body_json"), one.request_body_json.as_ref(), known);
         if let Some(item) = &one.key_json {
@@ -295,7 +312,8 @@ impl Checker {
 
     fn body(&mut self, at: &ConfigPath, body: Option<&Value>, known: &[&str]) {
         match body {
-            None | Some(Value::Map(_)) => {}
+            // A text is a template of the whole body.
+            None | Some(Value::Map(_) | Value::Text(_)) => {}
             Some(other) => {
                 let message = format!("the body is a map, not {}", other.kind());
                 self.add(at.clone(), &message, "name its fields");

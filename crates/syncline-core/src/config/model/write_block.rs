@@ -46,6 +46,9 @@ pub struct WriteBlock {
     pub get: Option<ReadBack>,
     /// Finds a record that was created: by its marker, or by fields that are unique.
     pub find: Option<ReadBack>,
+    /// A request that is sent once before the writes of a call, where they need to know what only the system knows, such
+    /// as the order of its columns: its reply is `write.context`.
+    pub context: Option<ReadBack>,
     /// Sends several requests in one.
     pub batch: Option<RequestBatch>,
 }
@@ -67,6 +70,7 @@ impl Default for WriteBlock {
             delete: None,
             get: None,
             find: None,
+            context: None,
             batch: None,
         }
     }
@@ -106,7 +110,7 @@ pub struct WriteOperation {
     pub key: Vec<String>,
     /// For `create`: whether a second one is refused without a `condition`, since a field of it is unique.
     pub unique: bool,
-    /// For `create`: the field that holds the marker, by which `find` finds the record.
+    /// For `create`: the field that holds the marker, by which `find` finds the record. A template.
     pub marker: Option<String>,
     /// Where in the reply the record stands as it is now. Left out, the record is read by `get`.
     pub record_path: Option<Vec<String>>,
@@ -182,6 +186,38 @@ pub struct WriteOutcomes {
     pub not_sent: Vec<u16>,
     /// Nobody knows. Usual: 408 and 5xx.
     pub unknown: Vec<u16>,
+    /// What replies mean whose status alone does not tell; the first that holds is taken, before any status.
+    pub when: Vec<OutcomeWhen>,
+}
+
+/// What a reply means that says so in its body.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeWhen {
+    /// Whether a reply is such a one, such as `{{ response.code == 'stale' }}`.
+    pub condition: String,
+    /// What it means.
+    pub outcome: OutcomeName,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeName {
+    /// It was done.
+    Done,
+    /// The record is not as it was when the write was decided.
+    Changed,
+    /// There is no such record.
+    Missing,
+    /// A creation found a record with its key.
+    Exists,
+    /// The system will not have it.
+    Rejected,
+    /// Nothing was done, and it may be sent again.
+    NotSent,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// Several records in one request.
@@ -304,6 +340,7 @@ impl Default for BatchNames {
 #[serde(deny_unknown_fields)]
 pub struct ReadBack {
     /// The path of the request.
+    #[serde(default)]
     pub path: String,
     /// Its method. Default: `GET`, or `POST` where it has a body.
     #[serde(default)]
@@ -329,6 +366,13 @@ pub struct ReadBack {
     /// Where in the reply the record or the records stand. Default: the reply itself.
     #[serde(default)]
     pub records_path: Vec<String>,
+    /// Whether records are found in the reply as the stream finds its own. Those that were not asked for are left out.
+    #[serde(default)]
+    pub as_read: bool,
+    /// For `find`: the whole stream is read, and its records are looked through for the marker. For systems that cannot
+    /// be searched.
+    #[serde(default)]
+    pub by_reading: bool,
     /// The statuses that say that there is no such record. Default: 404 and 410.
     #[serde(default = "gone")]
     pub missing: Vec<u16>,
