@@ -95,7 +95,7 @@ impl ManifestAdapter {
         let path = own.manifest.as_ref();
         let path = path.ok_or_else(|| Trouble::config("the connection names no `manifest`"))?;
         let config = serde_json::to_value(&own.config).unwrap_or_default();
-        let manifest = Manifest::load(&base.join(path), &config)?;
+        let manifest = Manifest::load(base, Path::new(path), &config)?;
         manifest.allowed()?;
         let mut entities = BTreeMap::new();
         let (mut lists_all, mut writes) = (true, false);

@@ -27,6 +27,7 @@ mod secrets;
 mod select;
 mod session;
 mod smaller;
+mod source;
 mod trouble;
 mod write;
 

@@ -181,6 +181,13 @@ impl Pages {
         if let Some(response) = &page.response {
             let body = page.rest.as_ref().or_else(|| response.json());
             let (headers, records) = (&response.headers, &page.records);
+            // Where a page begins after the last one's key, no record moves to another, and totals are of what is left.
+            let by_key = match (stream.primary_key.as_slice(), &stream.paginator) {
+                ([key], Some(pager)) => pager.follows(key),
+                _ => false,
+            };
+            let nothing = Headers::default();
+            let (headers, body) = if by_key { (&nothing, None) } else { (headers, body) };
             self.watch.page(&stream.primary_key, headers, body, page.found, records);
             if let Some(sync_token) = &stream.sync_token {
                 match sync_token.of(&self.session, response, body.unwrap_or(&Json::Null)) {

@@ -5,12 +5,14 @@ use super::transform::{Said, Work, refused};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
+use syncline_core::plan::constrain::Rulings;
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
-use syncline_core::plan::rows::{EntityId, LinkId};
+use syncline_core::plan::rows::{EntityId, LinkId, Verdict};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Counters, DeadLetter};
+use syncline_core::record::Page;
 
 /// A planned batch, and what became of the records that never got as far.
 #[derive(Default)]
@@ -63,6 +65,7 @@ impl Execution<'_> {
         let news = self.told(&work.page);
         let planner = Planner::new(&self.world.rules, self.moment, items);
         let planner = planner.having_seen(&self.met).recalling(recall).told(news);
+        let planner = planner.deciding(self.merged_there(&work.page).await?);
         batch.planned = plan_with(self.world, planner).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
@@ -86,6 +89,34 @@ impl Execution<'_> {
             batch.seen.extend(live.map(|link| link.id));
         }
         Ok(batch)
+    }
+
+    /// What the system's own merges say: a record that was merged into another is about the same thing as that one. So
+    /// what is linked to it stays, and its deletion takes nothing with it.
+    async fn merged_there(&self, page: &Page) -> Result<Rulings, EngineError> {
+        let mut rulings = Rulings::default();
+        let rules = self.world.rules.entities.get(&self.entity);
+        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
+        let pairs = conversion.map(|one| one.converter.merged(page)).unwrap_or_default();
+        if pairs.is_empty() {
+            return Ok(rulings);
+        }
+        let ids = pairs.iter().flat_map(|(gone, stays)| [gone, stays]);
+        let records = ids.map(|id| (self.entity, id.clone())).collect();
+        let found = self.world.store.read(Need { records, ..Need::default() }).await?;
+        let links: FxHashMap<_, _> =
+            found.links.iter().map(|link| (&link.external_id, link)).collect();
+        let why = "the records were merged there";
+        for (gone, stays) in &pairs {
+            // One that is known to be gone was told of before.
+            if let (Some(gone), Some(stays)) = (links.get(gone), links.get(stays))
+                && !gone.deleted
+            {
+                let who = (self.task.connection.as_str(), self.clock.now(), why);
+                rulings.decide(&[gone.id], &[stays.id], Verdict::Same, who);
+            }
+        }
+        Ok(rulings)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads records as they are now: by key, or by what a creation holds.
 
+use super::super::errors::{Action, Resolution};
 use super::super::interpolate::text_of;
 use super::super::read::{Step, StreamReader};
 use super::super::request::Reply;
@@ -167,9 +168,7 @@ impl Writing {
                     let reply =
                         enveloped(self, session, Operation::Fetch, batch, ready.iter()).await?;
                     let response = came(reply)?;
-                    if !(200..300).contains(&response.status) {
-                        return Err(failed_with(session, Answer::of(&response)));
-                    }
+                    self.came_whole(session, &response)?;
                     for part in parted(batch, &response, ready.len()) {
                         self.take(session, look, &mut page, &part)?;
                     }
@@ -184,6 +183,9 @@ impl Writing {
                 let mut replies = stream::iter(asked).buffered(at_once);
                 while let Some(reply) = replies.next().await {
                     let response = came(reply?)?;
+                    if !look.declared.missing.contains(&response.status) {
+                        self.came_whole(session, &response)?;
+                    }
                     let Answer { status, headers, body } = Answer::of(&response);
                     if look.declared.as_read && (200..300).contains(&status) {
                         let found = self.stream.selector.extractor.records(session, &response)?;
@@ -200,6 +202,23 @@ impl Writing {
             page.retain(|record| asked.contains(&self.id_of(record)));
         }
         Ok(page)
+    }
+
+    /// Whether a reply is one of success; one that the manifest calls a matter of limits, or of time, is asked for
+    /// later.
+    fn came_whole(&self, session: &Session, response: &Response) -> Result<(), Failure> {
+        if (200..300).contains(&response.status) {
+            return Ok(());
+        }
+        let failure = failed_with(session, Answer::of(response));
+        let declared = self.stream.requester.declared(session, response)?;
+        Err(match declared {
+            Some(Resolution { action: Action::RateLimited | Action::Retry, message, .. }) => {
+                let wait = retry_after(&response.headers, session.clock.now());
+                Failure { problem: message.unwrap_or(failure.problem), later: Some(wait) }
+            }
+            _ => failure,
+        })
     }
 
     /// Takes the records of a reply.

@@ -146,7 +146,12 @@ impl Writing {
             return batch.size_max;
         }
         let sizes = self.operations().filter_map(|one| Some(one.declared.batch.as_ref()?.size_max));
-        sizes.min().unwrap_or(SINGLY_MAX)
+        let size = sizes.min().unwrap_or(SINGLY_MAX);
+        match self.update_guard() {
+            // They are read before and after, so as many are sent in a row as are read in one request.
+            UpdateGuard::Nothing => size.max(self.get.declared.keys_max),
+            _ => size,
+        }
     }
 
     /// The way in which a write is made, or why there is none.

@@ -379,16 +379,21 @@ pub(super) struct Look {
     headers: Texts,
     query: Texts,
     body: Option<Body>,
+    /// An item of the list of ids.
+    item: Option<Body>,
 }
 
 impl Look {
     pub(super) fn new(declared: &ReadBack) -> Self {
+        let has_body = declared.request_body_json.is_some() || !declared.keys_path.is_empty();
+        let usual = if has_body { Method::POST } else { Method::GET };
         Self {
-            method: method(declared.http_method.as_deref(), Method::GET),
+            method: method(declared.http_method.as_deref(), usual),
             path: Template::new(&declared.path),
             headers: texts(&declared.request_headers),
             query: texts(&declared.request_parameters),
             body: declared.request_body_json.as_ref().map(Body::new),
+            item: declared.key_json.as_ref().map(Body::new),
             declared: declared.clone(),
         }
     }
@@ -403,12 +408,21 @@ impl Look {
         let scope = || session.scope().with("write", &seen.plain).with("keys", keys);
         let keys_encoded = encoded(keys);
         let of_path = session.scope().with("write", &seen.encoded).with("keys", &keys_encoded);
+        let mut body = Body::map(self.body.as_ref(), &scope)?;
+        if !self.declared.keys_path.is_empty() {
+            let item = |key: &Json| match &self.item {
+                Some(item) => item.eval(&|| session.scope().with("key", key)),
+                None => Ok(key.clone()),
+            };
+            let items = keys.as_array().into_iter().flatten().map(item);
+            put(&mut body, &self.declared.keys_path, items.collect::<Result<_, Fault>>()?);
+        }
         Ok(Ready {
             method: self.method.clone(),
             path: self.path.text(&of_path)?,
             headers: filled(&self.headers, &scope)?,
             query: filled(&self.query, &scope)?,
-            body: Body::map(self.body.as_ref(), &scope)?,
+            body,
         })
     }
 

@@ -60,7 +60,7 @@ pub(super) fn reply(
 }
 
 /// What the block says of a status, or else the manifest's own error handler, with the message that it has for it.
-fn said(
+pub(super) fn said(
     writing: &Writing,
     session: &Session,
     operation: &Operation,

@@ -232,11 +232,14 @@ pub struct RecordBatch {
     /// Headers, beside those of the stream.
     #[serde(default)]
     pub request_headers: IndexedMap<String>,
+    /// Parameters of the query; the ids of the records are `keys`, a list.
+    #[serde(default)]
+    pub request_parameters: IndexedMap<String>,
     /// What the body holds beside the list of records.
     #[serde(default)]
     pub request_body_json: Option<Value>,
     /// Where in the body the list of records stands; empty where the body is the list. Each item is the body that the
-    /// operation alone would have.
+    /// operation alone would have. Where none of them has one, no list is sent.
     #[serde(default)]
     pub records_path: Vec<String>,
     /// The most records in a request.
@@ -245,6 +248,9 @@ pub struct RecordBatch {
     /// one of them.
     #[serde(default)]
     pub results_path: Vec<String>,
+    /// Where in the reply the list of what failed stands, where that is a list of its own. Its items are results, too.
+    #[serde(default)]
+    pub errors_path: Option<Vec<String>>,
     /// What names the write that a result is for. Default: results come in the order of the records.
     #[serde(default)]
     pub result_id: Option<String>,
@@ -336,7 +342,7 @@ pub struct ReadBack {
     /// The path of the request.
     #[serde(default)]
     pub path: String,
-    /// Its method. Default: `GET`.
+    /// Its method. Default: `GET`, or `POST` where it has a body.
     #[serde(default)]
     pub http_method: Option<String>,
     /// Headers, beside those of the stream.
@@ -345,9 +351,15 @@ pub struct ReadBack {
     /// Parameters of the query.
     #[serde(default)]
     pub request_parameters: IndexedMap<String>,
-    /// The body of the request.
+    /// What the body holds beside the ids.
     #[serde(default)]
     pub request_body_json: Option<Value>,
+    /// Where in the body the list of the ids stands.
+    #[serde(default)]
+    pub keys_path: Vec<String>,
+    /// An item of that list, where it is not the id alone: `{ id: "{{ key }}" }`.
+    #[serde(default)]
+    pub key_json: Option<Value>,
     /// How many records one request is for; their ids are `keys`, a list. Default 1: `write.id` is the id.
     #[serde(default = "one")]
     pub keys_max: usize,
