@@ -21,7 +21,7 @@ What a person does, with plain values:
     GET  /_control/sheet                 the cells, row by row
     POST /_control/sheet                 {"rows": [[…], …]}: new rows at the end
     PATCH, DELETE /_control/sheet/{key}  edits the row with the key; takes it away
-    POST /_control/sheet/sort            {"column": "Name"}: sorts the rows
+    POST /_control/sheet/sort            {"column": "City"}: sorts the rows
     POST /_control/sheet/columns         {"columns": ["id", …]}: brings the columns into another order
     POST /_control/expire                every access token and sync token has expired
 """
@@ -53,7 +53,7 @@ server = Server(__doc__, limited=lambda request: error(429, "RESOURCE_EXHAUSTED"
 server.arguments.add_argument("--lag", type=float, default=0, help="after how many seconds changes are in sync requests")
 people, order = {}, []
 tokens, sync_tokens, page_tokens = {}, {}, {}
-grid = [["id", "Name", "Email", "City", "Score"]]
+grid = [["id", "First name", "Last name", "Email", "City", "Score"]]
 
 
 def error(status, name, message, reason=None, headers=None):

@@ -21,12 +21,35 @@ pub(crate) enum Name {
     /// A Kinto collection and a PostgreSQL table that are kept in step.
     #[value(name = "two-way-kinto")]
     Kinto,
+    /// The pages of Notion and a SQLite table, on a local server.
+    #[value(name = "two-way-notion")]
+    Notion,
+    /// Google's contacts, a sheet, and a SQLite table, on a local server.
+    #[value(name = "two-way-google")]
+    Google,
+}
+
+impl Name {
+    /// The folder of an example that has a script of its own, and needs no server but those of `examples/servers`.
+    fn scripted(self) -> Option<&'static str> {
+        match self {
+            Self::Notion => Some("two-way-notion"),
+            Self::Google => Some("two-way-google"),
+            Self::Postgres | Self::Carddav | Self::Kinto => None,
+        }
+    }
 }
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
     if name == Name::Carddav {
         return example_carddav::run();
+    }
+    if let Some(folder) = name.scripted() {
+        let script = workspace::root().join("examples").join(folder).join("run.py");
+        let mut command = Command::new("python3");
+        command.arg(script).arg(workspace::release_build()?).env("PYTHONDONTWRITEBYTECODE", "1");
+        return Ok(command.status()?.success());
     }
     let tools = ci::Tools::new()?;
     tools.have_servers();
