@@ -16,6 +16,7 @@ mod examples;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod kinto;
 mod limits;
+mod local_server;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
 mod meddler;
 mod models;
@@ -33,6 +34,9 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod table_beside;
 mod tokens;
 mod two_way;
+mod two_way_google;
 mod two_way_kinto;
+mod two_way_notion;
