@@ -1,6 +1,6 @@
 -- What the shop keeps.
 CREATE TABLE customers (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     first_name TEXT,
     last_name TEXT,
     mail TEXT UNIQUE,

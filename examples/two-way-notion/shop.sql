@@ -1,6 +1,6 @@
 -- What the shop keeps.
 CREATE TABLE customers (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     full_name TEXT NOT NULL,
     mail TEXT UNIQUE,
     telephone TEXT,

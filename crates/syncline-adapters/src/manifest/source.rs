@@ -27,11 +27,8 @@ macro_rules! built_in {
 }
 
 /// The folders of `connectors/`, by name.
-pub(super) const BUILT_IN: &[BuiltIn] = &[
-    built_in!("google"),
-    built_in!("kinto"),
-    built_in!("notion"),
-];
+pub(super) const BUILT_IN: &[BuiltIn] =
+    &[built_in!("google"), built_in!("kinto"), built_in!("notion")];
 
 /// The text of a manifest, and what stands beside it.
 pub(super) struct Source {

@@ -21,7 +21,8 @@ impl Beside {
         secrets: &[(&'static str, &'static str)],
     ) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
-        let example = Self { folder, server, project: Project::new(&[]), secrets: secrets.to_vec() };
+        let example =
+            Self { folder, server, project: Project::new(&[]), secrets: secrets.to_vec() };
         example.script("shop.sql");
         example
     }

@@ -61,7 +61,8 @@ impl Beside {
         let (names, rows) = cells.as_array().unwrap().split_first().unwrap();
         let rows = rows.iter().map(|row| row.as_array().unwrap()).filter(|row| !row.is_empty());
         let named = |row: &Vec<Value>| {
-            let names = names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+            let names =
+                names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
             names.zip(row.iter().cloned()).collect()
         };
         rows.map(named).collect()
@@ -73,13 +74,20 @@ impl Beside {
     fn all_hold(&self, lines: &[&str]) {
         let person = |person: &Value| {
             let names = [first(person, "names", "givenName"), first(person, "names", "familyName")];
-            let [phone, city] =
-                [("phoneNumbers", "value"), ("addresses", "city")].map(|(list, part)| first(person, list, part));
+            let [phone, city] = [("phoneNumbers", "value"), ("addresses", "city")]
+                .map(|(list, part)| first(person, list, part));
             format!("{}|{}|{phone}|{city}", email(person), names.join(" "))
         };
         let row = |row: &Value| {
             let cell = |name: &str| text(row.get(name));
-            format!("{}|{} {}|{}|{}", cell("Email"), cell("First name"), cell("Last name"), cell("City"), cell("Score"))
+            format!(
+                "{}|{} {}|{}|{}",
+                cell("Email"),
+                cell("First name"),
+                cell("Last name"),
+                cell("City"),
+                cell("Score")
+            )
         };
         let mut contacts: Vec<String> = self.contacts().iter().map(person).collect();
         let mut rows: Vec<String> = self.sheet().iter().map(row).collect();
@@ -167,7 +175,8 @@ fn a_list_is_replaced_with_its_other_items_and_emptied_where_it_is_cleared() {
 fn changes_come_by_token_and_an_expired_one_leads_to_a_full_list() {
     let example = example(&[]);
     for number in 0..1100 {
-        let contact = json!({ "given_name": format!("N {number}"), "email": format!("n{number}@x.example") });
+        let contact =
+            json!({ "given_name": format!("N {number}"), "email": format!("n{number}@x.example") });
         example.server.control("POST", "/contacts", Some(contact));
     }
     example.server.take_counts();
@@ -224,7 +233,11 @@ fn rows_are_written_where_they_stand_by_then_and_columns_too() {
     settle(&example);
     let counts = example.server.take_counts();
     let of_sheet = |route: &str| counts.of(&format!("POST /v4/spreadsheets/{{id}}{route}"));
-    assert_eq!([":batchUpdate", "/values:batchUpdate", "/values/{range}:clear"].map(of_sheet), [1, 1, 1], "{counts:?}");
+    assert_eq!(
+        [":batchUpdate", "/values:batchUpdate", "/values/{range}:clear"].map(of_sheet),
+        [1, 1, 1],
+        "{counts:?}"
+    );
     example.all_hold(&[
         MET[0],
         "barbara@types.example|Barbara Liskov||=1+1|3",
@@ -234,7 +247,11 @@ fn rows_are_written_where_they_stand_by_then_and_columns_too() {
         MET[5],
     ]);
     // A person takes a row away.
-    let grace = example.sheet().into_iter().find(|row| text(row.get("Email")).starts_with("grace")).unwrap();
+    let grace = example
+        .sheet()
+        .into_iter()
+        .find(|row| text(row.get("Email")).starts_with("grace"))
+        .unwrap();
     example.server.control("DELETE", &format!("/sheet/{}", text(grace.get("id"))), None);
     settle(&example);
     assert!(example.rows("SELECT * FROM customers WHERE mail LIKE 'grace%'").is_empty());
@@ -246,7 +263,9 @@ fn lost_replies_of_google_double_nothing_and_lose_nothing() {
     let example = example(&[]);
     let lost = |method: &str, path: &str, times: u64| {
         let kinds = ["lost"];
-        example.server.faults(json!({ "every": 1, "times": times, "kinds": kinds, "method": method, "path": path }));
+        example.server.faults(
+            json!({ "every": 1, "times": times, "kinds": kinds, "method": method, "path": path }),
+        );
     };
     lost("POST", "createContact|:batchUpdate", 3);
     example.try_run(&["run"]);

@@ -23,7 +23,9 @@ fn text(page: &Value, name: &str) -> String {
         Value::Array(parts) => {
             parts.iter().map(|part| part["plain_text"].as_str().unwrap()).collect()
         }
-        Value::Object(one) => one.get("name").or(one.get("start")).unwrap().as_str().unwrap().to_owned(),
+        Value::Object(one) => {
+            one.get("name").or(one.get("start")).unwrap().as_str().unwrap().to_owned()
+        }
         Value::Bool(flag) => u8::from(*flag).to_string(),
         Value::Number(number) => number.as_f64().unwrap().to_string(),
         other => other.as_str().unwrap_or_default().to_owned(),
@@ -56,7 +58,11 @@ impl Beside {
         pages.sort_unstable();
         assert_eq!(pages, lines, "pages");
         let columns = "mail, full_name, telephone, town, is_vip, score, stage, since";
-        assert_eq!(self.rows(&format!("SELECT {columns} FROM customers ORDER BY mail")), lines, "customers");
+        assert_eq!(
+            self.rows(&format!("SELECT {columns} FROM customers ORDER BY mail")),
+            lines,
+            "customers"
+        );
     }
 }
 
@@ -84,11 +90,13 @@ fn pages_and_a_table_are_kept_in_step() {
     example.edit("grace@compilers.example", json!({ "Phone": "+1 212 555 0777" }));
     let gone = example.page("edsger@paths.example");
     example.server.control("DELETE", &format!("/pages/{gone}"), None);
-    let new = json!({ "Name": "Barbara Liskov", "Email": "barbara@types.example", "City": "Boston" });
+    let new =
+        json!({ "Name": "Barbara Liskov", "Email": "barbara@types.example", "City": "Boston" });
     example.server.control("POST", "/pages", Some(new));
     example.script("edits.shop.sql");
     example.run(&["run"]).expect(0, &["conflicts: 1 decided"]);
-    let telephone = example.rows("SELECT telephone FROM customers WHERE mail LIKE 'grace%'").remove(0);
+    let telephone =
+        example.rows("SELECT telephone FROM customers WHERE mail LIKE 'grace%'").remove(0);
     let grace = format!("grace@compilers.example|Grace Hopper|{telephone}|Arlington|0|||");
     example.both_hold(&[
         "ada@engines.example|Ada Lovelace|+44 20 7946 0001|Ockham|0|9.5|On hold|2025-01-15",
@@ -104,7 +112,8 @@ fn pages_and_a_table_are_kept_in_step() {
     example.edit("alan@bletchley.example", json!({ "Phone": null, "City": "", "Score": null }));
     example.sql("UPDATE customers SET stage = NULL, since = NULL WHERE mail LIKE 'ada%'");
     example.run(&["run"]);
-    let rows = example.rows("SELECT mail, telephone, town, score FROM customers WHERE mail LIKE 'alan%'");
+    let rows =
+        example.rows("SELECT mail, telephone, town, score FROM customers WHERE mail LIKE 'alan%'");
     assert_eq!(rows, ["alan@bletchley.example|||"]);
     let pages = example.pages();
     let ada = pages.iter().find(|page| text(page, "Email").starts_with("ada")).unwrap();
@@ -136,7 +145,8 @@ fn edits_within_the_minute_of_the_last_run_are_not_lost() {
 fn every_page_of_a_long_list_is_read_and_limits_are_kept() {
     let example = example(&["--rate", "20"]);
     for number in 0..250 {
-        let page = json!({ "Name": format!("N {number}"), "Email": format!("n{number}@x.example") });
+        let page =
+            json!({ "Name": format!("N {number}"), "Email": format!("n{number}@x.example") });
         example.server.control("POST", "/pages", Some(page));
     }
     // There are no customers, so that nothing is written to Notion one by one.
@@ -195,8 +205,13 @@ sync_tasks:
     let ran = project.run(&["run"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let pages = example.pages();
-    let page = &pages.iter().find(|page| text(page, "Email") == "long@x.example").unwrap()["properties"];
-    assert_eq!(page["City"]["rich_text"].as_array().unwrap().len(), 2, "a text object holds 2,000 characters");
+    let page =
+        &pages.iter().find(|page| text(page, "Email") == "long@x.example").unwrap()["properties"];
+    assert_eq!(
+        page["City"]["rich_text"].as_array().unwrap().len(),
+        2,
+        "a text object holds 2,000 characters"
+    );
     assert_eq!(page["Plan"]["select"]["name"], "Gold");
     assert_eq!(page["Tags"]["multi_select"][1]["name"], "b, c");
     assert_eq!(page["Since"]["date"]["end"], "2025-02-02");
@@ -209,7 +224,12 @@ sync_tasks:
     ran.expect(0, &["nothing changed, nothing written"]);
     assert_eq!(example.server.take_counts().writes(), 0);
     // What is computed is refused in Notion's words.
-    project.write("syncline.yaml", &config.replace("name: Name,", "name: Name, greeting: Greeting,").replace("name: name,", "name: name, greeting: greeting,"));
+    project.write(
+        "syncline.yaml",
+        &config
+            .replace("name: Name,", "name: Name, greeting: Greeting,")
+            .replace("name: name,", "name: name, greeting: greeting,"),
+    );
     let mut greeted = row.clone();
     greeted["greeting"] = "Hello".into();
     project.write("feed.jsonl", &format!("{greeted}\n"));

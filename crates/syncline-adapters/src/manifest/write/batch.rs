@@ -121,8 +121,7 @@ fn whole(
         Ok(Reply::Response(response)) => response,
     };
     let said = batch.first().and_then(|first| said(writing, session, first.operation, &response));
-    let (meaning, message) =
-        said.unwrap_or_else(|| (usual(Kind::Update, response.status), None));
+    let (meaning, message) = said.unwrap_or_else(|| (usual(Kind::Update, response.status), None));
     let problem = message.unwrap_or_else(|| format!("HTTP status {}", response.status));
     match meaning {
         Meaning::Done => Ok(response),
