@@ -180,17 +180,17 @@ fn changes_come_by_token_and_an_expired_one_leads_to_a_full_list() {
         example.server.control("POST", "/contacts", Some(contact));
     }
     example.server.take_counts();
-    example.try_run(&["run", "contacts"]);
+    example.try_run(&["run", "--task", "contacts"]);
     // 1,104 contacts are two pages.
     assert_eq!(example.server.take_counts().of(LIST), 2);
     example.edit_contact("n7@", json!({ "city": "Oslo" }));
-    example.run(&["run", "contacts"]).expect(0, &["1"]);
+    example.run(&["run", "--task", "contacts"]).expect(0, &["1"]);
     assert_eq!(example.server.take_counts().of(LIST), 1);
     // All tokens expire: everything is read again, what went meanwhile is deleted, and nothing else happens.
     example.server.control("DELETE", &example.at("n8@"), None);
     example.edit_contact("n9@", json!({ "city": "Bergen" }));
     example.server.control("POST", "/expire", None);
-    let ran = example.run(&["run", "contacts"]);
+    let ran = example.run(&["run", "--task", "contacts"]);
     ran.expect(0, &["the API had forgotten where the last read stopped"]);
     let counts = example.server.take_counts();
     assert_eq!((counts.of(LIST), counts.writes()), (4, 0), "{counts:?}: two of them are refused");
@@ -205,7 +205,7 @@ fn a_stale_etag_is_decided_anew() {
     // Google refuses the first update: as if somebody else had been a moment faster.
     example.sql("UPDATE customers SET town = 'Oslo' WHERE mail LIKE 'ada%'");
     example.edit_contact("ada", json!({ "phone": "+47 1" }));
-    example.run(&["run", "customers"]);
+    example.run(&["run", "--task", "customers"]);
     example.run(&["run"]);
     settle(&example);
     let ada = example.contact("ada");
