@@ -28,7 +28,9 @@ macro_rules! built_in {
 
 /// The folders of `connectors/`, by name.
 pub(super) const BUILT_IN: &[BuiltIn] = &[
-    built_in!("kinto"), //
+    built_in!("kinto"),
+    built_in!("hubspot"),
+    built_in!("salesforce"),
 ];
 
 /// The text of a manifest, and what stands beside it.
@@ -131,7 +133,7 @@ mod tests {
         let missing = found("kinot");
         assert!(missing.contains("did you mean `kinto`?"), "{missing}");
         let far = found("nothing-like-it");
-        assert!(far.contains("built in: kinto") && !far.contains("mean"), "{far}");
+        assert!(far.contains("built in: kinto, salesforce") && !far.contains("mean"), "{far}");
         for path in ["./kinto", "kinto.yaml", "connectors/kinto", ".."] {
             assert!(found(path).starts_with("cannot read the manifest"), "{}", found(path));
         }
