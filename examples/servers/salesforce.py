@@ -8,7 +8,8 @@ OAuth 2.0 (client credentials, refresh token), `Sforce-Limit-Info`, duplicate ru
 What a person does there, under `/_control`:
 
     POST   /sobjects/Contact          {"LastName": "Lovelace"}: a new record; -> {"id": ...}
-    PATCH  /sobjects/Contact/{id}     edits it; `SystemModstamp` makes it a change that became visible late
+    PATCH  /sobjects/Contact/{id}     edits it; `SystemModstamp` makes it a change that became visible late;
+                                      `Email=ada@engines.example` does for an id, here and below
     DELETE /sobjects/Contact/{id}     into the recycle bin; with ?hard=1, out of it, too
     GET    /sobjects/Contact          all that are there; with ?all=1, those in the recycle bin, too
     POST   /merge/Contact             {"master": id, "merged": [id]}
@@ -562,6 +563,13 @@ def job_delete(request, version, id):
 # What a person does.
 
 
+def id_of(name, text):
+    """The id itself, or that of the record that has such a value."""
+    field, is_field, value = text.partition("=")
+    found = [one["Id"] for one in org.records[name].values() if is_field and one.get(field) == value and not one["IsDeleted"]]
+    return found[0] if found else text
+
+
 @server.control("POST", "/sobjects/{name}")
 def person_makes(request, name):
     made = request.json()
@@ -571,12 +579,12 @@ def person_makes(request, name):
 
 @server.control("PATCH", "/sobjects/{name}/{id}")
 def person_edits(request, name, id):
-    return Reply(200, update(name, id, request.json(), True))
+    return Reply(200, update(name, id_of(name, id), request.json(), True))
 
 
 @server.control("DELETE", "/sobjects/{name}/{id}")
 def person_deletes(request, name, id):
-    record = delete(name, id)
+    record = delete(name, id_of(name, id))
     if request.query.get("hard"):
         org.purged[name].append((record["Id"], record["SystemModstamp"]))
         del org.records[name][record["Id"]]
@@ -592,12 +600,13 @@ def person_sees(request, name):
 @server.control("POST", "/merge/{name}")
 def person_merges(request, name):
     asked = request.json()
-    master = living(name, asked["master"])
-    for id in asked["merged"]:
+    master = living(name, id_of(name, asked["master"]))
+    merged = [id_of(name, id) for id in asked["merged"]]
+    for id in merged:
         delete(name, id, master["Id"])
     if name == "Account":
         for contact in org.records["Contact"].values():
-            if contact["AccountId"] in asked["merged"]:
+            if contact["AccountId"] in merged:
                 put("Contact", contact, {"AccountId": master["Id"]})
     put(name, master, asked.get("fields", {}))
     return Reply(200, master)
@@ -622,7 +631,8 @@ def person_rules(request):
 @server.control("POST", "/lock")
 def person_locks(request):
     asked = request.json()
-    org.locked.update(dict.fromkeys(asked["ids"], asked.get("times", 1)))
+    ids = [id_of(asked.get("object", "Contact"), id) for id in asked["ids"]]
+    org.locked.update(dict.fromkeys(ids, asked.get("times", 1)))
     return Reply(204)
 
 
@@ -631,7 +641,7 @@ def load():
     if server.options.load:
         with open(server.options.load, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                insert("Contact", row)
+                insert("Contact", {field: value for field, value in row.items() if field != "IsDeleted"}, True)
 
 
 server.ready = load

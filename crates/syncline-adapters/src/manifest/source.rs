@@ -27,8 +27,13 @@ macro_rules! built_in {
 }
 
 /// The folders of `connectors/`, by name.
-pub(super) const BUILT_IN: &[BuiltIn] =
-    &[built_in!("google"), built_in!("kinto"), built_in!("notion")];
+pub(super) const BUILT_IN: &[BuiltIn] = &[
+    built_in!("google"),
+    built_in!("hubspot"),
+    built_in!("kinto"),
+    built_in!("notion"),
+    built_in!("salesforce"),
+];
 
 /// The text of a manifest, and what stands beside it.
 pub(super) struct Source {
@@ -130,7 +135,7 @@ mod tests {
         let missing = found("kinot");
         assert!(missing.contains("did you mean `kinto`?"), "{missing}");
         let far = found("nothing-like-it");
-        assert!(far.contains("built in: kinto") && !far.contains("mean"), "{far}");
+        assert!(far.contains("built in: kinto, salesforce") && !far.contains("mean"), "{far}");
         for path in ["./kinto", "kinto.yaml", "connectors/kinto", ".."] {
             assert!(found(path).starts_with("cannot read the manifest"), "{}", found(path));
         }

@@ -242,6 +242,13 @@ async fn of_records(
         Ok(response) => response,
         Err(sent) => return sent,
     };
+    if records.whole {
+        let reply = response.json_or_empty();
+        let all = batch
+            .iter()
+            .map(|item| (item.index, result_of(writing, session, item, &response, reply)));
+        return Sent::Items(all.collect());
+    }
     let paths = [Some(&records.results_path), records.errors_path.as_ref()].into_iter().flatten();
     let lists = paths.filter_map(|path| at(response.json_or_empty(), path)?.as_array());
     let results: Vec<&Json> = lists.flatten().collect();

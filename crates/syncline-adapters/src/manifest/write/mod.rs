@@ -59,13 +59,14 @@ impl Writing {
     /// How the records of `stream` are written that `naming` names. `None` where the block is not whole, which [`load`]
     /// refuses.
     pub(super) fn new(stream: &Arc<Stream>, block: &WriteBlock, naming: &Naming) -> Option<Self> {
-        let create = block.create.as_ref().map(|one| Operation::new(Kind::Create, one));
-        let upsert = block.upsert.as_ref().map(|one| Operation::new(Kind::Upsert, one));
+        let operation = |kind, one| Operation::new(kind, one, block.null_as.as_ref());
+        let create = block.create.as_ref().map(|one| operation(Kind::Create, one));
+        let upsert = block.upsert.as_ref().map(|one| operation(Kind::Upsert, one));
         Some(Self {
             stream: stream.clone(),
             create: create.or(upsert),
-            update: block.update.as_ref().map(|one| Operation::new(Kind::Update, one)),
-            delete: block.delete.as_ref().map(|one| Operation::new(Kind::Delete, one)),
+            update: block.update.as_ref().map(|one| operation(Kind::Update, one)),
+            delete: block.delete.as_ref().map(|one| operation(Kind::Delete, one)),
             get: Look::new(block.get.as_ref()?),
             find: block.find.as_ref().map(Look::new),
             context: block.context.as_ref().map(Look::new),

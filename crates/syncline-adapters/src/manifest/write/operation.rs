@@ -114,6 +114,8 @@ pub(super) struct Operation {
     pub(super) when: Vec<(Template, Meaning)>,
     problem: Option<Template>,
     problem_field: Option<Template>,
+    /// What stands for null in the fields.
+    null_as: Option<Json>,
     /// What tells the results of a batch of records apart.
     pub(super) results: Results,
 }
@@ -143,7 +145,7 @@ fn each(texts: &[String]) -> Vec<Template> {
 }
 
 impl Operation {
-    pub(super) fn new(kind: Kind, declared: &WriteOperation) -> Self {
+    pub(super) fn new(kind: Kind, declared: &WriteOperation, null_as: Option<&Value>) -> Self {
         let usual = match kind {
             Kind::Create => Method::POST,
             Kind::Upsert => Method::PUT,
@@ -167,6 +169,7 @@ impl Operation {
                 .collect(),
             problem: text(&declared.problem),
             problem_field: text(&declared.problem_field),
+            null_as: null_as.map(json),
             results: declared.batch.as_ref().map(Results::new).unwrap_or_default(),
             declared: declared.clone(),
         }
@@ -217,6 +220,10 @@ impl Operation {
             fields.iter().map(|(name, value)| (name.to_string(), json(value))).collect()
         };
         let mut written = named(fields);
+        if let Some(nothing) = &self.null_as {
+            let nulls = written.values_mut().filter(|value| value.is_null());
+            nulls.for_each(|value| value.clone_from(nothing));
+        }
         if target.is_none()
             && let Some(field) = self.marker_field(session).map_err(|fault| problem(&fault))?
         {

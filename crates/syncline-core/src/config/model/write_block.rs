@@ -21,6 +21,8 @@ pub struct WriteBlock {
     pub url_base: Option<String>,
     /// Fields that the system alone sets. A write that names one is refused.
     pub read_only: Vec<String>,
+    /// What a field is given that is to hold nothing, where that is not null.
+    pub null_as: Option<Value>,
     /// Where the version of a record stands, if not in the record: it becomes a field of the record.
     pub version: Option<WriteVersion>,
     /// How many requests are under way at a time. Default 1.
@@ -58,6 +60,7 @@ impl Default for WriteBlock {
         Self {
             url_base: None,
             read_only: Vec::new(),
+            null_as: None,
             version: None,
             concurrency: 1,
             timeout_s: 60,
@@ -244,6 +247,9 @@ pub struct RecordBatch {
     pub records_path: Vec<String>,
     /// The most records in a request.
     pub size_max: usize,
+    /// Whether the reply holds no results: what it says is true of every record.
+    #[serde(default)]
+    pub whole: bool,
     /// Where in the reply the list of results stands; empty where the reply is the list. In templates, `response` is
     /// one of them.
     #[serde(default)]
