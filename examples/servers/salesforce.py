@@ -168,6 +168,8 @@ def cleaned(name, fields, is_new, by_person=False):
             raise Wrong("INVALID_FIELD", f"No such column '{field}' on sobject of type {name}", [field])
         if isinstance(value, str):
             value = value.strip() or None
+        if value and field in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
+            value = stamp(moment_of(value))
         if isinstance(value, str) and length and len(value) > length:
             raise Wrong("STRING_TOO_LONG", f"{field}: data value too large: {value} (max length={length})", [field])
         if kind == "email" and value and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
