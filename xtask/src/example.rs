@@ -22,6 +22,12 @@ pub(crate) enum Name {
     /// A Kinto collection and a PostgreSQL table that are kept in step.
     #[value(name = "two-way-kinto")]
     Kinto,
+    /// The pages of Notion and a SQLite table, on a local server.
+    #[value(name = "two-way-notion")]
+    Notion,
+    /// Google's contacts, a sheet, and a SQLite table, on a local server.
+    #[value(name = "two-way-google")]
+    Google,
     /// Contacts of Salesforce and a SQLite table that are kept in step.
     #[value(name = "two-way-salesforce")]
     Salesforce,
@@ -50,6 +56,8 @@ pub(crate) fn run(name: Name) -> Outcome {
         Name::Carddav => return example_carddav::run(),
         Name::Salesforce => return local::run(SALESFORCE),
         Name::Hubspot => return local::run(HUBSPOT),
+        Name::Notion => return scripted("two-way-notion"),
+        Name::Google => return scripted("two-way-google"),
         Name::Postgres | Name::Kinto => {}
     }
     let tools = ci::Tools::new()?;
@@ -67,6 +75,14 @@ pub(crate) fn run(name: Name) -> Outcome {
         server: Server::start(Kind::Postgres),
     };
     stage.two_way()
+}
+
+/// Runs an example that has a script of its own, and needs no server but those of `examples/servers`.
+fn scripted(folder: &str) -> Outcome {
+    let script = workspace::root().join("examples").join(folder).join("run.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(workspace::release_build()?).env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command.status()?.success())
 }
 
 /// A server, the program, and an example.

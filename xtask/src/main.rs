@@ -18,11 +18,7 @@ mod faults;
 )]
 mod kinto;
 #[path = "../../crates/syncline/tests/it/local_server.rs"]
-#[expect(
-    clippy::unwrap_used,
-    dead_code,
-    reason = "tests use the same file, and do more with it"
-)]
+#[expect(clippy::unwrap_used, dead_code, reason = "tests use the same file, and do more with it")]
 mod local_server;
 #[path = "../../crates/syncline-adapters/tests/it/radicale.rs"]
 #[expect(

@@ -80,7 +80,8 @@ pub(super) fn run(options: Options) -> Outcome {
         of_api.push(lab.read(OF_SALESFORCE, &server.url)?);
     }
     drop(server);
-    let of = |all: &[Figures], figure: fn(&Figures) -> f64| median(all.iter().map(figure).collect());
+    let of =
+        |all: &[Figures], figure: fn(&Figures) -> f64| median(all.iter().map(figure).collect());
     let ratio = of(&of_api, |run| run.wall_s) / of(&of_file, |run| run.wall_s).max(1e-9);
     let mut text = format!(
         "Medians of {runs} runs on {}; the server runs on the same machine.\n\n\
@@ -103,7 +104,9 @@ pub(super) fn run(options: Options) -> Outcome {
     )?;
     let mut is_well = ratio <= RATIO_MAX;
     let faults = json!({ "every": 10, "kinds": ["error", "lost"], "path": "composite" });
-    for (what, faults) in [("nothing goes wrong", None), ("every tenth fails, or loses its reply", Some(faults))] {
+    for (what, faults) in
+        [("nothing goes wrong", None), ("every tenth fails, or loses its reply", Some(faults))]
+    {
         let is_calm = faults.is_none();
         let written = lab.write_back(faults)?;
         is_well &= written.is_whole && (!is_calm || written.writing <= REQUESTS_MAX);

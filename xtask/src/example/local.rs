@@ -124,7 +124,9 @@ impl Stage {
 
     fn show(&self) -> Result<(), Box<dyn Error>> {
         println!("\n{}:", self.provider.name);
-        for record in self.server.control("GET", self.provider.records, None).as_array().into_iter().flatten() {
+        for record in
+            self.server.control("GET", self.provider.records, None).as_array().into_iter().flatten()
+        {
             let shown = self.provider.fields.iter().map(|path| {
                 let value = path.split('.').try_fold(record, |value, name| value.get(name));
                 value.and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -28,8 +28,10 @@ macro_rules! built_in {
 
 /// The folders of `connectors/`, by name.
 pub(super) const BUILT_IN: &[BuiltIn] = &[
-    built_in!("kinto"),
+    built_in!("google"),
     built_in!("hubspot"),
+    built_in!("kinto"),
+    built_in!("notion"),
     built_in!("salesforce"),
 ];
 

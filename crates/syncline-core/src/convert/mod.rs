@@ -212,7 +212,8 @@ impl Converter {
             return Vec::new();
         };
         let slots = self.roots.bind(&page.shape);
-        let rows = page.records.iter().map(|record| Row { record, slots: &slots, shape: &page.shape });
+        let rows =
+            page.records.iter().map(|record| Row { record, slots: &slots, shape: &page.shape });
         let pair = |row: Row<'_>| {
             let stays = row.get(into).and_then(plain_key)?;
             Some((self.entity.external_id(&row).ok()?, stays))

@@ -37,6 +37,9 @@ mod salesforce;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod table_beside;
 mod tokens;
 mod two_way;
+mod two_way_google;
 mod two_way_kinto;
+mod two_way_notion;

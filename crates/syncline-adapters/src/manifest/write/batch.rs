@@ -121,8 +121,7 @@ fn whole(
         Ok(Reply::Response(response)) => response,
     };
     let said = batch.first().and_then(|first| said(writing, session, first.operation, &response));
-    let (meaning, message) =
-        said.unwrap_or_else(|| (usual(Kind::Update, response.status), None));
+    let (meaning, message) = said.unwrap_or_else(|| (usual(Kind::Update, response.status), None));
     let problem = message.unwrap_or_else(|| format!("HTTP status {}", response.status));
     match meaning {
         Meaning::Done => Ok(response),
@@ -245,9 +244,9 @@ async fn of_records(
     };
     if records.whole {
         let reply = response.json_or_empty();
-        let all = batch.iter().map(|item| {
-            (item.index, result_of(writing, session, item, &response, reply))
-        });
+        let all = batch
+            .iter()
+            .map(|item| (item.index, result_of(writing, session, item, &response, reply)));
         return Sent::Items(all.collect());
     }
     let paths = [Some(&records.results_path), records.errors_path.as_ref()].into_iter().flatten();
