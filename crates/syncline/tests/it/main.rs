@@ -33,6 +33,7 @@ mod run;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod target;
 mod tokens;
 mod two_way;
 mod two_way_kinto;
