@@ -1,30 +1,42 @@
 //! The connector of HubSpot, against its server on this machine: what `examples/two-way-hubspot` says is so, and what
 //! goes wrong on the way.
 
-use crate::local_example::LocalExample;
+use crate::local_server::LocalServer;
+use crate::table_beside::Beside;
 use serde_json::{Value, json};
 
 const ENVIRONMENT: &[(&str, &str)] = &[("HUBSPOT_TOKEN", "pat-local")];
 const FIELDS: &[&str] = &["email", "firstname", "lastname", "phone", "city"];
 
-fn example(arguments: &[&str]) -> LocalExample {
-    LocalExample::new("hubspot", ENVIRONMENT, arguments)
+fn example(arguments: &[&str]) -> Beside {
+    Beside::new("two-way-hubspot", LocalServer::start("hubspot", arguments), ENVIRONMENT)
 }
 
-fn contacts(example: &LocalExample) -> Vec<String> {
+/// The example without any rows.
+fn empty(arguments: &[&str]) -> Beside {
+    let example = example(arguments);
+    example.sql("DELETE FROM customers");
+    example
+}
+
+fn customers(example: &Beside) -> Vec<String> {
+    example.rows("SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id")
+}
+
+fn contacts(example: &Beside) -> Vec<String> {
     example.records("/objects/contacts", FIELDS)
 }
 
 #[track_caller]
-fn both_hold(example: &LocalExample, lines: &[&str]) {
+fn both_hold(example: &Beside, lines: &[&str]) {
     assert_eq!(contacts(example), lines, "HubSpot");
-    assert_eq!(example.customers(), lines, "the shop");
+    assert_eq!(customers(example), lines, "the shop");
 }
 
 #[test]
 fn contacts_and_a_table_are_kept_in_step() {
     let example = example(&[]);
-    example.fill();
+    example.at_desk("people.json");
     example.run(&["check"]);
     example.server.take_counts();
     example.run(&["preview"]).expect(0, &["hubspot/contact: a new record"]);
@@ -41,7 +53,8 @@ fn contacts_and_a_table_are_kept_in_step() {
             "margaret@apollo.example|Margaret|Hamilton||Boston",
         ],
     );
-    example.edit();
+    example.at_desk("edits.people.json");
+    example.script("edits.shop.sql");
     example.run(&["run"]).expect(0, &["conflicts: 1 decided"]);
     both_hold(
         &example,
@@ -54,12 +67,12 @@ fn contacts_and_a_table_are_kept_in_step() {
         ],
     );
     example.run(&["conflicts", "list", "--all"]).expect(0, &["+1 212 555 0777", "+1 212 555 0199"]);
-    example.is_quiet();
+    example.is_quiet("customers");
 }
 
 #[test]
 fn more_changes_of_one_moment_than_a_search_gives_are_all_read() {
-    let example = example(&["--interval-max", "100000"]);
+    let example = empty(&["--interval-max", "100000"]);
     let one = json!([{ "email": "first@many.example", "lastname": "First" }]);
     example.server.control("POST", "/objects/contacts", Some(one));
     example.run(&["run", "contacts"]);
@@ -74,7 +87,7 @@ fn more_changes_of_one_moment_than_a_search_gives_are_all_read() {
 #[test]
 fn what_the_search_does_not_know_yet_comes_later_and_undoes_nothing() {
     let example = example(&["--lag-s", "30"]);
-    example.fill();
+    example.at_desk("people.json");
     example.run(&["run"]);
     let city = json!({ "city": "Ockham" });
     example.server.control("PATCH", "/objects/contacts/email=ada@engines.example", Some(city));
@@ -85,13 +98,13 @@ fn what_the_search_does_not_know_yet_comes_later_and_undoes_nothing() {
     assert_eq!(contacts(&example)[0], ada);
     example.server.advance(60);
     example.run(&["run"]);
-    assert_eq!([&contacts(&example)[0], &example.customers()[0]], [ada, ada]);
-    example.is_quiet();
+    assert_eq!([&contacts(&example)[0], &customers(&example)[0]], [ada, ada]);
+    example.is_quiet("customers");
 }
 
 #[test]
 fn a_batch_succeeds_in_part_and_lost_replies_double_nothing() {
-    let example = example(&[]);
+    let example = empty(&[]);
     let person = |n: usize| json!({ "email": format!("person{n}@mail.example"), "lastname": format!("Last {n}") });
     let people: Vec<Value> = (0..250).map(person).collect();
     example.server.control("POST", "/objects/contacts", Some(people.into()));
@@ -113,14 +126,14 @@ fn a_batch_succeeds_in_part_and_lost_replies_double_nothing() {
     assert_eq!(all.iter().filter(|line| line.contains("|Oslo ")).count(), 249);
     example.sql("UPDATE customers SET mail = 'seven@mail.example', town = NULL WHERE mail = 'nobody'");
     example.run(&["run"]);
-    assert_eq!(contacts(&example), example.customers());
+    assert_eq!(contacts(&example), customers(&example));
     assert!(contacts(&example).contains(&"seven@mail.example||Last 7||".to_owned()));
-    example.is_quiet();
+    example.is_quiet("customers");
 }
 
 #[test]
 fn associations_and_properties_are_read() {
-    let example = example(&[]);
+    let example = empty(&[]);
     let made = |path: &str, body: Value| {
         let reply = example.server.control("POST", path, Some(body));
         reply["id"].as_str().unwrap().to_owned()

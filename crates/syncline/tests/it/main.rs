@@ -17,7 +17,6 @@ mod hubspot;
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod kinto;
 mod limits;
-mod local_example;
 mod local_server;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
 mod meddler;
@@ -38,6 +37,7 @@ mod salesforce;
 mod servers;
 mod stop;
 mod table_beside;
+mod target;
 mod tokens;
 mod two_way;
 mod two_way_google;

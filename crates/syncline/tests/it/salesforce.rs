@@ -1,7 +1,8 @@
 //! The connector of Salesforce, against its server on this machine: what `examples/two-way-salesforce` says is so, and
 //! what goes wrong on the way.
 
-use crate::local_example::LocalExample;
+use crate::local_server::LocalServer;
+use crate::table_beside::Beside;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -10,32 +11,43 @@ const ENVIRONMENT: &[(&str, &str)] =
 const FIELDS: &[&str] = &["Email", "FirstName", "LastName", "Phone", "MailingCity"];
 const COLLECTIONS: &str = "/services/data/{version}/composite/sobjects";
 
-fn example(arguments: &[&str]) -> LocalExample {
-    LocalExample::new("salesforce", ENVIRONMENT, arguments)
+fn example(arguments: &[&str]) -> Beside {
+    Beside::new("two-way-salesforce", LocalServer::start("salesforce", arguments), ENVIRONMENT)
 }
 
-fn contacts(example: &LocalExample) -> Vec<String> {
+/// The example without any rows.
+fn empty(arguments: &[&str]) -> Beside {
+    let example = example(arguments);
+    example.sql("DELETE FROM customers");
+    example
+}
+
+fn customers(example: &Beside) -> Vec<String> {
+    example.rows("SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id")
+}
+
+fn contacts(example: &Beside) -> Vec<String> {
     example.records("/sobjects/Contact", FIELDS)
 }
 
 /// Makes contacts at Salesforce, and tells their ids.
-fn make(example: &LocalExample, contacts: Value) -> Vec<String> {
+fn make(example: &Beside, contacts: Value) -> Vec<String> {
     let made = example.server.control("POST", "/sobjects/Contact", Some(contacts));
     let ids = made["ids"].as_array().unwrap().iter();
     ids.map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
 #[track_caller]
-fn both_hold(example: &LocalExample, lines: &[&str]) {
+fn both_hold(example: &Beside, lines: &[&str]) {
     assert_eq!(contacts(example), lines, "Salesforce");
-    assert_eq!(example.customers(), lines, "the shop");
+    assert_eq!(customers(example), lines, "the shop");
 }
 
 #[test]
 fn contacts_and_a_table_are_kept_in_step() {
     // Pages of two records, and a job that is not done at once.
     let example = example(&["--page-size", "2", "--result-rows", "2"]);
-    example.fill();
+    example.at_desk("people.json");
     example.run(&["check"]);
     example.server.take_counts();
     example.run(&["preview"]).expect(0, &["salesforce/contact: a new record"]);
@@ -55,7 +67,8 @@ fn contacts_and_a_table_are_kept_in_step() {
     );
     let met = example.server.take_counts();
     assert_eq!(met.of("GET /services/data/{version}/jobs/query/{id}/results"), 3, "{met:?}");
-    example.edit();
+    example.at_desk("edits.people.json");
+    example.script("edits.shop.sql");
     example.run(&["run"]).expect(0, &["conflicts: 5 decided"]);
     let edited = example.server.take_counts();
     assert!(edited.of("GET /services/data/{version}/query/{locator}") > 2, "{edited:?}");
@@ -66,14 +79,14 @@ fn contacts_and_a_table_are_kept_in_step() {
     let katherine = "katherine@orbits.example|Katherine|Johnson|+1 757 555 0101|Hampton";
     assert_eq!(contacts(&example), [ada, alan, barbara, grace, katherine]);
     // Two contacts became one there; the shop keeps its rows, and both are about that one.
-    assert_eq!(example.customers(), [ada, alan, alan, barbara, grace, katherine]);
+    assert_eq!(customers(&example), [ada, alan, alan, barbara, grace, katherine]);
     example.run(&["conflicts", "list", "--all"]).expect(0, &["+1 212 555 0777", "+1 212 555 0199"]);
-    example.is_quiet();
+    example.is_quiet("customers");
 }
 
 /// A shop and an organisation with the same so many people.
-fn populated(count: usize) -> LocalExample {
-    let example = example(&[]);
+fn populated(count: usize) -> Beside {
+    let example = empty(&[]);
     let person = |n: usize| {
         json!({ "FirstName": "First", "LastName": format!("Last {n}"), "Email": format!("person{n}@mail.example"), "MailingCity": "Rome" })
     };
@@ -113,8 +126,8 @@ fn changes_are_written_in_collections_and_faults_lose_and_double_nothing() {
     let all = contacts(&example);
     assert_eq!(all.len(), 2500);
     assert!(all.iter().all(|line| line.contains("|Bergen ")));
-    assert_eq!(all, example.customers());
-    example.is_quiet();
+    assert_eq!(all, customers(&example));
+    example.is_quiet("customers");
 }
 
 #[test]
@@ -145,24 +158,26 @@ fn what_is_refused_holds_up_no_other_and_is_told() {
 #[test]
 fn what_is_gone_is_gone_even_from_the_recycle_bin() {
     let example = populated(4);
-    // A change that became visible late, with a stamp that had passed.
-    let late = json!({ "MailingCity": "Nice", "SystemModstamp": "2026-01-01T00:00:00Z" });
     example.server.control("DELETE", "/sobjects/Contact/Email=person0@mail.example", None);
     example.server.control("DELETE", "/sobjects/Contact/Email=person1@mail.example?hard=1", None);
     example.run(&["run"]);
     let left = ["person2@mail.example|First|Last 2||Rome", "person3@mail.example|First|Last 3||Rome"];
     both_hold(&example, &left);
-    drop(late);
     // A record that is deleted there while the shop changes it: it is gone, and that is no error of the others.
     example.server.control("DELETE", "/sobjects/Contact/Email=person2@mail.example", None);
     example.run(&["run"]);
     both_hold(&example, &left[1..]);
-    example.is_quiet();
+    // A change that became visible late, with a stamp of a while ago.
+    let late = json!({ "MailingCity": "Nice", "SystemModstamp": -300 });
+    example.server.control("PATCH", "/sobjects/Contact/Email=person3@mail.example", Some(late));
+    example.run(&["run"]);
+    both_hold(&example, &["person3@mail.example|First|Last 3||Nice"]);
+    example.is_quiet("customers");
 }
 
 #[test]
 fn tokens_are_renewed_and_a_limit_that_is_used_up_loses_nothing() {
-    let example = example(&["--calls-max", "9"]);
+    let example = empty(&["--calls-max", "9"]);
     make(&example, json!([{ "LastName": "Lovelace", "Email": "ada@engines.example" }]));
     example.sql("INSERT INTO customers (last_name, mail) VALUES ('Hopper', 'grace@compilers.example')");
     example.run(&["run"]);
