@@ -34,7 +34,7 @@ fn both_hold(example: &Beside, lines: &[&str]) {
 }
 
 #[test]
-fn contacts_and_a_table_are_kept_in_step() {
+fn contacts_of_hubspot_and_a_table_are_kept_in_step() {
     let example = example(&[]);
     example.at_desk("people.json");
     example.run(&["check"]);

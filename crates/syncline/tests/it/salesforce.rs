@@ -44,7 +44,7 @@ fn both_hold(example: &Beside, lines: &[&str]) {
 }
 
 #[test]
-fn contacts_and_a_table_are_kept_in_step() {
+fn contacts_of_salesforce_and_a_table_are_kept_in_step() {
     // Pages of two records, and a job that is not done at once.
     let example = example(&["--page-size", "2", "--result-rows", "2"]);
     example.at_desk("people.json");
@@ -103,7 +103,7 @@ fn populated(count: usize) -> Beside {
 }
 
 #[test]
-fn changes_are_written_in_collections_and_faults_lose_and_double_nothing() {
+fn changes_go_to_salesforce_in_collections_and_faults_lose_and_double_nothing() {
     let example = populated(2000);
     example.sql("UPDATE customers SET town = 'Oslo ' || id");
     example.run(&["run"]).expect(0, &["written: 2,000 updated"]);
@@ -131,7 +131,7 @@ fn changes_are_written_in_collections_and_faults_lose_and_double_nothing() {
 }
 
 #[test]
-fn what_is_refused_holds_up_no_other_and_is_told() {
+fn what_salesforce_refuses_holds_up_no_other_and_is_told() {
     let example = populated(3);
     let rule = json!({ "object": "Contact", "field": "Phone" });
     example.server.control("POST", "/duplicate_rule", Some(rule));
