@@ -11,6 +11,7 @@ What a person does there, under `/_control`:
     PATCH  /objects/contacts/{id}     edits it; `email=ada@engines.example` does for an id, here and below
     DELETE /objects/contacts/{id}     archives it
     GET    /objects/contacts          the properties of all that are there
+    POST   /associations              {"contact": id, "company": id}
     POST   /many/contacts             {"count": 25000, "at": "2025-01-01T00:00:00Z"}: so many that were changed at one time
 """
 
@@ -24,13 +25,14 @@ BATCH_MAX = 100
 NUMBERS = {"contacts": "contact", "companies": "company"}
 
 # Type, and whether only HubSpot sets it.
-SYSTEM = {"hs_object_id": ("number", True), "createdate": ("datetime", True), "lastmodifieddate": ("datetime", True)}
+SYSTEM = {"hs_object_id": ("number", True), "createdate": ("datetime", True)}
+MODIFIED = {"contacts": "lastmodifieddate", "companies": "hs_lastmodifieddate"}
 PROPERTIES = {
     "contacts": {
         **{name: ("string", False) for name in ("firstname", "lastname", "email", "phone", "city", "jobtitle", "company", "syncline_id")},
-        "numemployees": ("number", False), "lifecyclestage": ("enumeration", False), **SYSTEM,
+        "numemployees": ("number", False), "lifecyclestage": ("enumeration", False), "lastmodifieddate": ("datetime", True), **SYSTEM,
     },
-    "companies": {**{name: ("string", False) for name in ("name", "domain", "phone", "city", "syncline_id")}, **SYSTEM},
+    "companies": {**{name: ("string", False) for name in ("name", "domain", "phone", "city", "syncline_id")}, "hs_lastmodifieddate": ("datetime", True), **SYSTEM},
 }
 UNIQUE = {"contacts": ("email", "syncline_id"), "companies": ("syncline_id",)}
 LIFECYCLE = ("subscriber", "lead", "opportunity", "customer", "other")
@@ -154,7 +156,7 @@ def put(name, record, kept, moment=None):
             if kept[field]:
                 account.unique[name, field][kept[field]] = record["id"]
     record["properties"].update(kept)
-    record["properties"]["lastmodifieddate"] = record["updatedAt"] = now
+    record["properties"][MODIFIED[name]] = record["updatedAt"] = now
     index(name, record)
     return record
 
@@ -194,7 +196,7 @@ def archive(name, record):
 
 
 def shown(record, properties):
-    always = ("createdate", "hs_object_id", "lastmodifieddate")
+    always = [name for name in ("createdate", "hs_object_id", *MODIFIED.values()) if name in record["properties"]]
     wanted = [*properties, *(name for name in always if name not in properties)]
     return {**record, "properties": {name: record["properties"].get(name) for name in wanted}}
 
@@ -224,7 +226,7 @@ def matches(record, condition):
         return (value is not None) == (operator == "HAS_PROPERTY")
     if value is None:
         return False
-    if name in ("lastmodifieddate", "createdate"):
+    if name in ("createdate", *MODIFIED.values()):
         value, wanted = moment_of(value), moment_of(str(wanted))
     elif name == "hs_object_id":
         value, wanted = int(value), int(wanted)
@@ -418,12 +420,19 @@ def person_sees(request, name):
     return Reply(200, [one["properties"] for one in account.records[name].values() if not one["archived"]])
 
 
+@server.control("POST", "/associations")
+def person_associates(request):
+    asked = request.json()
+    account.associations.add((asked["contact"], asked["company"]))
+    return Reply(204)
+
+
 @server.control("POST", "/many/{name}")
 def person_imports(request, name):
     asked = request.json()
     moment = moment_of(asked["at"]) if "at" in asked else server.clock.now()
     for number in range(asked["count"]):
-        create(name, {"firstname": f"First {number}", "lastname": f"Last {number}", "email": f"person{number}@many.example"}, moment)
+        create(name, {"firstname": f"First {number}", "lastname": f"Last {number}", "email": f"person{account.made}@many.example"}, moment)
     return Reply(201, {"count": asked["count"]})
 
 

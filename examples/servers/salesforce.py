@@ -8,7 +8,7 @@ OAuth 2.0 (client credentials, refresh token), `Sforce-Limit-Info`, duplicate ru
 What a person does there, under `/_control`:
 
     POST   /sobjects/Contact          {"LastName": "Lovelace"}: a new record; -> {"id": ...}
-    PATCH  /sobjects/Contact/{id}     edits it; `SystemModstamp` makes it a change that became visible late;
+    PATCH  /sobjects/Contact/{id}     edits it; `"SystemModstamp": -300` makes it a change that shows up five minutes late;
                                       `Email=ada@engines.example` does for an id, here and below
     DELETE /sobjects/Contact/{id}     into the recycle bin; with ?hard=1, out of it, too
     GET    /sobjects/Contact          all that are there; with ?all=1, those in the recycle bin, too
@@ -168,6 +168,10 @@ def cleaned(name, fields, is_new, by_person=False):
             raise Wrong("INVALID_FIELD", f"No such column '{field}' on sobject of type {name}", [field])
         if isinstance(value, str):
             value = value.strip() or None
+        if value and field in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
+            # A number is so many seconds from now.
+            is_number = isinstance(value, (int, float))
+            value = stamp(server.clock.now() + timedelta(seconds=value) if is_number else moment_of(value))
         if isinstance(value, str) and length and len(value) > length:
             raise Wrong("STRING_TOO_LONG", f"{field}: data value too large: {value} (max length={length})", [field])
         if kind == "email" and value and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):

@@ -1,9 +1,9 @@
 -- What the shop keeps.
 CREATE TABLE customers (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     first_name TEXT,
     last_name TEXT NOT NULL,
-    mail TEXT UNIQUE,
+    mail TEXT,
     telephone TEXT,
     town TEXT,
     changed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

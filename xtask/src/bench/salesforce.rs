@@ -218,7 +218,7 @@ impl Lab {
     fn two_way(&self, server: &LocalServer, shop: &Path) -> Result<Figures, Box<dyn Error>> {
         let mut command = Command::new(&self.program);
         command.arg("run").arg("--config").arg(&self.example).arg("--store").arg(self.store());
-        command.arg("--var").arg(format!("salesforce={}", server.url));
+        command.arg("--var").arg(format!("server={}", server.url));
         command.arg("--var").arg(format!("shop={}", shop.display()));
         measured(command.env("SALESFORCE_ID", "client").env("SALESFORCE_SECRET", "secret"))
     }

@@ -77,7 +77,7 @@ impl Stage {
             .arg(&self.example)
             .arg("--store")
             .arg(self.folder.path().join("store.db"))
-            .args(["--var", &format!("{name}={}", self.server.url)])
+            .args(["--var", &format!("server={}", self.server.url)])
             .args(["--var", &format!("shop={}", self.shop().display())])
             .envs(self.provider.environment.iter().copied())
             .status()?;

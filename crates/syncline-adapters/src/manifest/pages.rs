@@ -1,5 +1,6 @@
 //! Reads one slice of a stream, page by page.
 
+use super::again::Since;
 use super::doubt::Watch;
 use super::incremental::{Bounds, Position, Told};
 use super::interpolate::{Headers, StreamSlice};
@@ -33,6 +34,7 @@ pub(super) struct Pages {
     as_sent: bool,
     token: Option<Json>,
     resets: u32,
+    since: Since,
     /// The parts that the slice was taken apart into, the next last; each with how often that was done.
     windows: Vec<(Arc<StreamSlice>, u32)>,
     /// Why what was read of earlier parts may not be all of it.
@@ -83,6 +85,7 @@ impl Pages {
             token: first_token(stream),
             stream: stream.clone(),
             resets: 0,
+            since: Since::default(),
             windows: Vec::new(),
             doubt: None,
             shortened: Shortened::default(),
@@ -151,8 +154,14 @@ impl Pages {
         let Some(mut page) = self.fetch(&slice).await? else {
             return Ok(nothing);
         };
+        let rules = self.bounds.as_ref().map(Bounds::rules);
+        let is_due = stream
+            .again
+            .as_ref()
+            .is_some_and(|again| again.is_due(&mut self.since, page.found, &page.records, rules));
         match page.trouble.take() {
             Some(trouble) => self.pending = Some(trouble),
+            None if is_due => self.begin_again()?,
             None => self.follow(&page, feed),
         }
         if let (true, Some((_, downloads))) = (self.done, &mut self.work) {
@@ -345,6 +354,15 @@ impl Pages {
     }
 
     fn begin_again(&mut self) -> Result<(), Trouble> {
+        if let Some(again) = &self.stream.again {
+            let (part, rules) = (self.part(), self.bounds.as_ref().map(Bounds::rules));
+            if let Some(rest) = again.rest(&mut self.since, &part, rules)? {
+                let times = self.windows.pop().map_or(0, |(_, times)| times);
+                self.windows.push((Arc::new(rest), times));
+                self.begin_part();
+                return Ok(());
+            }
+        }
         self.resets += 1;
         self.watch = Watch::default();
         self.token = first_token(&self.stream);
@@ -402,6 +420,7 @@ impl Pages {
         self.doubt = self.doubt.take().or_else(|| self.watch.verdict());
         self.watch = Watch::default();
         self.shortened = Shortened::default();
+        self.since = Since::default();
         self.seen.clear();
         self.token = first_token(&self.stream);
     }

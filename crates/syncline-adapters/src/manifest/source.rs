@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    fn built_in(name: &str) -> Result<Self, Trouble> {
+    pub(super) fn built_in(name: &str) -> Result<Self, Trouble> {
         let known = || BUILT_IN.iter().map(|connector| connector.name);
         let Some(found) = BUILT_IN.iter().find(|connector| connector.name == name) else {
             let meant = nearest(name, known())
@@ -81,7 +81,7 @@ impl Source {
         })
     }
 
-    fn read(path: &Path) -> Result<Self, Trouble> {
+    pub(super) fn read(path: &Path) -> Result<Self, Trouble> {
         let file = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
         let text = std::fs::read_to_string(&file).map_err(|error| {
             Trouble::config(format!("cannot read the manifest {}: {error}", file.display()))

@@ -12,6 +12,7 @@ mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+mod hubspot;
 #[path = "../../../syncline-adapters/tests/it/kinto.rs"]
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod kinto;
@@ -30,11 +31,13 @@ mod query_shards;
 mod radicale;
 mod review;
 mod run;
+mod salesforce;
 #[path = "../../../syncline-adapters/tests/it/servers.rs"]
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
 mod table_beside;
+mod target;
 mod tokens;
 mod two_way;
 mod two_way_google;

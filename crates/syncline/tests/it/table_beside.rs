@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Beside {
     folder: PathBuf,
     pub(crate) server: LocalServer,
-    project: Project,
+    pub(crate) project: Project,
     secrets: Vec<(&'static str, &'static str)>,
 }
 
@@ -34,6 +34,26 @@ impl Beside {
     /// A file of the example, as JSON.
     pub(crate) fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.text(name)).unwrap()
+    }
+
+    /// Does what a person does at the provider's pages, step by step.
+    pub(crate) fn at_desk(&self, name: &str) {
+        for step in self.json(name).as_array().unwrap() {
+            let text = |name: &str| step[name].as_str().unwrap();
+            self.server.control(text("method"), text("path"), step.get("body").cloned());
+        }
+    }
+
+    /// The records that the server shows at `path`, the texts of `fields` joined with `|`, in their order.
+    pub(crate) fn records(&self, path: &str, fields: &[&str]) -> Vec<String> {
+        let records = self.server.control("GET", path, None);
+        let line = |record: &Value| {
+            let texts = fields.iter().map(|name| record[name].as_str().unwrap_or_default());
+            texts.collect::<Vec<_>>().join("|")
+        };
+        let mut lines: Vec<String> = records.as_array().unwrap().iter().map(line).collect();
+        lines.sort_unstable();
+        lines
     }
 
     fn database(&self) -> rusqlite::Connection {

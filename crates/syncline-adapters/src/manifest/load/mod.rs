@@ -76,22 +76,34 @@ impl Manifest {
     /// When it cannot be read, is no manifest, or a reference in it leads nowhere. A stream that needs what
     /// is not supported is no error before it is asked for.
     pub fn load(base: &Path, named: &Path, config: &Json) -> Result<Self, Trouble> {
-        Self::parse(Source::find(base, named)?, config)
+        let source = Source::find(base, named)?;
+        let root = Self::root(&source)?;
+        Self::of(source, root, config)
     }
 
-    fn parse(source: Source, config: &Json) -> Result<Self, Trouble> {
-        let Source { file, text, write, folder } = source;
+    /// The manifest as it is once references and parameters are resolved.
+    pub(super) fn root(source: &Source) -> Result<Map<String, Json>, Trouble> {
         let options = serde_saphyr::options! { strict_booleans: true };
-        let raw: Json = serde_saphyr::from_str_with_options(&text, options)
-            .map_err(|error| Trouble::config(format!("{}: {error}", file.display())))?;
+        let raw: Json = serde_saphyr::from_str_with_options(&source.text, options)
+            .map_err(|error| Trouble::config(format!("{}: {error}", source.file.display())))?;
         let Json::Object(raw) = raw else {
-            return Err(Trouble::config(format!("{} is no manifest", file.display())));
+            return Err(Trouble::config(format!("{} is no manifest", source.file.display())));
         };
-        let has_writes = raw.contains_key("write");
         let mut root = resolved(raw)?;
         if let Some(Json::Array(streams)) = root.get_mut("streams") {
             mark_kept(streams);
         }
+        Ok(root)
+    }
+
+    /// Compiles what [`Manifest::root`] gave.
+    pub(super) fn of(
+        source: Source,
+        root: Map<String, Json>,
+        config: &Json,
+    ) -> Result<Self, Trouble> {
+        let Source { file, text, write, folder } = source;
+        let has_writes = root.contains_key("write");
         let node = Node::new(&root, "manifest".to_owned());
         let normal = config::normal(node.child("spec").as_ref(), config)?;
         let loader = Loader { text, config: normal.config, folder };
@@ -220,6 +232,10 @@ fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     }
     used.insert("type".to_owned(), Json::from("DeclarativeSource"));
     propagate::propagate("", &mut used, &Map::new(), false);
+    // No part of the language: nothing in it is resolved.
+    if let Some(write) = whole.get("write") {
+        used.insert("write".to_owned(), write.clone());
+    }
     Ok(used)
 }
 

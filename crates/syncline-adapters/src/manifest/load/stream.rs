@@ -1,5 +1,6 @@
 //! One stream, compiled.
 
+use super::super::again::Again;
 use super::super::decode::Decoder;
 use super::super::errors::Action;
 use super::super::incremental::{CursorSpec, SyncToken};
@@ -35,6 +36,8 @@ pub(in super::super) struct Stream {
     pub(in super::super) shorter_pages: Option<ShorterPages>,
     /// How windows are halved where the API says that they are too long.
     pub(in super::super) halving: Option<Halving>,
+    /// When pages are begun again with the first, and from where.
+    pub(in super::super) again: Option<Again>,
     /// Whether the requests of later pages carry nothing of the slice.
     first_page_only: bool,
     /// The work that the API does before there is something to read.
@@ -126,6 +129,7 @@ impl Stream {
         let of_properties = |node: &Node<'_>| Self::of_retriever(loader, node, name);
         let shorter_pages = retriever.child("page_size_reduction");
         let halving = retriever.child("request_window_splitting");
+        let again = retriever.child("pagination_reset");
         let stream = Self {
             name: name.to_owned(),
             primary_key: Vec::new(),
@@ -140,6 +144,7 @@ impl Stream {
             job,
             with_state: None,
             shorter_pages: shorter_pages.map(|node| ShorterPages::load(&node)).transpose()?,
+            again: again.map(|node| Again::load(&node)).transpose()?,
             halving: halving.map(|node| Halving::load(&node)).transpose()?,
             first_page_only: retriever
                 .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
