@@ -1,5 +1,6 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
+mod local;
 mod two_way_kinto;
 
 use crate::servers::{Kind, PASSWORD, Server};
@@ -21,12 +22,43 @@ pub(crate) enum Name {
     /// A Kinto collection and a PostgreSQL table that are kept in step.
     #[value(name = "two-way-kinto")]
     Kinto,
+    /// The pages of Notion and a SQLite table, on a local server.
+    #[value(name = "two-way-notion")]
+    Notion,
+    /// Google's contacts, a sheet, and a SQLite table, on a local server.
+    #[value(name = "two-way-google")]
+    Google,
+    /// Contacts of Salesforce and a SQLite table that are kept in step.
+    #[value(name = "two-way-salesforce")]
+    Salesforce,
+    /// Contacts of HubSpot and a SQLite table that are kept in step.
+    #[value(name = "two-way-hubspot")]
+    Hubspot,
 }
+
+const SALESFORCE: local::Provider = local::Provider {
+    name: "salesforce",
+    records: "/sobjects/Contact",
+    fields: &["Email", "FirstName", "LastName", "Phone", "MailingCity"],
+    environment: &[("SALESFORCE_ID", "client"), ("SALESFORCE_SECRET", "secret")],
+};
+
+const HUBSPOT: local::Provider = local::Provider {
+    name: "hubspot",
+    records: "/objects/contacts",
+    fields: &["email", "firstname", "lastname", "phone", "city"],
+    environment: &[("HUBSPOT_TOKEN", "pat-local")],
+};
 
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
-    if name == Name::Carddav {
-        return example_carddav::run();
+    match name {
+        Name::Carddav => return example_carddav::run(),
+        Name::Salesforce => return local::run(SALESFORCE),
+        Name::Hubspot => return local::run(HUBSPOT),
+        Name::Notion => return scripted("two-way-notion"),
+        Name::Google => return scripted("two-way-google"),
+        Name::Postgres | Name::Kinto => {}
     }
     let tools = ci::Tools::new()?;
     tools.have_servers();
@@ -43,6 +75,14 @@ pub(crate) fn run(name: Name) -> Outcome {
         server: Server::start(Kind::Postgres),
     };
     stage.two_way()
+}
+
+/// Runs an example that has a script of its own, and needs no server but those of `examples/servers`.
+fn scripted(folder: &str) -> Outcome {
+    let script = workspace::root().join("examples").join(folder).join("run.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(workspace::release_build()?).env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command.status()?.success())
 }
 
 /// A server, the program, and an example.

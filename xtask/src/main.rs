@@ -17,6 +17,9 @@ mod faults;
     reason = "the tests' own; a task that cannot have its server cannot go on"
 )]
 mod kinto;
+#[path = "../../crates/syncline/tests/it/local_server.rs"]
+#[expect(clippy::unwrap_used, dead_code, reason = "tests use the same file, and do more with it")]
+mod local_server;
 #[path = "../../crates/syncline-adapters/tests/it/radicale.rs"]
 #[expect(
     dead_code,

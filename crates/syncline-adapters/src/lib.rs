@@ -13,6 +13,11 @@ mod sql;
 mod subprocess;
 pub mod write;
 
+/// Singer messages from somewhere else than a program that was started here.
+pub mod singer {
+    pub use crate::subprocess::{Heard, Input, InputError, Rows, State, StreamSchema};
+}
+
 pub use shared::Shared;
 
 use futures_util::future::BoxFuture;

@@ -93,6 +93,10 @@ pub enum Command {
     Connect(commands::connect::Args),
     /// Asks a connector that a manifest describes: its configuration, its streams, its records
     Connector(commands::connector::Args),
+    /// Lists the connectors that are built in, or that a folder of manifests holds
+    Connectors(commands::connectors::Args),
+    /// Takes in what a Singer tap pipes into it, and gives back its states once everything before is safe
+    Target(commands::target::Args),
     /// Prints the JSON Schema of the configuration, for editors
     Schema(commands::schema::Args),
     /// Prints a completion script for a shell
@@ -181,6 +185,8 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Connect(args) => commands::connect::run(args, app).await,
         Command::Connector(args) => commands::connector::run(args, app).await,
+        Command::Connectors(args) => commands::connectors::run(&args, app),
+        Command::Target(args) => commands::target::run(args, app).await,
         Command::Schema(args) => commands::schema::run(&args, app),
         Command::Completions(args) => commands::completions::run(&args, app),
     }

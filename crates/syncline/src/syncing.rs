@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::Secrets;
+use syncline_core::config::model::Config;
 use syncline_core::plan::intent::Fingerprint;
+use syncline_core::plan::program::Program;
 use syncline_core::plan::rows::IntentState;
 use syncline_core::record::Page;
 use syncline_engine::execution::Options as EngineOptions;
@@ -114,6 +116,27 @@ impl Syncline {
         let overlay = Arc::new(overlay);
         let sync = Self::bind_to(workspace, overlay.clone(), false).await?;
         Ok((sync, overlay))
+    }
+
+    /// Binds a configuration that stands in no file to a store that is open.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration cannot be compiled, or the store cannot work.
+    pub(crate) async fn of(
+        config: Config,
+        store: Arc<dyn Store>,
+        store_path: &Path,
+    ) -> Result<Self, Error> {
+        let program = Program::compile(&config).map_err(|problems| {
+            let problems: Vec<String> = problems.into_iter().map(|one| one.message).collect();
+            Error::refused(problems.join("; "), "give the field or the stream another name")
+        })?;
+        let located = Located { folder: PathBuf::from("."), files: Vec::new() };
+        let secrets = Secrets::default();
+        let world = World::open(config, program, &located.folder, store, secrets.clone()).await?;
+        let (options, store_path) = (OpenOptions::default(), store_path.to_owned());
+        Ok(Self { world: Arc::new(world), secrets, located, options, store_path, sends: true })
     }
 
     async fn bind_to(

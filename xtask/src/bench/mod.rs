@@ -4,6 +4,7 @@ mod http;
 mod matching;
 mod measure;
 mod report;
+mod salesforce;
 pub(crate) mod two_way;
 
 pub(crate) use measure::run_here;
@@ -28,6 +29,8 @@ pub(crate) enum Subject {
     TwoWay,
     /// Reading from an HTTP API on this machine.
     Http,
+    /// The connector of Salesforce, against its server on this machine.
+    Salesforce,
 }
 
 /// What is measured.
@@ -57,6 +60,7 @@ pub(crate) fn run(options: Options) -> Outcome {
         Subject::Match => return matching::run(options),
         Subject::TwoWay => return two_way::run(options),
         Subject::Http => return http::run(options),
+        Subject::Salesforce => return salesforce::run(options),
     }
     let program = workspace::release_build()?;
     let folder = workspace::root().join("target").join("bench-data");

@@ -5,7 +5,7 @@ use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
 use super::select::{Each, Record};
-use super::write::Writing;
+use super::write::{Naming, Writing};
 use super::{Clock, Manifest, Reach, Session, Trouble};
 use crate::Shared;
 use crate::object::cells;
@@ -29,6 +29,9 @@ use tokio::sync::{Mutex, OnceCell, mpsc};
 
 const SAMPLE_LEN: usize = 100;
 
+const FORGOTTEN: &str =
+    "the API had forgotten where the last read stopped, so everything was read again";
+
 /// Reads the streams of one connector.
 pub(crate) struct ManifestAdapter {
     session: Arc<Session>,
@@ -46,8 +49,7 @@ struct Entity {
     stream: String,
     /// One that a template makes is not known before the API was asked.
     known: OnceCell<Known>,
-    /// Whether the entity names the field of its version.
-    is_versioned: bool,
+    naming: Naming,
 }
 
 /// A stream that is known, and how it is written.
@@ -57,10 +59,10 @@ struct Known {
 }
 
 impl Known {
-    fn of(manifest: &Manifest, stream: &Arc<Stream>) -> Self {
+    fn of(manifest: &Manifest, stream: &Arc<Stream>, naming: &Naming) -> Self {
         let block = manifest.writes.position(&stream.name);
         let block = block.map(|index| &manifest.writes.0[index].1);
-        let writing = block.and_then(|block| Writing::new(stream, block));
+        let writing = block.and_then(|block| Writing::new(stream, block, naming));
         Self { stream: stream.clone(), writing }
     }
 }
@@ -93,7 +95,7 @@ impl ManifestAdapter {
         let path = own.manifest.as_ref();
         let path = path.ok_or_else(|| Trouble::config("the connection names no `manifest`"))?;
         let config = serde_json::to_value(&own.config).unwrap_or_default();
-        let manifest = Manifest::load(&base.join(path), &config)?;
+        let manifest = Manifest::load(base, Path::new(path), &config)?;
         manifest.allowed()?;
         let mut entities = BTreeMap::new();
         let (mut lists_all, mut writes) = (true, false);
@@ -104,10 +106,12 @@ impl ManifestAdapter {
             };
             let stream = own.stream.as_deref().unwrap_or(name);
             let known = OnceCell::new();
+            let naming =
+                Naming { key: entity.key.as_slice().to_vec(), version: entity.version.clone() };
             match manifest.stream(stream) {
                 Ok(found) => {
                     lists_all &= found.cursor.is_none();
-                    drop(known.set(Known::of(&manifest, found)));
+                    drop(known.set(Known::of(&manifest, found, &naming)));
                 }
                 Err(_) if manifest.may_make(stream) => lists_all &= !manifest.may_have_cursors(),
                 Err(trouble) => {
@@ -116,8 +120,7 @@ impl ManifestAdapter {
                 }
             }
             writes |= manifest.writes.position(stream).is_some();
-            let is_versioned = entity.version.is_some();
-            let entity = Entity { stream: stream.to_owned(), known, is_versioned };
+            let entity = Entity { stream: stream.to_owned(), known, naming };
             entities.insert(name.clone(), entity);
         }
         let budget = manifest.budget.clone().with_settings(&own.limits);
@@ -148,12 +151,12 @@ impl ManifestAdapter {
             let mut manifest = self.manifest.lock().await;
             manifest.expand(&self.session).await?;
             let stream = manifest.stream(&found.stream)?;
-            Ok(Known::of(&manifest, stream))
+            Ok(Known::of(&manifest, stream, &found.naming))
         });
         let known = known.await;
         let known =
             known.map_err(|trouble: Trouble| self.session.hidden(trouble).into_adapter(entity))?;
-        Ok((known, found.is_versioned))
+        Ok((known, found.naming.version.is_some()))
     }
 
     async fn stream(&self, entity: &str) -> Result<&Arc<Stream>, AdapterError> {
@@ -260,12 +263,17 @@ impl ManifestAdapter {
         if page.len() > 0 && pages.send(page.take(cursor(seen), None)).await.is_err() {
             return Ok(ReadEnd { cursor: cursor(seen), ..ReadEnd::default() });
         }
+        let standing = reader.standing().cloned().unwrap_or_default();
+        let remark = standing.forgot.then(|| FORGOTTEN.to_owned());
+        let listed_all = standing.lists_all && !request.full;
         // What may not be whole is read once more from where it began.
         let state = if incomplete.is_some() { at.state } else { reader.state() };
         let end = serde_json::to_value(At { state, skip: 0 }).unwrap_or_default();
         Ok(ReadEnd {
             complete: incomplete.is_none(),
+            listed_all: listed_all && incomplete.is_none(),
             incomplete_because: incomplete,
+            remark,
             cursor: end,
             ..ReadEnd::default()
         })

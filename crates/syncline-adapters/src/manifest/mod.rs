@@ -4,7 +4,9 @@
 //! `protocol` speaks the Airbyte protocol, and the rest are the language's components, one room each.
 
 mod adapter;
+mod again;
 mod auth;
+mod catalogue;
 mod decode;
 mod doubt;
 mod errors;
@@ -27,11 +29,13 @@ mod secrets;
 mod select;
 mod session;
 mod smaller;
+mod source;
 mod trouble;
 mod write;
 
 pub(crate) use adapter::ManifestAdapter;
 pub use auth::connect::Connecting;
+pub use catalogue::{Connector, Runs, StreamOf};
 pub(crate) use limits::Limiter;
 pub use load::Manifest;
 pub use reach::Reach;

@@ -1,7 +1,8 @@
 //! Reads one slice of a stream, page by page.
 
+use super::again::Since;
 use super::doubt::Watch;
-use super::incremental::{Bounds, Position};
+use super::incremental::{Bounds, Position, Told};
 use super::interpolate::{Headers, StreamSlice};
 use super::job::Done;
 use super::load::{Stream, is_truthy};
@@ -33,6 +34,7 @@ pub(super) struct Pages {
     as_sent: bool,
     token: Option<Json>,
     resets: u32,
+    since: Since,
     /// The parts that the slice was taken apart into, the next last; each with how often that was done.
     windows: Vec<(Arc<StreamSlice>, u32)>,
     /// Why what was read of earlier parts may not be all of it.
@@ -42,6 +44,8 @@ pub(super) struct Pages {
     given: Option<Arc<Response>>,
     seen: HashSet<u64>,
     watch: Watch,
+    /// What became of the stream's token.
+    told: Told,
     /// Where the API does work first: the work, and what of it is yet to be downloaded, the next last.
     work: Option<(Done, Vec<StreamSlice>)>,
     /// What went wrong after the records of the last page.
@@ -54,8 +58,8 @@ pub(super) struct Pages {
 pub(super) enum Next {
     /// A page, possibly without records.
     Page(Records),
-    /// It was read to its end; with why that may not have been all of it.
-    Done { doubt: Option<String> },
+    /// It was read to its end; with why that may not have been all of it, and what became of the stream's token.
+    Done { doubt: Option<String>, told: Told },
     /// It cannot be read to its end.
     Failed(Trouble),
 }
@@ -81,11 +85,13 @@ impl Pages {
             token: first_token(stream),
             stream: stream.clone(),
             resets: 0,
+            since: Since::default(),
             windows: Vec::new(),
             doubt: None,
             shortened: Shortened::default(),
             seen: HashSet::new(),
             watch: Watch::default(),
+            told: Told::default(),
             work: None,
             pending: None,
             done: false,
@@ -111,7 +117,8 @@ impl Pages {
             return Next::Failed(trouble);
         }
         if self.done {
-            return Next::Done { doubt: self.doubt.take().or_else(|| self.watch.verdict()) };
+            let doubt = self.doubt.take().or_else(|| self.watch.verdict());
+            return Next::Done { doubt, told: std::mem::take(&mut self.told) };
         }
         match self.page().await {
             Ok(records) => Next::Page(records),
@@ -147,8 +154,14 @@ impl Pages {
         let Some(mut page) = self.fetch(&slice).await? else {
             return Ok(nothing);
         };
+        let rules = self.bounds.as_ref().map(Bounds::rules);
+        let is_due = stream
+            .again
+            .as_ref()
+            .is_some_and(|again| again.is_due(&mut self.since, page.found, &page.records, rules));
         match page.trouble.take() {
             Some(trouble) => self.pending = Some(trouble),
+            None if is_due => self.begin_again()?,
             None => self.follow(&page, feed),
         }
         if let (true, Some((_, downloads))) = (self.done, &mut self.work) {
@@ -177,7 +190,20 @@ impl Pages {
         if let Some(response) = &page.response {
             let body = page.rest.as_ref().or_else(|| response.json());
             let (headers, records) = (&response.headers, &page.records);
+            // Where a page begins after the last one's key, no record moves to another, and totals are of what is left.
+            let by_key = match (stream.primary_key.as_slice(), &stream.paginator) {
+                ([key], Some(pager)) => pager.follows(key),
+                _ => false,
+            };
+            let nothing = Headers::default();
+            let (headers, body) = if by_key { (&nothing, None) } else { (headers, body) };
             self.watch.page(&stream.primary_key, headers, body, page.found, records);
+            if let Some(sync_token) = &stream.sync_token {
+                match sync_token.of(&self.session, response, body.unwrap_or(&Json::Null)) {
+                    Ok(token) => self.told.token = token.or_else(|| self.told.token.take()),
+                    Err(trouble) => self.pending = Some(trouble),
+                }
+            }
         }
         let next = match &page.response {
             Some(response) if !reached => next_token(self, response, page),
@@ -328,9 +354,23 @@ impl Pages {
     }
 
     fn begin_again(&mut self) -> Result<(), Trouble> {
+        if let Some(again) = &self.stream.again {
+            let (part, rules) = (self.part(), self.bounds.as_ref().map(Bounds::rules));
+            if let Some(rest) = again.rest(&mut self.since, &part, rules)? {
+                let times = self.windows.pop().map_or(0, |(_, times)| times);
+                self.windows.push((Arc::new(rest), times));
+                self.begin_part();
+                return Ok(());
+            }
+        }
         self.resets += 1;
         self.watch = Watch::default();
         self.token = first_token(&self.stream);
+        if self.stream.sync_token.is_some() {
+            // The API has forgotten the token: all that there is comes once more.
+            self.slice = Arc::new(StreamSlice::default());
+            self.told.forgot = true;
+        }
         if self.resets > RESETS_MAX {
             let problem = "the API asks again and again to begin with the first page";
             return Err(Trouble::system(problem));
@@ -380,6 +420,7 @@ impl Pages {
         self.doubt = self.doubt.take().or_else(|| self.watch.verdict());
         self.watch = Watch::default();
         self.shortened = Shortened::default();
+        self.since = Since::default();
         self.seen.clear();
         self.token = first_token(&self.stream);
     }

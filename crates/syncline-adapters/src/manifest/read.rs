@@ -1,7 +1,9 @@
 //! Reads one stream: slice by slice, several of them at a time where that is asked for.
 
 use super::incremental::CursorRules;
-use super::incremental::{Bounds, NO_CURSOR_STATE, PerPartition, Position, Windows};
+use super::incremental::{
+    Bounds, NO_CURSOR_STATE, PerPartition, Position, Standing, Told, Windows,
+};
 use super::interpolate::StreamSlice;
 use super::load::Stream;
 use super::pages::{Next, Pages};
@@ -75,6 +77,8 @@ impl Source {
 enum Progress {
     /// It has no cursor.
     Whole,
+    /// The API remembers by a token what it has told.
+    Token(Standing),
     Single {
         rules: CursorRules,
         position: Position,
@@ -100,6 +104,7 @@ impl StreamReader {
             let has_state = state.keys().any(|name| name != NO_CURSOR_STATE);
             let stream = stream.with_state.as_ref().filter(|_| has_state).unwrap_or(stream);
             let cursor = match &stream.cursor {
+                None if stream.sync_token.is_some() => Progress::Token(Standing::from_state(state)),
                 None => Progress::Whole,
                 Some(spec) => {
                     let rules = spec.resolve(session)?;
@@ -133,8 +138,17 @@ impl StreamReader {
     pub(super) fn state(&self) -> Map<String, Json> {
         match &self.cursor {
             Progress::Whole => Map::from_iter([(NO_CURSOR_STATE.to_owned(), Json::Bool(true))]),
+            Progress::Token(standing) => standing.state(),
             Progress::Single { rules, position, .. } => position.state(rules),
             Progress::PerPartition { cursor, .. } => cursor.state(),
+        }
+    }
+
+    /// Where a stream with tokens stands.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        match &self.cursor {
+            Progress::Token(standing) => Some(standing),
+            _ => None,
         }
     }
 
@@ -167,15 +181,15 @@ impl StreamReader {
                     self.failed = true;
                     return Ok(Step::SliceFailed(trouble));
                 }
-                Next::Done { doubt } => {
-                    self.close(&first)?;
+                Next::Done { doubt, told } => {
+                    self.close(&first, told)?;
                     return Ok(Step::SliceDone { doubt });
                 }
                 Next::Page(records) => Step::Page { slice: first.slice.clone(), records },
             };
             if let Step::Page { slice, records } = &step {
                 match &mut self.cursor {
-                    Progress::Whole => {}
+                    Progress::Whole | Progress::Token(_) => {}
                     Progress::Single { rules, position, .. } => {
                         let moments = rules.moments(records).into_iter().flatten();
                         moments.for_each(|moment| position.observe(moment));
@@ -243,6 +257,9 @@ impl StreamReader {
                 Progress::Whole => {
                     return Ok(self.partitions.next().await?.map(|slice| (slice, true)));
                 }
+                Progress::Token(standing) => {
+                    return Ok(standing.slice().map(|slice| (slice, true)));
+                }
                 Progress::Single { rules, position, windows } => {
                     let windows = match windows {
                         Some(windows) => windows,
@@ -274,9 +291,13 @@ impl StreamReader {
         }
     }
 
-    fn close(&mut self, slice: &Open) -> Result<(), Trouble> {
+    fn close(&mut self, slice: &Open, told: Told) -> Result<(), Trouble> {
         match &mut self.cursor {
             Progress::Whole => Ok(()),
+            Progress::Token(standing) => {
+                standing.close(told);
+                Ok(())
+            }
             Progress::Single { rules, position, .. } => position.close(rules, &slice.slice),
             Progress::PerPartition { cursor, .. } => {
                 cursor.close(&slice.slice, slice.is_last_of_partition)
@@ -287,7 +308,7 @@ impl StreamReader {
     /// Between which moments the records of `slice` are wanted.
     fn bounds(&self, slice: &StreamSlice) -> Option<Bounds> {
         match &self.cursor {
-            Progress::Whole => None,
+            Progress::Whole | Progress::Token(_) => None,
             Progress::Single { rules, position, .. } => Some(position.bounds(rules)),
             Progress::PerPartition { cursor, .. } => cursor.bounds(slice.partition()),
         }

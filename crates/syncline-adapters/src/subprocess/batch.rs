@@ -1,15 +1,13 @@
 //! Records that a program gives in files beside its messages (Singer's `BATCH`): JSON Lines, packed with gzip or not
 //! (<https://sdk.meltano.com/en/latest/batch.html>).
 
+use super::lines::{Numbered, pump};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
-
-/// About so many bytes of lines are held while they wait for their page.
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// The files of one message, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Batch {
     pub(super) fn lines(
         self,
         line_bytes_max: usize,
-    ) -> mpsc::Receiver<Result<Vec<Vec<u8>>, String>> {
+    ) -> mpsc::Receiver<Result<Vec<Numbered>, String>> {
         let (sender, receiver) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
             for path in &self.files {
@@ -84,35 +82,21 @@ impl Batch {
         &self,
         path: &std::path::Path,
         line_bytes_max: usize,
-        sender: &mpsc::Sender<Result<Vec<Vec<u8>>, String>>,
+        sender: &mpsc::Sender<Result<Vec<Numbered>, String>>,
     ) -> io::Result<()> {
         let file = File::open(path)?;
         let input: Box<dyn Read> =
             if self.is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        let mut input = BufReader::new(input);
-        let (mut lines, mut bytes) = (Vec::new(), 0);
-        loop {
-            let mut line = Vec::new();
-            let len =
-                input.by_ref().take(line_bytes_max as u64 + 1).read_until(b'\n', &mut line)?;
-            if len > line_bytes_max {
-                let problem =
-                    format!("a line is longer than {line_bytes_max} bytes (`line_bytes_max`)");
-                return Err(io::Error::other(problem));
+        let mut problem = None;
+        pump(input, line_bytes_max, |lines| {
+            if lines.iter().any(|line| line.is_long) {
+                problem = Some(format!(
+                    "a line is longer than {line_bytes_max} bytes (`line_bytes_max`)"
+                ));
+                return false;
             }
-            bytes += len;
-            if !line.trim_ascii().is_empty() {
-                lines.push(line);
-            }
-            if (len == 0 || bytes >= CHUNK_BYTES) && !lines.is_empty() {
-                bytes = 0;
-                if sender.blocking_send(Ok(std::mem::take(&mut lines))).is_err() {
-                    return Ok(());
-                }
-            }
-            if len == 0 {
-                return Ok(());
-            }
-        }
+            sender.blocking_send(Ok(lines)).is_ok()
+        })?;
+        problem.map_or(Ok(()), |problem| Err(io::Error::other(problem)))
     }
 }

@@ -6,6 +6,8 @@ mod airbyte;
 mod ask;
 mod batch;
 mod catalog;
+mod input;
+mod lines;
 mod message;
 mod process;
 mod read;
@@ -16,6 +18,8 @@ mod stderr;
 use crate::{
     Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
 };
+pub use input::{Heard, Input, InputError, Rows, State, StreamSchema};
+
 use catalog::Wanted;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

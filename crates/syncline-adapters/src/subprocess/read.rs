@@ -307,11 +307,9 @@ impl Reading<'_> {
         pages: &mpsc::Sender<Page>,
     ) -> Result<bool, String> {
         let mut lines = batch.lines(self.adapter.settings.line_bytes_max);
-        let mut number = 0;
         while let Some(some) = lines.recv().await {
             for line in some? {
-                number += 1;
-                self.record(&line, number);
+                self.record(&line.text, line.number);
                 if self.page.len() >= page_len && !self.send(pages).await {
                     return Ok(false);
                 }

@@ -9,17 +9,44 @@ use serde_json::{Map, Value as Json, json};
 use std::borrow::Cow;
 use syncline_core::config::model::ReadMode;
 
+/// A message, of which only what every reader of it needs is read.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+pub(super) struct Envelope<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
-    stream: Option<Cow<'a, str>>,
+    pub(super) stream: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    record: Option<&'a RawValue>,
-    value: Option<Json>,
+    pub(super) record: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) key_properties: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) version: Option<&'a RawValue>,
     encoding: Option<Encoding>,
     manifest: Option<Vec<String>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// The message in a line; `None` where the line is none.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a line that begins like a message.
+    pub(super) fn of(line: &'a [u8]) -> Result<Option<Self>, serde_json::Error> {
+        super::protocol_line(line).map(|text| serde_json::from_str(text?)).transpose()
+    }
+
+    /// The files of a `BATCH`, or why they cannot be read.
+    pub(super) fn files(&self) -> Result<Batch, String> {
+        match (&self.encoding, &self.manifest) {
+            (Some(encoding), Some(files)) => Batch::new(encoding, files),
+            _ => Err("gives its records in files (BATCH) without saying in which".to_owned()),
+        }
+    }
 }
 
 /// The message in a line; `None` where the line is none.
@@ -28,23 +55,16 @@ struct Envelope<'a> {
 ///
 /// What is wrong with a line that begins like a message.
 pub(super) fn parse(line: &[u8]) -> Result<Option<Message<'_>>, serde_json::Error> {
-    let envelope: Envelope<'_> = match super::protocol_line(line) {
-        Some(text) => serde_json::from_str(text?)?,
-        None => return Ok(None),
-    };
+    let Some(envelope) = Envelope::of(line)? else { return Ok(None) };
+    if let ("BATCH", Some(stream)) = (&*envelope.kind, &envelope.stream) {
+        return Ok(Some(Message::Files(stream.clone(), envelope.files())));
+    }
     Ok(Some(match (&*envelope.kind, envelope.stream, envelope.record, envelope.value) {
         ("RECORD", Some(stream), Some(data), _) => {
             Message::Record { stream, namespace: None, data }
         }
-        ("STATE", _, _, Some(value)) => Message::State(value),
+        ("STATE", _, _, Some(value)) => Message::State(serde_json::from_str(value.get())?),
         ("SCHEMA", Some(stream), _, _) => Message::Begins(stream),
-        ("BATCH", Some(stream), _, _) => {
-            let files = match (&envelope.encoding, &envelope.manifest) {
-                (Some(encoding), Some(files)) => Batch::new(encoding, files),
-                _ => Err("gives its records in files (BATCH) without saying in which".to_owned()),
-            };
-            Message::Files(stream, files)
-        }
         _ => Message::Other,
     }))
 }

@@ -14,9 +14,9 @@ use syncline_core::config::model::{
 use syncline_core::record::Cursor;
 use tokio::sync::mpsc;
 
-/// The connector of the example.
+/// The built-in connector, as it stands on the disk.
 fn connector() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/two-way-kinto/kinto")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/kinto")
 }
 
 fn config(port: u16) -> Value {

@@ -308,3 +308,62 @@ write:
     let problem = writer.get("it", vec![vec!["5".into()]]).await.unwrap_err();
     assert!(problem.is_transient(), "{problem}");
 }
+
+#[tokio::test]
+async fn a_body_is_made_of_the_record_as_it_is_and_of_what_only_the_system_knows() {
+    let block = r#"
+write:
+  people:
+    context: { path: columns }
+    update:
+      path: "people/{{ write.id }}"
+      request_body_json:
+        cells: |-
+          {%- set cells = [] -%}
+          {%- for name in write.context.names -%}
+            {%- do cells.append(write.fields.get(name, write.current[name])) -%}
+          {%- endfor -%}
+          {{ cells }}
+      record_path: []
+      outcomes: { when: [{ condition: "{{ response.why == 'stale' }}", outcome: changed }] }
+    delete: { path: "people/{{ write.current['id'] }}" }
+    get: { path: all, keys_max: 50, as_read: true }
+    find: { path: all }
+"#;
+    let place = Place::new(block, |request| {
+        let reply = match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/v1/columns") => json!({"names": ["mail", "n"]}),
+            // More than was asked for, as the stream has its records.
+            ("GET", "/v1/all") => {
+                json!([{"id": "a", "mail": "A", "n": 1, "version": "1"}, {"id": "b", "mail": "B", "n": 2, "version": "7"}, {"id": "c", "n": 3}])
+            }
+            (_, "/v1/people/b") => return (400, vec![], json!({"why": "stale"}).to_string()),
+            _ => json!({"id": "a", "mail": "A", "n": 5}),
+        };
+        (200, vec![], reply.to_string())
+    });
+    let writes = vec![
+        versioned(update("a", "{}", r#"{"n": 5}"#), "1"),
+        versioned(update("b", "{}", r#"{"n": 5}"#), "7"),
+        versioned(update("c", "{}", r#"{"mail": "C"}"#), "1"),
+        versioned(update("d", "{}", r#"{"n": 5}"#), "1"),
+        versioned(delete("a", "{}"), "0"),
+    ];
+    let outcomes = place.outcomes(writes).await;
+    // What the last one was decided on is another version by now: it is not even sent.
+    assert_eq!(outcomes, ["done a", "changed", "done c", "missing", "changed"]);
+    let requests = place.api.take_requests();
+    let sent: Vec<_> = requests.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+    let expected = [
+        "GET /v1/columns",
+        "GET /v1/all",
+        "PATCH /v1/people/a",
+        "PATCH /v1/people/b",
+        "PATCH /v1/people/c",
+    ];
+    assert_eq!(sent, expected);
+    let bodies = [2, 4].map(|at: usize| body(&requests[at]));
+    assert_eq!(bodies, [json!({"cells": ["A", 5]}), json!({"cells": ["C", 3]})]);
+    let found = place.adapter.writer().unwrap().get("it", vec![vec!["b".into()]]).await.unwrap();
+    assert_eq!(shown(&found).len(), 1, "the others were not asked for");
+}

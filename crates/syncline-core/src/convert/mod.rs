@@ -205,6 +205,22 @@ impl Converter {
         page.records.iter().map(|record| self.entity.external_id(&row(record)).ok()).collect()
     }
 
+    /// Of the records of a page that were deleted because they were merged into others: the external id of each, and that
+    /// of the one that stays.
+    pub fn merged(&self, page: &Page) -> Vec<(CompactString, CompactString)> {
+        let (Some(into), Some(deleted)) = (&self.entity.merged_into, &self.entity.deleted) else {
+            return Vec::new();
+        };
+        let slots = self.roots.bind(&page.shape);
+        let rows =
+            page.records.iter().map(|record| Row { record, slots: &slots, shape: &page.shape });
+        let pair = |row: Row<'_>| {
+            let stays = row.get(into).and_then(plain_key)?;
+            Some((self.entity.external_id(&row).ok()?, stays))
+        };
+        rows.filter(|row| deleted.holds(row)).filter_map(pair).collect()
+    }
+
     /// The values of the key fields that `external_id` is made of; `None` where it does not have as many.
     pub fn key_of(&self, external_id: &str) -> Option<Vec<CompactString>> {
         if self.entity.key.len() == 1 {

@@ -82,6 +82,7 @@ pub(super) struct EntityPlan {
     /// The formats that `modified` may be in; none where it is in ISO form.
     pub(super) modified_formats: Vec<String>,
     pub(super) deleted: Option<Check>,
+    pub(super) merged_into: Option<FieldPath>,
 }
 
 /// Compiles `schema`; see [`Converter::compile`].
@@ -157,7 +158,12 @@ fn entity_plan(entity: &Entity, names: &Names<'_>, scope: &mut Scope<'_>) -> Ent
     }
     let paths = scope.fields(texts, &at.key("key")).unwrap_or_default();
     let (modified, version) = (entity.modified.as_deref(), entity.version.as_deref());
+    let merged_into = entity.merged_into.as_deref();
+    if merged_into.is_some() && entity.deleted.is_none() {
+        scope.problem(&at.key("merged_into"), "`merged_into` goes with `deleted`");
+    }
     EntityPlan {
+        merged_into: merged_into.and_then(|field| scope.field(field, &at.key("merged_into"))),
         version: version.and_then(|field| scope.field(field, &at.key("version"))),
         key: texts.iter().cloned().zip(paths).collect(),
         modified: modified.and_then(|field| scope.field(field, &at.key("modified"))),

@@ -6,13 +6,15 @@ use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
 use futures_util::future::BoxFuture;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Mutex, PoisonError};
+use syncline_core::plan::constrain::Rulings;
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
-use syncline_core::plan::rows::{EntityId, LinkId};
+use syncline_core::plan::rows::{EntityId, LinkId, Verdict};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::{Found, Need, Passage};
 use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
+use syncline_core::record::Page;
 use syncline_store::StoreError;
 use tokio::sync::mpsc::Receiver;
 
@@ -143,7 +145,8 @@ impl<'a> Execution<'a> {
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
         let recall = std::mem::take(&mut self.recall);
         let news = self.told(&work.page);
-        let mut planner = planner.having_seen(&self.met).recalling(recall).told(news);
+        let planner = planner.having_seen(&self.met).recalling(recall).told(news);
+        let mut planner = planner.deciding(self.merged_there(&work.page).await?);
         planner.supply(&need, found);
         batch.planned = plan_with(self.world, planner).await?;
         for ((outcome, link), origin) in
@@ -168,6 +171,34 @@ impl<'a> Execution<'a> {
             batch.seen.extend(live.map(|link| link.id));
         }
         Ok(batch)
+    }
+
+    /// What the system's own merges say: a record that was merged into another is about the same thing as that one. So
+    /// what is linked to it stays, and its deletion takes nothing with it.
+    async fn merged_there(&self, page: &Page) -> Result<Rulings, EngineError> {
+        let mut rulings = Rulings::default();
+        let rules = self.world.rules.entities.get(&self.entity);
+        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
+        let pairs = conversion.map(|one| one.converter.merged(page)).unwrap_or_default();
+        if pairs.is_empty() {
+            return Ok(rulings);
+        }
+        let ids = pairs.iter().flat_map(|(gone, stays)| [gone, stays]);
+        let records = ids.map(|id| (self.entity, id.clone())).collect();
+        let found = self.world.store.read(Need { records, ..Need::default() }).await?;
+        let links: FxHashMap<_, _> =
+            found.links.iter().map(|link| (&link.external_id, link)).collect();
+        let why = "the records were merged there";
+        for (gone, stays) in &pairs {
+            // One that is known to be gone was told of before.
+            if let (Some(gone), Some(stays)) = (links.get(gone), links.get(stays))
+                && !gone.deleted
+            {
+                let who = (self.task.connection.as_str(), self.clock.now(), why);
+                rulings.decide(&[gone.id], &[stays.id], Verdict::Same, who);
+            }
+        }
+        Ok(rulings)
     }
 }
 

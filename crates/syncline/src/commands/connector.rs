@@ -45,7 +45,7 @@ enum Command {
 /// A manifest; `--config` names the file with the connector's own configuration, in JSON.
 #[derive(Debug, clap::Args)]
 struct Source {
-    /// The manifest: a file, or a folder with a `manifest.yaml` in it
+    /// The manifest: a file, a folder with a `manifest.yaml` in it, or the name of a built-in connector
     #[arg(long, value_name = "PATH")]
     manifest_path: PathBuf,
     /// What counts as now, in ISO 8601; waiting then takes no time. For tests [default: the clock]
@@ -122,7 +122,7 @@ fn open(
     clock: Clock,
 ) -> Result<(Manifest, Arc<Session>), Trouble> {
     let config = config.map_or_else(|| Ok(json!({})), read_json)?;
-    let manifest = Manifest::load(&source.manifest_path, &config)?;
+    let manifest = Manifest::load(Path::new(""), &source.manifest_path, &config)?;
     let reach = if source.allow_private { Reach::Everywhere } else { Reach::Loopback };
     let session = Session::new(&manifest, clock, reach)?;
     Ok((manifest, Arc::new(session)))

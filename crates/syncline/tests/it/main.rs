@@ -12,10 +12,12 @@ mod databases;
 mod dead_letters;
 mod docs;
 mod examples;
+mod hubspot;
 #[path = "../../../syncline-adapters/tests/it/kinto.rs"]
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod kinto;
 mod limits;
+mod local_server;
 #[path = "../../../syncline-adapters/tests/it/meddler.rs"]
 mod meddler;
 mod models;
@@ -29,10 +31,15 @@ mod query_shards;
 mod radicale;
 mod review;
 mod run;
+mod salesforce;
 #[path = "../../../syncline-adapters/tests/it/servers.rs"]
 #[expect(dead_code, reason = "the adapters' own tests do more with a server")]
 mod servers;
 mod stop;
+mod table_beside;
+mod target;
 mod tokens;
 mod two_way;
+mod two_way_google;
 mod two_way_kinto;
+mod two_way_notion;

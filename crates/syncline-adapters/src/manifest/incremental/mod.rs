@@ -2,9 +2,11 @@
 
 mod clamp;
 mod per_partition;
+mod sync_token;
 mod windows;
 
 pub(super) use per_partition::PerPartition;
+pub(super) use sync_token::{Standing, SyncToken, Told};
 pub(super) use windows::{Bounds, Position, Windows};
 
 use clamp::{Clamp, ClampSpec};

@@ -128,6 +128,17 @@ impl Position {
         Ok(Some([half(&start, &middle), half(&middle.plus(&by(1))?, &end)]))
     }
 
+    /// What is left of the window `slice` from `start` on.
+    pub(in super::super) fn behind(
+        rules: &CursorRules,
+        slice: &StreamSlice,
+        start: &Moment,
+    ) -> Option<StreamSlice> {
+        let (_, end) = rules.window(slice)?;
+        let window = rules.cursor_slice(start, &end);
+        Some(StreamSlice::new(slice.partition().clone(), window, slice.extra_fields().clone()))
+    }
+
     /// Takes note of a record of the window that is being read.
     pub(in super::super) fn observe(&mut self, moment: Moment) {
         if self.latest.is_none_or(|latest| latest.micros() < moment.micros()) {

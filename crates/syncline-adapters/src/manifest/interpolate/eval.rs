@@ -92,9 +92,25 @@ impl<'a, 'p> Machine<'a, 'p> {
         Ok(())
     }
 
-    /// The value of the one expression that `nodes` are; `None` where they are anything else.
+    /// The value of the one expression that `nodes` are, or that they end in after statements which say nothing
+    /// themselves; `None` where they are anything else.
     pub(super) fn single(&mut self, nodes: &'p [Node]) -> Result<Option<Json>, Fault> {
-        let [Node::Emit(expr)] = nodes else { return Ok(None) };
+        let says_nothing = |node: &Node| matches!(node, Node::Text(text) if text.trim().is_empty());
+        let has_statements =
+            nodes.iter().any(|node| !matches!(node, Node::Text(_) | Node::Emit(_)));
+        let last = match has_statements {
+            true => nodes.iter().rposition(|node| !says_nothing(node)),
+            false => nodes.len().checked_sub(1).filter(|last| *last == 0),
+        };
+        let Some((Node::Emit(expr), before)) = last.map(|last| (&nodes[last], &nodes[..last]))
+        else {
+            return Ok(None);
+        };
+        let mut said = String::new();
+        self.render(before, &mut said)?;
+        if !said.trim().is_empty() {
+            return Ok(None);
+        }
         let text = digest::json_text(&self.eval(expr)?, false)?;
         serde_json::from_str(&text).map(Some).map_err(|error| Fault::error(error.to_string()))
     }

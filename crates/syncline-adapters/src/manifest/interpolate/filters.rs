@@ -15,6 +15,7 @@ const FILTERS: &[&str] = &[
     "base64binascii_decode",
     "base64decode",
     "base64encode",
+    "batch",
     "capitalize",
     "count",
     "d",
@@ -285,6 +286,12 @@ fn of_items<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
     };
     Ok(match name {
         "list" => Val::list(value.items()?),
+        "batch" => {
+            let Val::Int(size @ 1..) = args.need(0, "linecount")? else { return Err(Fault::Type) };
+            let size = usize::try_from(size).map_err(|_| Fault::Type)?;
+            let items = value.items()?;
+            Val::list(items.chunks(size).map(|part| Val::list(part.to_vec())).collect())
+        }
         "first" => value.items()?.into_iter().next().unwrap_or(Val::Undefined),
         "last" if matches!(value, Val::Iter(_)) => return Err(Fault::Type),
         "last" => value.items()?.into_iter().next_back().unwrap_or(Val::Undefined),

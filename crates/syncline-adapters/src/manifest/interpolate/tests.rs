@@ -263,3 +263,26 @@ fn same(a: &Json, b: &Json) -> bool {
         _ => a == b,
     }
 }
+
+#[test]
+fn what_is_written_keeps_its_type_after_statements_that_say_nothing() {
+    let config = json!({ "list": ["a", "b"], "n": 5 });
+    let value =
+        |source: &str| Template::new(source).value(&Scope::new(NOW).with("config", &config)).ok();
+    let cases = [
+        ("{{ config.n }}", json!(5)),
+        (" {{ config.n }}", json!(" 5")),
+        ("{% set n = config.n + 1 %}\n{{ n }}\n", json!(6)),
+        (
+            "{% set m = {} %}{% for x in config.list %}\n{% do m.update({x: loop.index}) %}{% endfor %}{{ m }}",
+            json!({ "a": 1, "b": 2 }),
+        ),
+        ("{% for x in config.list %}{{ x }}{% endfor %}{{ config.n }}", json!("ab5")),
+        ("{% set n = 1 %}n: {{ n }}", json!("n: 1")),
+        ("{% if config.n %}x{% endif %}", json!("x")),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(value(source), Some(expected), "{source}");
+    }
+    assert_eq!(value("{% set n = config.missing.more %}{{ n }}"), None);
+}

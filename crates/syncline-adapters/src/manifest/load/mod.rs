@@ -15,9 +15,11 @@ pub(super) use stream::Stream;
 use super::interpolate::{Scope, Template};
 use super::limits::Budget;
 use super::session::Session;
+use super::source::Source;
 use super::trouble::Trouble;
 use dynamic::Dynamic;
 use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,41 +68,45 @@ pub(super) struct Declared {
 }
 
 impl Manifest {
-    /// Loads the manifest at `path`, or `manifest.yaml` in the folder `path`, for a connector with `config`.
+    /// Loads what `named` names, for a connector with `config`: a file in the folder `base`, a folder there with a
+    /// `manifest.yaml` in it, or a connector that is built in.
     ///
     /// # Errors
     ///
     /// When it cannot be read, is no manifest, or a reference in it leads nowhere. A stream that needs what
     /// is not supported is no error before it is asked for.
-    pub fn load(path: &Path, config: &Json) -> Result<Self, Trouble> {
-        let file = if path.is_dir() { path.join("manifest.yaml") } else { path.to_owned() };
-        let text = std::fs::read_to_string(&file).map_err(|error| {
-            Trouble::config(format!("cannot read the manifest {}: {error}", file.display()))
-        })?;
-        Self::parse(&text, config, &file)
+    pub fn load(base: &Path, named: &Path, config: &Json) -> Result<Self, Trouble> {
+        let source = Source::find(base, named)?;
+        let root = Self::root(&source)?;
+        Self::of(source, root, config)
     }
 
-    /// Loads the manifest `text`; schemas in files of their own stand beside `file`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Manifest::load`].
-    pub fn parse(text: &str, config: &Json, file: &Path) -> Result<Self, Trouble> {
+    /// The manifest as it is once references and parameters are resolved.
+    pub(super) fn root(source: &Source) -> Result<Map<String, Json>, Trouble> {
         let options = serde_saphyr::options! { strict_booleans: true };
-        let raw: Json = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| Trouble::config(format!("{}: {error}", file.display())))?;
+        let raw: Json = serde_saphyr::from_str_with_options(&source.text, options)
+            .map_err(|error| Trouble::config(format!("{}: {error}", source.file.display())))?;
         let Json::Object(raw) = raw else {
-            return Err(Trouble::config(format!("{} is no manifest", file.display())));
+            return Err(Trouble::config(format!("{} is no manifest", source.file.display())));
         };
-        let has_writes = raw.contains_key("write");
         let mut root = resolved(raw)?;
         if let Some(Json::Array(streams)) = root.get_mut("streams") {
             mark_kept(streams);
         }
-        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(root)
+    }
+
+    /// Compiles what [`Manifest::root`] gave.
+    pub(super) fn of(
+        source: Source,
+        root: Map<String, Json>,
+        config: &Json,
+    ) -> Result<Self, Trouble> {
+        let Source { file, text, write, folder } = source;
+        let has_writes = root.contains_key("write");
         let node = Node::new(&root, "manifest".to_owned());
         let normal = config::normal(node.child("spec").as_ref(), config)?;
-        let loader = Loader { text: text.to_owned(), config: normal.config, folder };
+        let loader = Loader { text, config: normal.config, folder };
         let mut streams = Vec::new();
         for node in node.children("streams") {
             loader.declare(&node, None, &mut streams)?;
@@ -120,7 +126,7 @@ impl Manifest {
             return Err(Trouble::config(format!("{} declares no streams", file.display())));
         }
         let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
-        let writes = super::write::load(file, text, has_writes, &known)?;
+        let writes = super::write::load(&file, has_writes.then_some(&loader.text), write, &known)?;
         let budget = Budget::load(node.child("api_budget").as_ref(), &loader.config)
             .map_err(|trouble| loader.explained(trouble))?;
         Ok(Self {
@@ -226,6 +232,10 @@ fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     }
     used.insert("type".to_owned(), Json::from("DeclarativeSource"));
     propagate::propagate("", &mut used, &Map::new(), false);
+    // No part of the language: nothing in it is resolved.
+    if let Some(write) = whole.get("write") {
+        used.insert("write".to_owned(), write.clone());
+    }
     Ok(used)
 }
 
@@ -333,10 +343,10 @@ fn mark_kept(streams: &mut [Json]) {
 
 /// Compiles streams.
 pub(super) struct Loader {
-    text: String,
+    text: Cow<'static, str>,
     config: Json,
     /// The folder that schemas in files of their own stand in.
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 impl Loader {

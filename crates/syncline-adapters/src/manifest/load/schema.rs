@@ -109,8 +109,10 @@ fn from_file(loader: &Loader, path: Option<Expression>, node: &Node<'_>) -> Json
         Some(Ok(path)) => path.trim_start_matches("./").to_owned(),
         _ => format!("schemas/{}.json", node.text("name").unwrap_or_default()),
     };
-    let text = std::fs::read_to_string(loader.folder.join(path)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_else(|_| Json::Object(Map::new()))
+    let text =
+        loader.folder.as_ref().and_then(|folder| std::fs::read_to_string(folder.join(path)).ok());
+    let schema = text.and_then(|text| serde_json::from_str(&text).ok());
+    schema.unwrap_or_else(|| Json::Object(Map::new()))
 }
 
 impl Asked {

@@ -1,8 +1,9 @@
 //! One stream, compiled.
 
+use super::super::again::Again;
 use super::super::decode::Decoder;
 use super::super::errors::Action;
-use super::super::incremental::CursorSpec;
+use super::super::incremental::{CursorSpec, SyncToken};
 use super::super::interpolate::StreamSlice;
 use super::super::job::Job;
 use super::super::paginate::Paginator;
@@ -29,10 +30,14 @@ pub(in super::super) struct Stream {
     pub(in super::super) paginator: Option<Paginator>,
     pub(in super::super) router: Option<Router>,
     pub(in super::super) cursor: Option<CursorSpec>,
+    /// The token by which the API remembers what it has told, in place of a cursor.
+    pub(in super::super) sync_token: Option<SyncToken>,
     /// How pages are made shorter where the API says that they are too long.
     pub(in super::super) shorter_pages: Option<ShorterPages>,
     /// How windows are halved where the API says that they are too long.
     pub(in super::super) halving: Option<Halving>,
+    /// When pages are begun again with the first, and from where.
+    pub(in super::super) again: Option<Again>,
     /// Whether the requests of later pages carry nothing of the slice.
     first_page_only: bool,
     /// The work that the API does before there is something to read.
@@ -68,6 +73,14 @@ impl Stream {
         stream.primary_key = primary_key(node.get("primary_key"))?;
         stream.schema = Schema::load(loader, node)?;
         let cursor = node.child("incremental_sync");
+        if let Some(cursor) = cursor.as_ref().filter(|cursor| cursor.kind() == "SyncTokenCursor") {
+            if stream.router.is_some() {
+                let problem = "is for the whole stream, so it cannot have partitions";
+                return Err(Trouble::config(format!("`{}` {problem}", cursor.path)));
+            }
+            stream.sync_token = Some(SyncToken::load(cursor)?);
+            return Ok(stream);
+        }
         let brings_first_pages = stream.router.as_ref().is_some_and(Router::brings_first_pages);
         if let Some(cursor) = cursor.as_ref().filter(|cursor| cursor.get("step").is_some())
             && brings_first_pages
@@ -116,6 +129,7 @@ impl Stream {
         let of_properties = |node: &Node<'_>| Self::of_retriever(loader, node, name);
         let shorter_pages = retriever.child("page_size_reduction");
         let halving = retriever.child("request_window_splitting");
+        let again = retriever.child("pagination_reset");
         let stream = Self {
             name: name.to_owned(),
             primary_key: Vec::new(),
@@ -126,9 +140,11 @@ impl Stream {
             paginator: Paginator::load(retriever.child(paginator), &decoder)?,
             router: Router::load(&retriever, &parent)?,
             cursor: None,
+            sync_token: None,
             job,
             with_state: None,
             shorter_pages: shorter_pages.map(|node| ShorterPages::load(&node)).transpose()?,
+            again: again.map(|node| Again::load(&node)).transpose()?,
             halving: halving.map(|node| Halving::load(&node)).transpose()?,
             first_page_only: retriever
                 .flag("ignore_stream_slicer_parameters_on_paginated_requests"),
@@ -194,6 +210,9 @@ impl Stream {
                 })?;
             }
             parts.merge(sliced)?;
+        }
+        if let Some(sync_token) = &self.sync_token {
+            parts.merge(sync_token.parts(session, slice)?)?;
         }
         Ok(parts)
     }

@@ -11,7 +11,7 @@ pub(super) use options::{Parts, RequestOption, encode_pairs};
 use super::auth::Authenticator;
 use super::errors::{Action, ErrorHandler, Resolution};
 use super::expression::{Expression, Inputs, Nested, Options};
-use super::interpolate::{Accept, StreamSlice, text_of};
+use super::interpolate::{Accept, Scope, StreamSlice, text_of};
 use super::load::{Node, is_truthy};
 use super::session::{Response, Session};
 use super::trouble::Trouble;
@@ -23,7 +23,7 @@ pub(super) struct Requester {
     base: Option<Expression>,
     url: Option<Expression>,
     path: Option<Expression>,
-    method: reqwest::Method,
+    method: Method,
     query: Inputs,
     headers: Inputs,
     form: Inputs,
@@ -36,12 +36,41 @@ pub(super) struct Requester {
     kept: bool,
 }
 
+/// The method of a request.
+#[derive(Debug)]
+enum Method {
+    Known(reqwest::Method),
+    /// It hangs on the slice that is asked for.
+    Told(Expression),
+}
+
+impl Method {
+    fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+        let name = node.text("http_method").unwrap_or("GET");
+        match node.expression("http_method") {
+            Some(told) if name.contains("{{") => Ok(Self::Told(told)),
+            _ => Ok(Self::Known(named(name)?)),
+        }
+    }
+
+    fn at(&self, scope: Scope<'_>) -> Result<reqwest::Method, Trouble> {
+        match self {
+            Self::Known(method) => Ok(method.clone()),
+            Self::Told(told) => named(&told.text(scope)?),
+        }
+    }
+}
+
+fn named(method: &str) -> Result<reqwest::Method, Trouble> {
+    reqwest::Method::from_bytes(method.as_bytes())
+        .map_err(|_| Trouble::config(format!("`{method}` is no HTTP method")))
+}
+
 impl Requester {
     pub(super) fn load(node: &Node<'_>) -> Result<Self, Trouble> {
         if node.kind() != "HttpRequester" {
             return Err(node.unsupported("requester"));
         }
-        let method = node.text("http_method").unwrap_or("GET");
         let mut form = node.inputs("request_body_data");
         let mut json = node.get("request_body_json");
         if let Some(body) = node.child("request_body") {
@@ -67,8 +96,7 @@ impl Requester {
             base: node.expression("url_base"),
             url: node.expression("url"),
             path: node.expression("path"),
-            method: reqwest::Method::from_bytes(method.as_bytes())
-                .map_err(|_| Trouble::config(format!("`{method}` is no HTTP method")))?,
+            method: Method::load(node)?,
             query: Inputs::new(parameters.as_ref(), &node.parameters),
             headers: node.inputs("request_headers"),
             form,
@@ -128,7 +156,7 @@ impl Requester {
             Some(path) => path,
             None => text(&self.path)?.trim_start_matches('/').to_owned(),
         };
-        let (method, key) = (self.method.clone(), self.key.clone());
+        let (method, key) = (self.method.at(scope())?, self.key.clone());
         let call = client::Call { method, base, path, parts, key };
         call.send(session, &self.authenticator, &self.errors, self.kept).await
     }

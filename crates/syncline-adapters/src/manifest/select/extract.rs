@@ -6,6 +6,7 @@ use super::super::load::{Node, is_truthy};
 use super::super::session::{Response, Session};
 use super::super::trouble::Trouble;
 use super::path;
+use super::rows;
 use serde_json::{Map, Value as Json};
 
 /// What the cells of a table say for "nothing".
@@ -23,6 +24,8 @@ pub(in super::super) enum Extractor {
     Combined { extractors: Vec<Extractor>, is_first: bool, skips_empty: bool },
     /// The rows of a table, packed or not, of which empty cells are null.
     Table { keeps_words: bool },
+    /// The rows of a table that stands at a path, of which the first names the columns.
+    Rows { path: Vec<Expression>, decoder: Decoder, number_field: Option<String> },
 }
 
 impl Extractor {
@@ -47,6 +50,11 @@ impl Extractor {
                     skips_empty: node.flag("skip_empty_records"),
                 }
             }
+            "RowsExtractor" => Self::Rows {
+                path: node.expressions("field_path"),
+                decoder: decoder.clone(),
+                number_field: node.text("number_field").map(str::to_owned),
+            },
             "ResponseToFileExtractor" => {
                 Self::Table { keeps_words: node.flag("preserve_na_values") }
             }
@@ -98,6 +106,10 @@ impl Extractor {
                 Ok(records)
             }
             Self::Table { keeps_words } => table(response, *keeps_words),
+            Self::Rows { path, decoder, number_field } => {
+                let rows = at_path(&evaluated(session, path)?, decoder, response)?;
+                rows::records(&rows, number_field.as_deref())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod extract;
 mod normalise;
 mod path;
+mod rows;
 mod transform;
 
 pub(super) use extract::Extractor;

@@ -11,7 +11,7 @@ use super::Writing;
 use super::operation::{Body, Operation, Ready, filled, headers, method, put, texts};
 use super::outcome::{Kind, Meaning, declared, usual};
 use super::send::{Item, singly};
-use super::settle::{self, Answer, Settled, not_sent};
+use super::settle::{self, Answer, Settled, not_sent, said};
 use crate::write::Written;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -105,6 +105,7 @@ impl Sent {
 
 /// The response to a batch, or what it comes to where it is none of success.
 fn whole(
+    writing: &Writing,
     session: &Session,
     batch: &[&Item<'_>],
     reply: Result<Reply, Trouble>,
@@ -119,8 +120,10 @@ fn whole(
         }
         Ok(Reply::Response(response)) => response,
     };
-    let problem = format!("HTTP status {}", response.status);
-    match usual(Kind::Update, response.status) {
+    let said = batch.first().and_then(|first| said(writing, session, first.operation, &response));
+    let (meaning, message) = said.unwrap_or_else(|| (usual(Kind::Update, response.status), None));
+    let problem = message.unwrap_or_else(|| format!("HTTP status {}", response.status));
+    match meaning {
         Meaning::Done => Ok(response),
         Meaning::NotSent => {
             let wait = retry_after(&response.headers, session.clock.now());
@@ -140,7 +143,7 @@ async fn of_requests(
     let ready = batch.iter().map(|item| &item.ready);
     let what = batch.first().map_or(Kind::Update, |item| item.operation.kind).into();
     let reply = enveloped(writing, session, what, requests, ready).await;
-    let response = match whole(session, batch, reply) {
+    let response = match whole(writing, session, batch, reply) {
         Ok(response) => response,
         Err(sent) => return sent,
     };
@@ -234,20 +237,29 @@ async fn of_records(
     batch: &[&Item<'_>],
 ) -> Sent {
     let Some(records) = &operation.declared.batch else { return Sent::Items(Vec::new()) };
-    let response = match whole(session, batch, enlisted(writing, session, operation, batch).await) {
+    let reply = enlisted(writing, session, operation, batch).await;
+    let response = match whole(writing, session, batch, reply) {
         Ok(response) => response,
         Err(sent) => return sent,
     };
-    let results = at(response.json_or_empty(), &records.results_path).and_then(Json::as_array);
-    let results = results.map(Vec::as_slice).unwrap_or_default();
-    let named = named(session, operation, results, &response);
+    if records.whole {
+        let reply = response.json_or_empty();
+        let all = batch
+            .iter()
+            .map(|item| (item.index, result_of(writing, session, item, &response, reply)));
+        return Sent::Items(all.collect());
+    }
+    let paths = [Some(&records.results_path), records.errors_path.as_ref()].into_iter().flatten();
+    let lists = paths.filter_map(|path| at(response.json_or_empty(), path)?.as_array());
+    let results: Vec<&Json> = lists.flatten().collect();
+    let named = named(session, operation, &results, &response);
     let settled = batch.iter().enumerate().map(|(place, item)| {
         let result = match (&named, &operation.results.id) {
             (Some(named), Some((_, id))) => {
                 let scope = session.scope().with("write", &item.seen.plain);
                 id.text(&scope).ok().and_then(|id| named.get(&id).copied())
             }
-            _ => results.get(place),
+            _ => results.get(place).copied(),
         };
         let outcome = match result {
             Some(result) => result_of(writing, session, item, &response, result),
@@ -272,10 +284,16 @@ async fn enlisted(
         return Err(Trouble::system("there is no batch to send records in"));
     };
     let scope = || session.scope();
+    let keys: Json = batch.iter().filter_map(|item| item.seen.plain.get("id").cloned()).collect();
     let list = batch.iter().map(|item| Json::Object(item.ready.body.clone())).collect();
+    let has_bodies = batch.iter().any(|item| !item.ready.body.is_empty());
     let mut headers = filled(&texts(&records.request_headers), &scope)?;
-    let mut parts = Parts::default();
-    if records.records_path.is_empty() {
+    let query = filled(&texts(&records.request_parameters), &|| scope().with("keys", &keys))?;
+    let mut parts = Parts { query, ..Parts::default() };
+    if !has_bodies {
+        let fixed = records.request_body_json.as_ref().map(Body::new);
+        parts.json = Body::map(fixed.as_ref(), &scope)?;
+    } else if records.records_path.is_empty() {
         headers.entry(CONTENT_TYPE.as_str()).or_insert_with(|| "application/json".into());
         parts.form = Options::Text(Json::Array(list).to_string());
     } else {
@@ -293,13 +311,13 @@ async fn enlisted(
 fn named<'a>(
     session: &Session,
     operation: &Operation,
-    results: &'a [Json],
+    results: &[&'a Json],
     response: &Response,
 ) -> Option<HashMap<String, &'a Json>> {
     let (id, _) = operation.results.id.as_ref()?;
-    let id_of = |result: &'a Json| {
-        let scope = session.scope().with("response", result).with_headers(&response.headers);
-        Some((id.text(&scope).ok()?, result))
+    let id_of = |result: &&'a Json| {
+        let scope = session.scope().with("response", *result).with_headers(&response.headers);
+        Some((id.text(&scope).ok()?, *result))
     };
     Some(results.iter().filter_map(id_of).collect())
 }

@@ -5,7 +5,8 @@ use super::super::trouble::Trouble;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use syncline_core::config::model::indexed::IndexedMap;
 use syncline_core::config::model::{
     ReadBack, RequestBatch, WriteBlock, WriteFile, WriteOperation, WritePlace,
@@ -14,9 +15,6 @@ use syncline_core::config::{SourceFile, read_beside};
 use syncline_core::problem::{ConfigPath, Problem};
 use syncline_core::value::Value;
 
-/// The file beside a manifest that says how its streams are written.
-pub(super) const FILE: &str = "write.yaml";
-
 /// A manifest that holds the blocks itself; what else it says is not looked at here.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -24,36 +22,36 @@ struct InManifest {
     write: IndexedMap<WriteBlock>,
 }
 
-/// The blocks of the manifest `text`, which stands in `file`: its own, or those of the file beside it.
+/// The blocks of the manifest in `file`: its own, if `own` is its text, or those of the file beside it.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with them, with file, line and column.
 pub(in super::super) fn load(
     file: &Path,
-    text: &str,
-    has_own: bool,
+    own: Option<&str>,
+    beside: Option<(PathBuf, Cow<'static, str>)>,
     streams: &[&str],
 ) -> Result<IndexedMap<WriteBlock>, Trouble> {
-    let beside = file.with_file_name(FILE);
     let wrong =
         |diagnostics: syncline_core::config::Diagnostics| Trouble::config(diagnostics.to_string());
     let source = |file: &Path, text: String| SourceFile { name: file.display().to_string(), text };
-    match std::fs::read_to_string(&beside) {
-        Ok(_) if has_own => Err(Trouble::config(format!(
+    match (own, beside) {
+        (Some(_), Some((beside, _))) => Err(Trouble::config(format!(
             "{} has `write` blocks, and {} stands beside it: keep one of them",
             file.display(),
             beside.display()
         ))),
-        Ok(text) => {
+        (None, Some((beside, text))) => {
             let check = |read: &WriteFile| problems(&read.write, streams);
-            Ok(read_beside(source(&beside, text), check).map_err(wrong)?.write)
+            let source = source(&beside, text.into_owned());
+            Ok(read_beside(source, check).map_err(wrong)?.write)
         }
-        Err(_) if has_own => {
+        (Some(text), None) => {
             let check = |read: &InManifest| problems(&read.write, streams);
             Ok(read_beside(source(file, text.to_owned()), check).map_err(wrong)?.write)
         }
-        Err(_) => Ok(IndexedMap::default()),
+        (None, None) => Ok(IndexedMap::default()),
     }
 }
 
@@ -65,6 +63,7 @@ struct Checker {
 /// The variables that a template can use.
 const ASKING: &[&str] = &["config", "write"];
 const LOOKING: &[&str] = &["config", "write", "keys"];
+const LISTING: &[&str] = &["config", "keys"];
 const REPLYING: &[&str] = &["config", "write", "response", "headers", "status"];
 
 fn problems(blocks: &IndexedMap<WriteBlock>, streams: &[&str]) -> Vec<Problem> {
@@ -116,6 +115,14 @@ impl Checker {
         }
         if let Some(find) = &block.find {
             self.read_back(&at.key("find"), find);
+            let has_marker = block.create.as_ref().is_some_and(|create| create.marker.is_some());
+            if find.by_reading && !has_marker {
+                let message = "there is no `marker` that the records could be looked through for";
+                self.add(at.key("find").key("by_reading"), message, "name it in `create`");
+            }
+        }
+        if let Some(context) = &block.context {
+            self.read_back(&at.key("context"), context);
         }
         if let Some(batch) = &block.batch {
             self.envelope(&at.key("batch"), batch);
@@ -150,6 +157,13 @@ impl Checker {
         for (index, key) in one.reply_key.iter().enumerate() {
             self.template(&at.key("reply_key").index(index), key, REPLYING);
         }
+        if let Some(marker) = &one.marker {
+            self.template(&at.key("marker"), marker, &["config"]);
+        }
+        for (index, when) in one.outcomes.when.iter().enumerate() {
+            let at = at.key("outcomes").key("when").index(index).key("condition");
+            self.template(&at, &when.condition, REPLYING);
+        }
         for (name, text) in [("problem", &one.problem), ("problem_field", &one.problem_field)] {
             if let Some(text) = text {
                 self.template(&at.key(name), text, REPLYING);
@@ -160,6 +174,7 @@ impl Checker {
             self.path(&at, &batch.path, &["config"]);
             self.method(&at, batch.http_method.as_deref());
             self.texts(&at.key("request_headers"), &batch.request_headers, &["config"], true);
+            self.texts(&at.key("request_parameters"), &batch.request_parameters, LISTING, false);
             self.body(&at.key("request_body_json"), batch.request_body_json.as_ref(), &["config"]);
             self.at_least_one(&at.key("size_max"), batch.size_max);
             let texts = [
@@ -176,6 +191,9 @@ impl Checker {
             if batch.result_id.is_some() != batch.write_id.is_some() {
                 let message = "`result_id` and `write_id` belong together";
                 self.add(at, message, "the one names a result, the other the write that it is for");
+            } else if batch.errors_path.is_some() && batch.result_id.is_none() {
+                let message = "nothing tells which write an error is for";
+                self.add(at, message, "declare `result_id` and `write_id`");
             }
         }
         self.guards(at, one, kind, finds);
@@ -222,9 +240,20 @@ impl Checker {
 
     fn read_back(&mut self, at: &ConfigPath, one: &ReadBack) {
         let known = if one.keys_max > 1 { LOOKING } else { ASKING };
-        self.path(at, &one.path, known);
+        if !one.by_reading {
+            self.path(at, &one.path, known);
+        }
+        self.method(at, one.http_method.as_deref());
         self.texts(&at.key("request_headers"), &one.request_headers, known, true);
         self.texts(&at.key("request_parameters"), &one.request_parameters, known, false);
+        self.body(&at.key("request_body_json"), one.request_body_json.as_ref(), known);
+        if let Some(item) = &one.key_json {
+            let at = at.key("key_json");
+            self.values(&at, item, &["config", "key"]);
+            if one.keys_path.is_empty() {
+                self.add(at, "the list of ids has no place", "declare `keys_path`");
+            }
+        }
         self.at_least_one(&at.key("keys_max"), one.keys_max);
     }
 
@@ -283,7 +312,8 @@ impl Checker {
 
     fn body(&mut self, at: &ConfigPath, body: Option<&Value>, known: &[&str]) {
         match body {
-            None | Some(Value::Map(_)) => {}
+            // A text is a template of the whole body.
+            None | Some(Value::Map(_) | Value::Text(_)) => {}
             Some(other) => {
                 let message = format!("the body is a map, not {}", other.kind());
                 self.add(at.clone(), &message, "name its fields");

@@ -1,8 +1,9 @@
 //! Writing through a connector: the `write` block of a stream, which the connector language itself does not have.
 //!
 //! `load` reads and checks the blocks, `operation` makes requests of writes, `send` sends them one by one or in
-//! batches, `settle` says what replies come to by `outcome`, and `look` reads records back.
+//! batches, `around` asks for what they need to know before, `settle` says what replies come to by `outcome`, and `look` reads records back.
 
+mod around;
 mod batch;
 mod load;
 mod look;
@@ -26,6 +27,14 @@ use syncline_core::config::model::WriteBlock;
 /// So many writes are sent in a call where nothing is sent in batches.
 const SINGLY_MAX: usize = 50;
 
+/// What names the records of an entity.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Naming {
+    pub(super) key: Vec<String>,
+    /// The field of the version.
+    pub(super) version: Option<String>,
+}
+
 /// How one stream is written, compiled.
 pub(super) struct Writing {
     stream: Arc<Stream>,
@@ -36,6 +45,10 @@ pub(super) struct Writing {
     delete: Option<Operation>,
     get: Look,
     find: Option<Look>,
+    context: Option<Look>,
+    /// The fields that name a record, and the one that holds its version.
+    key: Vec<String>,
+    version_field: Option<String>,
     /// The address that paths belong to, where it is not the stream's.
     base: Option<Template>,
     /// The field that holds the version, and what it is.
@@ -43,17 +56,22 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// `None` where the block is not whole, which [`load`] refuses.
-    pub(super) fn new(stream: &Arc<Stream>, block: &WriteBlock) -> Option<Self> {
-        let create = block.create.as_ref().map(|one| Operation::new(Kind::Create, one));
-        let upsert = block.upsert.as_ref().map(|one| Operation::new(Kind::Upsert, one));
+    /// How the records of `stream` are written that `naming` names. `None` where the block is not whole, which [`load`]
+    /// refuses.
+    pub(super) fn new(stream: &Arc<Stream>, block: &WriteBlock, naming: &Naming) -> Option<Self> {
+        let operation = |kind, one| Operation::new(kind, one, block.null_as.as_ref());
+        let create = block.create.as_ref().map(|one| operation(Kind::Create, one));
+        let upsert = block.upsert.as_ref().map(|one| operation(Kind::Upsert, one));
         Some(Self {
             stream: stream.clone(),
             create: create.or(upsert),
-            update: block.update.as_ref().map(|one| Operation::new(Kind::Update, one)),
-            delete: block.delete.as_ref().map(|one| Operation::new(Kind::Delete, one)),
+            update: block.update.as_ref().map(|one| operation(Kind::Update, one)),
+            delete: block.delete.as_ref().map(|one| operation(Kind::Delete, one)),
             get: Look::new(block.get.as_ref()?),
             find: block.find.as_ref().map(Look::new),
+            context: block.context.as_ref().map(Look::new),
+            key: naming.key.clone(),
+            version_field: naming.version.clone(),
             base: block.url_base.as_deref().map(Template::new),
             version: block
                 .version
@@ -129,7 +147,12 @@ impl Writing {
             return batch.size_max;
         }
         let sizes = self.operations().filter_map(|one| Some(one.declared.batch.as_ref()?.size_max));
-        sizes.min().unwrap_or(SINGLY_MAX)
+        let size = sizes.min().unwrap_or(SINGLY_MAX);
+        match self.update_guard() {
+            // They are read before and after, so as many are sent in a row as are read in one request.
+            UpdateGuard::Nothing => size.max(self.get.declared.keys_max),
+            _ => size,
+        }
     }
 
     /// The way in which a write is made, or why there is none.

@@ -5,7 +5,7 @@ use super::super::interpolate::digest::percent_encode;
 use super::super::interpolate::{Fault, Headers, Scope, Template, text_of};
 use super::super::select::at;
 use super::super::session::Session;
-use super::outcome::Kind;
+use super::outcome::{Kind, Meaning};
 use crate::write::{Change, Write};
 use reqwest::Method;
 use serde_json::{Map, Value as Json};
@@ -32,6 +32,16 @@ impl Body {
                 Self::Map(entries.iter().map(|(k, v)| (k.to_string(), Self::new(v))).collect())
             }
             other => Self::Value(json(other)),
+        }
+    }
+
+    /// Whether it may look at `part` of what templates see of a write.
+    fn reads(&self, part: &str) -> bool {
+        match self {
+            Self::Value(_) => false,
+            Self::Text(text) => text.reads("write", part),
+            Self::List(items) => items.iter().any(|item| item.reads(part)),
+            Self::Map(entries) => entries.iter().any(|(_, value)| value.reads(part)),
         }
     }
 
@@ -98,9 +108,14 @@ pub(super) struct Operation {
     body: Option<Body>,
     condition: Option<Template>,
     key: Vec<Template>,
+    marker: Option<Template>,
     reply_key: Vec<Template>,
+    /// What replies mean whose status alone does not tell.
+    pub(super) when: Vec<(Template, Meaning)>,
     problem: Option<Template>,
     problem_field: Option<Template>,
+    /// What stands for null in the fields.
+    null_as: Option<Json>,
     /// What tells the results of a batch of records apart.
     pub(super) results: Results,
 }
@@ -130,7 +145,7 @@ fn each(texts: &[String]) -> Vec<Template> {
 }
 
 impl Operation {
-    pub(super) fn new(kind: Kind, declared: &WriteOperation) -> Self {
+    pub(super) fn new(kind: Kind, declared: &WriteOperation, null_as: Option<&Value>) -> Self {
         let usual = match kind {
             Kind::Create => Method::POST,
             Kind::Upsert => Method::PUT,
@@ -147,9 +162,14 @@ impl Operation {
             body: declared.request_body_json.as_ref().map(Body::new),
             condition: declared.condition.as_ref().map(|one| Template::new(&one.value)),
             key: each(&declared.key),
+            marker: text(&declared.marker),
             reply_key: each(&declared.reply_key),
+            when: (declared.outcomes.when.iter())
+                .map(|one| (Template::new(&one.condition), one.outcome.into()))
+                .collect(),
             problem: text(&declared.problem),
             problem_field: text(&declared.problem_field),
+            null_as: null_as.map(json),
             results: declared.batch.as_ref().map(Results::new).unwrap_or_default(),
             declared: declared.clone(),
         }
@@ -158,6 +178,23 @@ impl Operation {
     /// Whether its condition is about the version that a record had.
     pub(super) fn needs_version(&self) -> bool {
         self.declared.condition.as_ref().is_some_and(|one| one.value.contains("version"))
+    }
+
+    /// Whether its request may look at `part` of what templates see of a write.
+    pub(super) fn reads(&self, part: &str) -> bool {
+        let named = self.headers.iter().chain(&self.query).map(|(_, text)| text);
+        let mut texts = named.chain([&self.path]).chain(&self.condition);
+        texts.any(|text| text.reads("write", part)) || self.says(part)
+    }
+
+    /// Whether its body may look at `part` of what templates see of a write.
+    fn says(&self, part: &str) -> bool {
+        self.body.as_ref().is_some_and(|body| body.reads(part))
+    }
+
+    /// The field that holds the marker.
+    pub(super) fn marker_field(&self, session: &Session) -> Result<Option<String>, Fault> {
+        self.marker.as_ref().map(|marker| marker.text(&session.scope())).transpose()
     }
 
     /// What templates see of a write.
@@ -179,10 +216,20 @@ impl Operation {
             return Err("the version of the record is not known, and the request needs it".into());
         }
         seen.insert("version".to_owned(), version.into());
-        let named = |fields: &[(compact_str::CompactString, Value)]| {
+        let named = |fields: &[(compact_str::CompactString, Value)]| -> Map<String, Json> {
             fields.iter().map(|(name, value)| (name.to_string(), json(value))).collect()
         };
-        seen.insert("fields".to_owned(), Json::Object(named(fields)));
+        let mut written = named(fields);
+        if let Some(nothing) = &self.null_as {
+            let nulls = written.values_mut().filter(|value| value.is_null());
+            nulls.for_each(|value| value.clone_from(nothing));
+        }
+        if target.is_none()
+            && let Some(field) = self.marker_field(session).map_err(|fault| problem(&fault))?
+        {
+            written.entry(field).or_insert_with(|| write.marker.as_str().into());
+        }
+        seen.insert("fields".to_owned(), Json::Object(written));
         seen.insert(
             "before".to_owned(),
             Json::Object(target.map(|target| named(&target.before)).unwrap_or_default()),
@@ -211,13 +258,10 @@ impl Operation {
         let mut headers = filled(&self.headers, &scope)?;
         let mut query = filled(&self.query, &scope)?;
         let mut body = Body::map(self.body.as_ref(), &scope)?;
-        if self.kind != Kind::Delete {
-            let mut fields = seen.fields().clone();
-            if let Some(marker) = &self.declared.marker {
-                let value = seen.plain.get("marker").cloned().unwrap_or_default();
-                fields.entry(marker.clone()).or_insert(value);
-            }
-            put(&mut body, &self.declared.fields_path, Json::Object(fields));
+        // A body that looks at the fields says itself where they stand.
+        if self.kind != Kind::Delete && !self.says("fields") {
+            let fields = Json::Object(seen.fields().clone());
+            put(&mut body, &self.declared.fields_path, fields);
         }
         let mut inject = |place: WritePlace, name: &str, value: Json| {
             let map = match place {
@@ -301,6 +345,20 @@ impl Seen {
         Self { key, encoded: encoded(&plain), plain }
     }
 
+    /// What names the record.
+    pub(super) fn id(&self) -> String {
+        self.key.join("|")
+    }
+
+    /// With `value` under the name `part`.
+    pub(super) fn add(&mut self, part: &str, value: &Json) {
+        for (seen, value) in [(&mut self.plain, value), (&mut self.encoded, &encoded(value))] {
+            if let Json::Object(seen) = seen {
+                seen.insert(part.to_owned(), value.clone());
+            }
+        }
+    }
+
     fn fields(&self) -> &Map<String, Json> {
         static EMPTY: std::sync::LazyLock<Map<String, Json>> = std::sync::LazyLock::new(Map::new);
         self.plain.get("fields").and_then(Json::as_object).unwrap_or(&EMPTY)
@@ -323,17 +381,26 @@ pub(super) fn encoded(value: &Json) -> Json {
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) declared: ReadBack,
+    method: Method,
     path: Template,
     headers: Texts,
     query: Texts,
+    body: Option<Body>,
+    /// An item of the list of ids.
+    item: Option<Body>,
 }
 
 impl Look {
     pub(super) fn new(declared: &ReadBack) -> Self {
+        let has_body = declared.request_body_json.is_some() || !declared.keys_path.is_empty();
+        let usual = if has_body { Method::POST } else { Method::GET };
         Self {
+            method: method(declared.http_method.as_deref(), usual),
             path: Template::new(&declared.path),
             headers: texts(&declared.request_headers),
             query: texts(&declared.request_parameters),
+            body: declared.request_body_json.as_ref().map(Body::new),
+            item: declared.key_json.as_ref().map(Body::new),
             declared: declared.clone(),
         }
     }
@@ -348,12 +415,21 @@ impl Look {
         let scope = || session.scope().with("write", &seen.plain).with("keys", keys);
         let keys_encoded = encoded(keys);
         let of_path = session.scope().with("write", &seen.encoded).with("keys", &keys_encoded);
+        let mut body = Body::map(self.body.as_ref(), &scope)?;
+        if !self.declared.keys_path.is_empty() {
+            let item = |key: &Json| match &self.item {
+                Some(item) => item.eval(&|| session.scope().with("key", key)),
+                None => Ok(key.clone()),
+            };
+            let items = keys.as_array().into_iter().flatten().map(item);
+            put(&mut body, &self.declared.keys_path, items.collect::<Result<_, Fault>>()?);
+        }
         Ok(Ready {
-            method: Method::GET,
+            method: self.method.clone(),
             path: self.path.text(&of_path)?,
             headers: filled(&self.headers, &scope)?,
             query: filled(&self.query, &scope)?,
-            body: Map::new(),
+            body,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the status of a reply means for a write.
 
 use super::super::limits::Operation;
-use syncline_core::config::model::WriteOutcomes;
+use syncline_core::config::model::{OutcomeName, WriteOutcomes};
 
 /// What is done to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,20 @@ pub(super) enum Meaning {
     Rejected,
     NotSent,
     Unknown,
+}
+
+impl From<OutcomeName> for Meaning {
+    fn from(name: OutcomeName) -> Self {
+        match name {
+            OutcomeName::Done => Self::Done,
+            OutcomeName::Changed => Self::Changed,
+            OutcomeName::Missing => Self::Missing,
+            OutcomeName::Exists => Self::Exists,
+            OutcomeName::Rejected => Self::Rejected,
+            OutcomeName::NotSent => Self::NotSent,
+            OutcomeName::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// What `status` means: what the block says, or `None` where it says nothing of it.

@@ -5,6 +5,7 @@ use super::super::request::{Outgoing, Parts, Reply};
 use super::super::session::Session;
 use super::super::trouble::Trouble;
 use super::Writing;
+use super::around::Around;
 use super::batch;
 use super::operation::{Operation, Ready, Seen, problem};
 use super::settle::{self, Settled, rejected};
@@ -28,8 +29,9 @@ pub(super) struct Item<'a> {
 pub(super) async fn write(writing: &Writing, session: &Session, writes: Vec<Write>) -> Replies {
     let mut settled: Vec<Option<Settled>> = Vec::with_capacity(writes.len());
     let mut items = Vec::with_capacity(writes.len());
+    let around = Around::ask(writing, session, &writes).await;
     for (index, write) in writes.iter().enumerate() {
-        match item(writing, session, index, write) {
+        match item(writing, session, &around, index, write) {
             Ok(item) => {
                 items.push(item);
                 settled.push(None);
@@ -47,6 +49,7 @@ pub(super) async fn write(writing: &Writing, session: &Session, writes: Vec<Writ
 fn item<'a>(
     writing: &'a Writing,
     session: &Session,
+    around: &Around,
     index: usize,
     write: &Write,
 ) -> Result<Item<'a>, Settled> {
@@ -58,7 +61,8 @@ fn item<'a>(
         let problem = "the system alone says what this field holds".to_owned();
         return Err((Written::Rejected { field: Some(name.clone()), problem }, None));
     }
-    let seen = operation.seen(session, write).map_err(rejected)?;
+    let mut seen = operation.seen(session, write).map_err(rejected)?;
+    around.add(writing, operation, &mut seen)?;
     let ready = operation.request(session, &seen).map_err(|fault| rejected(problem(&fault)))?;
     Ok(Item { index, operation, seen, ready })
 }

@@ -60,7 +60,7 @@ pub(super) fn reply(
 }
 
 /// What the block says of a status, or else the manifest's own error handler, with the message that it has for it.
-fn said(
+pub(super) fn said(
     writing: &Writing,
     session: &Session,
     operation: &Operation,
@@ -96,6 +96,9 @@ pub(super) fn answer(
         let scope = session.scope().with("write", &seen.plain).with("response", answer.body);
         scope.with_headers(answer.headers).with("status", &status)
     };
+    let mut when = operation.when.iter();
+    let told = when.find(|(condition, _)| condition.eval_bool(&scope()).unwrap_or(false));
+    let said = told.map(|(_, meaning)| (*meaning, None)).or(said);
     let (meaning, message) = said.unwrap_or_else(|| (usual(operation.kind, answer.status), None));
     let problem = || {
         let (field, problem) = operation.problem(&scope, answer.body, answer.status);

@@ -93,6 +93,9 @@ pub struct Entity<S = EntitySettings> {
     /// The condition under which a record counts as deleted at its source.
     #[serde(default)]
     pub deleted: Option<Condition>,
+    /// The field that names, in a record that was deleted because it was merged into another one, the other one's key.
+    #[serde(default)]
+    pub merged_into: Option<String>,
     /// What the adapter is to know of it.
     #[serde(flatten)]
     pub settings: S,
@@ -101,8 +104,9 @@ pub struct Entity<S = EntitySettings> {
 impl<S> Entity<S> {
     /// The entity with its settings put into another form.
     pub fn map_settings<T>(self, form: impl FnOnce(S) -> T) -> Entity<T> {
-        let Self { key, modified, version, modified_format, deleted, settings } = self;
-        Entity { key, modified, version, modified_format, deleted, settings: form(settings) }
+        let Self { key, modified, version, modified_format, deleted, merged_into, settings } = self;
+        let settings = form(settings);
+        Entity { key, modified, version, modified_format, deleted, merged_into, settings }
     }
 }
 

@@ -10,7 +10,8 @@ use std::fmt;
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ManifestSettings {
-    /// The manifest: a file, or a folder with a `manifest.yaml` in it, relative to the configuration.
+    /// The manifest: a file, or a folder with a `manifest.yaml` in it, relative to the configuration; or the name of
+    /// a built-in connector.
     pub manifest: Option<String>,
     /// The connector's own configuration: what its specification asks for.
     pub config: BTreeMap<String, Value>,

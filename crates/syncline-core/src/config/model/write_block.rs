@@ -21,6 +21,8 @@ pub struct WriteBlock {
     pub url_base: Option<String>,
     /// Fields that the system alone sets. A write that names one is refused.
     pub read_only: Vec<String>,
+    /// What a field is given that is to hold nothing, where that is not null.
+    pub null_as: Option<Value>,
     /// Where the version of a record stands, if not in the record: it becomes a field of the record.
     pub version: Option<WriteVersion>,
     /// How many requests are under way at a time. Default 1.
@@ -46,6 +48,9 @@ pub struct WriteBlock {
     pub get: Option<ReadBack>,
     /// Finds a record that was created: by its marker, or by fields that are unique.
     pub find: Option<ReadBack>,
+    /// A request that is sent once before the writes of a call, where they need to know what only the system knows, such
+    /// as the order of its columns: its reply is `write.context`.
+    pub context: Option<ReadBack>,
     /// Sends several requests in one.
     pub batch: Option<RequestBatch>,
 }
@@ -55,6 +60,7 @@ impl Default for WriteBlock {
         Self {
             url_base: None,
             read_only: Vec::new(),
+            null_as: None,
             version: None,
             concurrency: 1,
             timeout_s: 60,
@@ -67,6 +73,7 @@ impl Default for WriteBlock {
             delete: None,
             get: None,
             find: None,
+            context: None,
             batch: None,
         }
     }
@@ -106,7 +113,7 @@ pub struct WriteOperation {
     pub key: Vec<String>,
     /// For `create`: whether a second one is refused without a `condition`, since a field of it is unique.
     pub unique: bool,
-    /// For `create`: the field that holds the marker, by which `find` finds the record.
+    /// For `create`: the field that holds the marker, by which `find` finds the record. A template.
     pub marker: Option<String>,
     /// Where in the reply the record stands as it is now. Left out, the record is read by `get`.
     pub record_path: Option<Vec<String>>,
@@ -182,6 +189,38 @@ pub struct WriteOutcomes {
     pub not_sent: Vec<u16>,
     /// Nobody knows. Usual: 408 and 5xx.
     pub unknown: Vec<u16>,
+    /// What replies mean whose status alone does not tell; the first that holds is taken, before any status.
+    pub when: Vec<OutcomeWhen>,
+}
+
+/// What a reply means that says so in its body.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeWhen {
+    /// Whether a reply is such a one, such as `{{ response.code == 'stale' }}`.
+    pub condition: String,
+    /// What it means.
+    pub outcome: OutcomeName,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeName {
+    /// It was done.
+    Done,
+    /// The record is not as it was when the write was decided.
+    Changed,
+    /// There is no such record.
+    Missing,
+    /// A creation found a record with its key.
+    Exists,
+    /// The system will not have it.
+    Rejected,
+    /// Nothing was done, and it may be sent again.
+    NotSent,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// Several records in one request.
@@ -196,19 +235,28 @@ pub struct RecordBatch {
     /// Headers, beside those of the stream.
     #[serde(default)]
     pub request_headers: IndexedMap<String>,
+    /// Parameters of the query; the ids of the records are `keys`, a list.
+    #[serde(default)]
+    pub request_parameters: IndexedMap<String>,
     /// What the body holds beside the list of records.
     #[serde(default)]
     pub request_body_json: Option<Value>,
     /// Where in the body the list of records stands; empty where the body is the list. Each item is the body that the
-    /// operation alone would have.
+    /// operation alone would have. Where none of them has one, no list is sent.
     #[serde(default)]
     pub records_path: Vec<String>,
     /// The most records in a request.
     pub size_max: usize,
+    /// Whether the reply holds no results: what it says is true of every record.
+    #[serde(default)]
+    pub whole: bool,
     /// Where in the reply the list of results stands; empty where the reply is the list. In templates, `response` is
     /// one of them.
     #[serde(default)]
     pub results_path: Vec<String>,
+    /// Where in the reply the list of what failed stands, where that is a list of its own. Its items are results, too.
+    #[serde(default)]
+    pub errors_path: Option<Vec<String>>,
     /// What names the write that a result is for. Default: results come in the order of the records.
     #[serde(default)]
     pub result_id: Option<String>,
@@ -298,19 +346,39 @@ impl Default for BatchNames {
 #[serde(deny_unknown_fields)]
 pub struct ReadBack {
     /// The path of the request.
+    #[serde(default)]
     pub path: String,
+    /// Its method. Default: `GET`, or `POST` where it has a body.
+    #[serde(default)]
+    pub http_method: Option<String>,
     /// Headers, beside those of the stream.
     #[serde(default)]
     pub request_headers: IndexedMap<String>,
     /// Parameters of the query.
     #[serde(default)]
     pub request_parameters: IndexedMap<String>,
+    /// What the body holds beside the ids.
+    #[serde(default)]
+    pub request_body_json: Option<Value>,
+    /// Where in the body the list of the ids stands.
+    #[serde(default)]
+    pub keys_path: Vec<String>,
+    /// An item of that list, where it is not the id alone: `{ id: "{{ key }}" }`.
+    #[serde(default)]
+    pub key_json: Option<Value>,
     /// How many records one request is for; their ids are `keys`, a list. Default 1: `write.id` is the id.
     #[serde(default = "one")]
     pub keys_max: usize,
     /// Where in the reply the record or the records stand. Default: the reply itself.
     #[serde(default)]
     pub records_path: Vec<String>,
+    /// Whether records are found in the reply as the stream finds its own. Those that were not asked for are left out.
+    #[serde(default)]
+    pub as_read: bool,
+    /// For `find`: the whole stream is read, and its records are looked through for the marker. For systems that cannot
+    /// be searched.
+    #[serde(default)]
+    pub by_reading: bool,
     /// The statuses that say that there is no such record. Default: 404 and 410.
     #[serde(default = "gone")]
     pub missing: Vec<u16>,

@@ -244,14 +244,24 @@ async fn create(
     let is_remembered = |remembered: u64| u64::try_from(age_ms).unwrap_or(0) < remembered;
     let (writer, entity) = (channel.writer()?, &execution.task.entity);
     let write = write_of(&intent, &body);
+    let mut found = None;
     match writer.create_guard(entity, &write).await? {
         // A second one is refused, and shows the first; or does nothing more.
         CreateGuard::UniqueKey => return Ok(Some(intent)),
         CreateGuard::IdempotencyKey { remembered_ms } if is_remembered(remembered_ms) => {
             return Ok(Some(intent));
         }
-        // What it may still make would be covered, or doubled, by a second one.
-        CreateGuard::Upsert | CreateGuard::Marker => wait(execution, channel, &intent).await,
+        // What it may still make would be covered, or doubled, by a second one: unless it is there already, and could
+        // only be made.
+        CreateGuard::Marker => {
+            let early = writer.find(entity, vec![write.clone()]).await?;
+            if Shown::of(execution, &early).ids.is_empty() {
+                wait(execution, channel, &intent).await;
+            } else {
+                found = Some(early);
+            }
+        }
+        CreateGuard::Upsert => wait(execution, channel, &intent).await,
         CreateGuard::IdempotencyKey { .. } | CreateGuard::Nothing => {
             let problem = "nobody knows whether the record was made, and the system cannot tell";
             let parked = state(&intent, IntentState::Parked, Some(problem.to_owned()));
@@ -260,7 +270,10 @@ async fn create(
             return Ok(None);
         }
     }
-    let page = writer.find(entity, vec![write]).await?;
+    let page = match found {
+        Some(page) => page,
+        None => writer.find(entity, vec![write]).await?,
+    };
     let shown = Shown::of(execution, &page);
     let Some(external_id) = shown.ids.first().cloned() else {
         return Ok(Some(intent));
