@@ -108,7 +108,7 @@ impl<'a> Execution<'a> {
     async fn commit_page(
         &mut self,
         work: &mut Work,
-        mut asked: Option<Asked<'a>>,
+        mut asked: Option<Box<Asked<'a>>>,
         incoming: &mut mpsc::Receiver<Work>,
     ) -> Result<(), EngineError> {
         self.emit(&Event::Fetched {
@@ -119,7 +119,7 @@ impl<'a> Execution<'a> {
         let standing = (self.counters, self.high_water);
         let seen = self.seen.clone();
         for _ in 0..PLANS_MAX {
-            let mut batch = self.plan(work, asked.take(), incoming).await?;
+            let mut batch = Box::pin(self.plan(work, asked.take(), incoming)).await?;
             let counters = batch.counters;
             let met = self.letters.meet(&mut batch);
             match self.commit_batch(work, batch).await {

@@ -74,7 +74,7 @@ pub(crate) struct Execution<'a> {
     /// Whether records may be waiting to be looked at again, because what they look up changed.
     unsettled: bool,
     /// The page that comes after the one that is planned, where it is there already.
-    next: Option<(transform::Work, plan::Asked<'a>)>,
+    next: Option<(transform::Work, Box<plan::Asked<'a>>)>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.

@@ -78,7 +78,7 @@ pub(super) struct Passing {
 
 impl<'a> Execution<'a> {
     /// Asks the store for the records of a page.
-    fn ask(&self, work: &mut Work) -> Result<Asked<'a>, EngineError> {
+    fn ask(&self, work: &mut Work) -> Result<Box<Asked<'a>>, EngineError> {
         // Once taken, the plan that they were made for went stale.
         let said = work.said.take();
         let mut said = said.unwrap_or_else(|| self.transformer(false).transform(&work.page));
@@ -86,7 +86,7 @@ impl<'a> Execution<'a> {
         let mut planner = Planner::new(&world.rules, self.moment, std::mem::take(&mut said.items));
         let need = planner.need()?;
         let found = Mutex::new(world.store.read(need.clone()));
-        Ok(Asked { said, planner, need, found, passages: Vec::new() })
+        Ok(Box::new(Asked { said, planner, need, found, passages: Vec::new() }))
     }
 
     /// While a page is planned, the store is asked for the records of the next one, if that is there already: the
@@ -125,14 +125,14 @@ impl<'a> Execution<'a> {
     pub(super) async fn plan(
         &mut self,
         work: &mut Work,
-        asked: Option<Asked<'a>>,
+        asked: Option<Box<Asked<'a>>>,
         incoming: &mut Receiver<Work>,
     ) -> Result<Batch, EngineError> {
         let asked = match asked {
             Some(asked) => asked,
             None => self.ask(work)?,
         };
-        let Asked { said, planner, need, found, passages } = asked;
+        let Asked { said, planner, need, found, passages } = *asked;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = found.await?;
         let outdated = found.pass(&passages);
