@@ -47,6 +47,8 @@ pub(super) struct Agreed {
     pub(super) deleted: bool,
     /// Whether we made it just now, and it says nothing but what we wrote.
     pub(super) is_ours: bool,
+    /// Whether it says nothing new but what we wrote to it.
+    pub(super) is_echo: bool,
     /// What is stored of it now.
     stored: Option<BaseRow>,
     version: Option<compact_str::CompactString>,
@@ -198,8 +200,13 @@ impl<'a> Ground<'a, '_> {
             known.bases.fill(Base::Unmet);
             known.turns.clear();
         }
-        let is_ours = ack.as_ref().is_some_and(|ack| {
-            self.acknowledge(entity, &member.image, ack, &mut known.bases) && ack.joins.is_some()
+        let answer = ack
+            .as_ref()
+            .filter(|ack| self.acknowledge(entity, &member.image, ack, &mut known.bases));
+        let is_ours = answer.is_some_and(|ack| ack.joins.is_some());
+        let is_echo = answer.is_some_and(|ack| {
+            let is_sent = |field| ack.sent.iter().any(|(sent, _)| *sent == field);
+            (0..before.len()).all(|field| is_sent(field) || member.image[field] == before[field])
         });
         let is_first_seen = is_said && known.bases.iter().any(Base::is_unseen);
         let is_news = ack.is_some() || (is_incumbent && (is_first_seen || before != member.image));
@@ -223,6 +230,7 @@ impl<'a> Ground<'a, '_> {
             turns: known.turns,
             deleted: is_deleted,
             is_ours,
+            is_echo,
             stored,
             version,
         });

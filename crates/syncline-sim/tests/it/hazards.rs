@@ -130,6 +130,33 @@ async fn hazard_52_what_is_made_of_a_shard_that_is_gone_by_then_brings_nobody_ba
 }
 
 #[tokio::test]
+async fn hazard_52_a_write_that_nobody_heard_of_keeps_no_deletion_off() {
+    // A change is written to b, and nobody hears of it; then the record is deleted at a. What b shows is our own word,
+    // unless a person says something there besides.
+    for edit in [None, Some("moved on")] {
+        let task = ", outbound: { deletes: propagate }, fuse: { count: 1000 }";
+        let b = Traits { update: UpdateGuard::Nothing, lands_within_ms: 5_000, ..traits() };
+        let (story, b1) = known(b, task).await;
+        story.a.make("a2", &[("email", "k@x.org"), ("name", "Stays"), ("notes", "n")]);
+        story.quiet().await;
+        story.a.set("a1", "name", "New");
+        story.run("a").await;
+        story.b.expect([Happens::Nothing, Happens::Late(4_000), Happens::Unanswered]);
+        story.run("b").await;
+        story.a.remove("a1");
+        story.run("a").await;
+        story.hour_passes();
+        if let Some(notes) = edit {
+            story.b.set(&b1, "notes", notes);
+        }
+        story.quiet().await;
+        let left = if edit.is_some() { &["New", "Stays"][..] } else { &["Stays"] };
+        assert_eq!(story.says(&story.b, "name"), left);
+        assert_eq!(story.says(&story.a, "name"), left);
+    }
+}
+
+#[tokio::test]
 async fn hazard_3_a_write_that_lands_late_is_looked_out_for_until_it_was_read() {
     // "one" is sent, and lands when nobody looks, after its time: the next read still knows whose it is.
     let b = Traits { update: UpdateGuard::Nothing, lands_within_ms: 5_000, ..traits() };
