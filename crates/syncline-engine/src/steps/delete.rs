@@ -61,7 +61,7 @@ pub(super) async fn missing(
         return Ok(Missing::Fused { missing, live });
     }
     for chunk in gone.chunks(usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000)) {
-        delete_chunk(execution, chunk).await?;
+        Box::pin(delete_chunk(execution, chunk)).await?;
         settle::run(execution).await?;
         if execution.cancelled || execution.options.cancel.is_cancelled() {
             execution.cancelled = true;

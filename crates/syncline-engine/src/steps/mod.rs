@@ -108,13 +108,14 @@ pub(crate) async fn run(
     let world = &world.sized().await?;
     let grown: Arc<World>;
     let mut execution = trigger::begin(world, task, clock, options).await?;
-    let mut outcome = execution.body().await;
+    // In boxes: a future is as large as the largest that it waits for, and is moved whole.
+    let mut outcome = Box::pin(execution.body()).await;
     // Models suit the number of records that there are at the end, however they came.
     if outcome.is_ok() && !execution.cancelled && execution.wrote {
         grown = world.sized().await?;
         if !Arc::ptr_eq(world, &grown) {
             execution.world = &grown;
-            if let Err(error) = rematch::run(&mut execution).await {
+            if let Err(error) = Box::pin(rematch::run(&mut execution)).await {
                 outcome = Err(error);
             }
         }
@@ -146,7 +147,7 @@ impl Execution<'_> {
         }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
-        if !write_back::resolve(self).await? {
+        if !Box::pin(write_back::resolve(self)).await? {
             let problem = "nobody knows what became of writes that were sent before, and it cannot be asked now";
             let error = AdapterError::Unavailable {
                 what: self.task.entity.clone(),
@@ -155,15 +156,15 @@ impl Execution<'_> {
             };
             return Ok(complete::Outcome::of(End::Failed(error)));
         }
-        let end = self.read_and_commit().await?;
+        let end = Box::pin(self.read_and_commit()).await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
-        let missing = delete::missing(self, &end).await?;
+        let missing = Box::pin(delete::missing(self, &end)).await?;
         if end.complete && !self.replay && (self.full || end.restarted) {
             self.close_lines().await?;
         }
         write_back::forget_ghosts(self).await?;
         sweep::run(self, &end).await?;
-        write_back::run(self).await?;
+        Box::pin(write_back::run(self)).await?;
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }

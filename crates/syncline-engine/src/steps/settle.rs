@@ -32,7 +32,7 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
             break;
         }
         for chunk in changed.chunks(BATCH) {
-            follow_up(execution, chunk).await?;
+            Box::pin(follow_up(execution, chunk)).await?;
         }
     }
     Ok(())

@@ -17,7 +17,10 @@ impl OverlayStore {
     }
 
     pub(super) async fn read_all(&self, need: Need) -> Outcome<Found> {
-        let asked = self.own().need_of_base(&need);
+        let asked = match &self.base {
+            Some(_) => self.own().need_of_base(&need),
+            None => Need::default(),
+        };
         let mut found = self.base_read(asked).await?;
         let missing = self.overlay_links(&need, &mut found);
         if !missing.is_empty() {

@@ -39,7 +39,7 @@ pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<b
         }
         let Some(channel) = channel.as_ref() else { return Ok(is_asked) };
         for batch in sent.chunks(channel.offers.batch_max.max(1)) {
-            match settle(execution, channel, batch).await {
+            match Box::pin(settle(execution, channel, batch)).await {
                 // They stay as they are, and are looked up by the next run.
                 Err(EngineError::Adapter(error)) if error.is_transient() => is_asked = false,
                 outcome => is_asked &= outcome?,
