@@ -4,6 +4,7 @@ mod http;
 mod matching;
 mod measure;
 mod report;
+mod tables;
 pub(crate) mod two_way;
 
 pub(crate) use measure::run_here;
@@ -26,6 +27,8 @@ pub(crate) enum Subject {
     Match,
     /// Two tables of a database server that are kept in step.
     TwoWay,
+    /// Reading a table of each kind of database.
+    Tables,
     /// Reading from an HTTP API on this machine.
     Http,
 }
@@ -56,6 +59,7 @@ pub(crate) fn run(options: Options) -> Outcome {
         Subject::Sync => {}
         Subject::Match => return matching::run(options),
         Subject::TwoWay => return two_way::run(options),
+        Subject::Tables => return tables::run(options),
         Subject::Http => return http::run(options),
     }
     let program = workspace::release_build()?;
