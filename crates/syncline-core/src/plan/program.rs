@@ -185,6 +185,8 @@ impl Program {
                 found_by: Vec::new(),
                 found_under: Vec::new(),
                 looked_up: false,
+                referred_to: false,
+                refers: false,
                 written_to: Vec::new(),
             })
             .collect();
@@ -213,8 +215,12 @@ impl Program {
             if task.two_way.as_ref().is_some_and(|two_way| two_way.outbound.is_some()) {
                 types[own.shard_type].written_to.push(id);
             }
-            let two_way = task.two_way;
-            entities.entry(id).or_insert(EntityRules { conversion, two_way, ..own });
+            let own = EntityRules { conversion, two_way: task.two_way, ..own };
+            for (_, target) in own.references() {
+                types[target.shard_type].referred_to = true;
+                types[own.shard_type].refers = true;
+            }
+            entities.entry(id).or_insert(own);
         }
         for (name, id) in known {
             let Some(&shard_type) = binding.types.get(&name.shard_type) else { continue };
@@ -273,9 +279,7 @@ impl Binding<'_> {
                         Target::ExternalId { .. } => None,
                     },
                     shard_type,
-                    returns: self.layouts[shard_type]
-                        .position(&spec.returns)
-                        .expect("the converter knows the field that a lookup returns"),
+                    returns: self.layouts[shard_type].position(&spec.returns),
                 }
             })
             .collect();

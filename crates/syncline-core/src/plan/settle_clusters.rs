@@ -127,15 +127,18 @@ impl Writer {
         shard: &ShardRow,
     ) {
         let (entity, _) = planner.record(links[0]);
-        if !planner.type_of(entity).looked_up {
+        let rules = planner.type_of(entity);
+        if !rules.looked_up {
             return;
         }
         let before = old.map(|id| &planner.view.shards[&id]);
         let is_other = before.is_none_or(|before| before.data != shard.data);
-        let changed = links.iter().filter(|&&link| {
-            let moved = planner.old_shard(link) != Some(shard.id);
-            is_other || moved || planner.touched(link).is_some()
-        });
+        let has_changed = |link: LinkId| {
+            planner.old_shard(link) != Some(shard.id) || planner.touched(link).is_some()
+        };
+        // Whoever refers to one of the records may wait for any other of them.
+        let is_other = is_other || (rules.referred_to && links.iter().copied().any(has_changed));
+        let changed = links.iter().filter(|&&link| is_other || has_changed(link));
         self.planned.plan.unsettled.extend(changed);
     }
 

@@ -22,6 +22,8 @@ pub struct Need {
     pub dependents: Vec<(EntityId, CompactString)>,
     /// All links of these shards, by number alone.
     pub shards: Vec<ShardId>,
+    /// The shards with these ids.
+    pub uuids: Vec<u128>,
     /// The shards that these links were in when shards were merged; with their rows.
     pub histories: Vec<LinkId>,
     /// All match keys of these links.
@@ -41,6 +43,7 @@ impl Need {
             && self.links.is_empty()
             && self.dependents.is_empty()
             && self.shards.is_empty()
+            && self.uuids.is_empty()
             && self.histories.is_empty()
             && self.keys_of.is_empty()
             && self.edges_of.is_empty()
@@ -53,7 +56,8 @@ impl Need {
 pub struct Found {
     /// The links of `records`, `links` and `dependents`; a link may come more than once.
     pub links: Vec<LinkRow>,
-    /// The shards of the links asked for in `links`, and those of `histories`.
+    /// The shards of the links asked for in `links`, those of `histories`, and those of `uuids`; a shard may come more
+    /// than once.
     pub shards: Vec<ShardRow>,
     /// Key and link, for each member of each of `keys`: sorted by key, then link.
     pub members: Vec<(u64, LinkId)>,
