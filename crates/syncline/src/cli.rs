@@ -4,9 +4,12 @@ use crate::app::App;
 use crate::commands;
 use crate::error::{Error, Exit};
 use crate::output::{Output, error_json};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use syncline_core::problem::nearest;
 
 /// Keeps business records in step across systems.
 #[derive(Debug, Parser)]
@@ -121,7 +124,7 @@ pub fn main() -> ExitCode {
     // Whoever reads the output may stop reading (`| head`): that is no reason to say anything.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&in_better_words(error, std::env::args_os().skip(1))),
     };
     let app = App::new(&cli.globals);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -142,6 +145,33 @@ pub fn main() -> ExitCode {
         }
     });
     ExitCode::from(exit.code())
+}
+
+/// The error as it is, unless a subcommand seems to be misspelt: where a command takes arguments, too, the parser takes
+/// such a word for one of them, and complains of the next.
+fn in_better_words(error: clap::Error, words: impl Iterator<Item = OsString>) -> clap::Error {
+    if !matches!(
+        error.kind(),
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict
+    ) {
+        return error;
+    }
+    let root = definition();
+    let (mut command, mut path) = (&root, root.get_name().to_owned());
+    for word in words {
+        let word = word.to_string_lossy();
+        if let Some(sub) = command.find_subcommand(word.as_ref()) {
+            command = sub;
+            path = format!("{path} {}", sub.get_name());
+            continue;
+        }
+        let known = command.get_subcommands().map(clap::Command::get_name);
+        if let Some(meant) = nearest(&word, known).filter(|_| !word.starts_with('-')) {
+            let message = format!("`{path}` has no subcommand `{word}`; did you mean `{meant}`?");
+            return definition().error(ErrorKind::InvalidSubcommand, message);
+        }
+    }
+    error
 }
 
 /// Tells what is wrong with the command line, or shows the help that it asked for. With `--json` an error is an
@@ -188,8 +218,35 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_definition_is_consistent() {
-        super::definition().debug_assert();
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelt_subcommand_is_told_what_was_meant() {
+        let root = definition();
+        for group in root.get_subcommands().filter(|command| command.has_subcommands()) {
+            for sub in group.get_subcommands() {
+                let (group, sub) = (group.get_name(), sub.get_name());
+                let wrong = &sub[..sub.len() - 1];
+                let words = ["syncline", "--quiet", group, wrong, "1", "--bogus"];
+                let error = Cli::try_parse_from(words).unwrap_err();
+                let told = in_better_words(error, words.iter().skip(1).map(OsString::from));
+                let said = format!(
+                    "`syncline {group}` has no subcommand `{wrong}`; did you mean `{sub}`?"
+                );
+                assert!(told.to_string().contains(&said), "{told}");
+            }
+        }
+        // What is no subcommand is told as it was.
+        for words in [["syncline", "run", "--bogus"], ["syncline", "shards", "--limt"]] {
+            let error = Cli::try_parse_from(words).unwrap_err();
+            let plain = error.to_string();
+            let told = in_better_words(error, words.iter().skip(1).map(OsString::from));
+            assert_eq!(told.to_string(), plain);
+        }
     }
 }
