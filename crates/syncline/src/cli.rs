@@ -90,6 +90,8 @@ pub enum Command {
     Undo(commands::undo::Args),
     /// Takes a shard apart as if it had never been merged, and keeps its parts apart
     Unmerge(commands::review::UnmergeArgs),
+    /// Takes a shard and all that is known of it out of the store, for good
+    Erase(commands::erase::Args),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
     /// Gets access to a connection that a person has to grant (OAuth)
@@ -208,6 +210,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Merge(args) => commands::review::merge(args, app).await,
         Command::Undo(args) => commands::undo::run(args, app).await,
         Command::Unmerge(args) => commands::review::unmerge(args, app).await,
+        Command::Erase(args) => commands::erase::run(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Connect(args) => commands::connect::run(args, app).await,
         Command::Connector(args) => commands::connector::run(args, app).await,

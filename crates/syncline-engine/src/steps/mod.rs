@@ -15,7 +15,7 @@ mod trigger;
 mod write_back;
 
 pub(crate) use plan::plan_with;
-pub(crate) use settle::decided as settle_decided;
+pub(crate) use settle::{decided as settle_decided, dependents};
 pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;

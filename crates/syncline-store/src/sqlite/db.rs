@@ -79,6 +79,11 @@ impl Db {
         Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running, memory: None })
     }
 
+    /// The file, for people.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
         trouble(&self.path, doing, error)
     }

@@ -7,6 +7,7 @@ pub mod conflicts;
 pub mod connect;
 pub mod connector;
 pub mod dead_letters;
+pub mod erase;
 pub mod executions;
 pub mod export;
 pub mod init;
