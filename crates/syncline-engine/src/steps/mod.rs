@@ -160,6 +160,8 @@ impl Execution<'_> {
         write_back::forget_ghosts(self).await?;
         sweep::run(self, &end).await?;
         write_back::run(self).await?;
+        // What was made may be looked up by others, or be what a reference waits for.
+        settle::run(self).await?;
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }
