@@ -172,24 +172,7 @@ impl Program {
                 .collect(),
             layouts: self.types.iter().map(|(layout, _)| layout.clone()).collect(),
         };
-        let mut rule_ids = ids.rules.iter().copied();
-        let mut types: Vec<TypeRules> = self
-            .types
-            .into_iter()
-            .zip(&ids.shard_types)
-            .map(|((layout, matcher), &id)| TypeRules {
-                id,
-                layout,
-                rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
-                matcher,
-                found_by: Vec::new(),
-                found_under: Vec::new(),
-                looked_up: false,
-                referred_to: false,
-                refers: false,
-                written_to: Vec::new(),
-            })
-            .collect();
+        let mut types = type_rules(self.types, ids);
         let mut entities = FxHashMap::default();
         for task in self.tasks {
             mark_targets(&task.converter, &binding, &mut types);
@@ -238,6 +221,27 @@ impl Program {
         }
         Rules { types, entities: Arc::new(entities) }
     }
+}
+
+/// The shard types, with their row numbers. What others make of them is marked later.
+fn type_rules(types: Vec<(Arc<Layout>, Matcher)>, ids: &ProgramIds) -> Vec<TypeRules> {
+    let mut rule_ids = ids.rules.iter().copied();
+    types
+        .into_iter()
+        .zip(&ids.shard_types)
+        .map(|((layout, matcher), &id)| TypeRules {
+            id,
+            layout,
+            rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
+            matcher,
+            found_by: Vec::new(),
+            found_under: Vec::new(),
+            looked_up: false,
+            referred_to: false,
+            refers: false,
+            written_to: Vec::new(),
+        })
+        .collect()
 }
 
 struct Binding<'a> {
