@@ -66,7 +66,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 14] = [
+const STEPS: [fn(&Tools) -> Step; 15] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])
@@ -118,6 +118,12 @@ const STEPS: [fn(&Tools) -> Step; 14] = [
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
     |_| own("faults", &["faults", "--rounds", FAULT_ROUNDS]),
+    |_| {
+        own(
+            "faults of MariaDB",
+            &["faults", "--system", "mariadb", "--rounds", "6", "--rows", "500"],
+        )
+    },
     |_| own("example", &["example", "two-way-postgres"]),
     |_| own("simulation", &["sim", "--seeds", SIM_SEEDS]),
     |_| own("bugs", &["sim", "--bugs", "--seeds", "2000"]),

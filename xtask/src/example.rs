@@ -136,7 +136,7 @@ impl Stage {
     }
 
     fn syncline(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-        println!("$ syncline {} examples/two-way-postgres", arguments.join(" "));
+        println!("$ syncline {} --config examples/two-way-postgres", arguments.join(" "));
         let status =
             command(&self.program, &self.server, arguments, &self.example, &self.store).status()?;
         if status.success() { Ok(()) } else { Err(format!("it ended with {status}").into()) }

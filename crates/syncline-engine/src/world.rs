@@ -13,6 +13,7 @@ use syncline_core::config::model::{
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
+use syncline_store::erasure::Erased;
 use syncline_store::{Catalog, Store};
 
 /// Opens the adapter of a connection; relative paths start from the folder.
@@ -46,6 +47,8 @@ pub struct World {
     pub match_rules: FxHashMap<RuleId, RuleName>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
+    /// The records that were erased.
+    pub(crate) erased: Erased,
     secrets: Secrets,
     tasks: FxHashMap<String, Task>,
     /// By the index of a shard type: what names how its records are matched.
@@ -97,6 +100,7 @@ impl World {
                 rules: names.rules.clone(),
             })
             .await?;
+        let erased = store.erased().await?;
         let (all, all_ids) = store.catalog().await?;
         let ids = ProgramIds {
             shard_types: ids.shard_types,
@@ -128,6 +132,7 @@ impl World {
             config: Arc::new(config),
             store,
             tenant,
+            erased,
             secrets,
             tasks,
             matching: Vec::new(),

@@ -92,12 +92,15 @@ impl Planner<'_> {
         else {
             return Ok(None);
         };
+        let Some(returns) = rule.returns else {
+            return Ok(Some(Value::text(uuid::Uuid::from_u128(shard.uuid).to_string())));
+        };
         let layout = &self.rules.types[rule.shard_type].layout;
         let mut image = layout.read_json(&shard.data).map_err(|source| PlanError::Image {
             external_id: link.external_id.to_string(),
             source,
         })?;
-        Ok(image[rule.returns].take())
+        Ok(image[returns].take())
     }
 
     /// Fills in what the items look up; tells for each whether it is refused. What is derived of a refused
@@ -120,10 +123,14 @@ impl Planner<'_> {
     fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
         let Some(conversion) = &self.entity(item.entity).conversion else { return Ok(None) };
         let Content::Image { image, lookups, .. } = &mut item.content else { return Ok(None) };
+        if lookups.is_empty() {
+            return Ok(None);
+        }
         for (index, rule) in conversion.lookups.iter().enumerate() {
             let found = match lookups.get(index) {
                 Some(Some(wanted)) => self.look_up(rule, wanted)?,
-                _ => None,
+                // Null, where the record says that there is nothing.
+                _ => image[conversion.converter.lookups()[index].field].take(),
             };
             if let Err(error) = conversion.converter.finish_lookup(index, found.as_ref(), image) {
                 return Ok(Some(error));

@@ -11,7 +11,7 @@ use super::rows::{
     BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge,
     ShardId, ShardRow,
 };
-use super::rules::{EntityRules, Item, Rules, TypeRules};
+use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use super::{blocks::Pairs, settle_clusters};
@@ -118,6 +118,8 @@ pub struct Planner<'a> {
     /// What is told beside records.
     pub(super) news: News,
     stage: Stage,
+    /// Whether nothing is wanted but what the items take from other shards.
+    only_looks_up: bool,
 }
 
 /// What is known so far of an item's outcome.
@@ -140,6 +142,9 @@ enum Stage {
     Pairs,
     Closure,
     Histories,
+    Referred,
+    ReferredShards,
+    ReferredLinks,
     Done,
 }
 
@@ -163,6 +168,8 @@ pub(super) struct View {
     pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
     /// The other ends of the decisions about a link.
     pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
+    /// Shards by their ids, where that was asked for.
+    pub(super) by_uuid: FxHashMap<u128, ShardId>,
     /// All links of a shard, where that was asked for.
     pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
     /// The shards that a link was in when shards were merged, oldest merge first.
@@ -221,6 +228,7 @@ impl<'a> Planner<'a> {
             restamped: FxHashMap::default(),
             pairs: Pairs::default(),
             stage: Stage::Records,
+            only_looks_up: false,
             fates,
             counts,
             places: Vec::new(),
@@ -289,6 +297,7 @@ impl<'a> Planner<'a> {
             let need = match self.stage {
                 Stage::Records => self.need_records(),
                 Stage::Lookups => self.need_lookups(),
+                Stage::Touch if self.only_looks_up => return Ok(Need::default()),
                 Stage::Touch => self.touch_all()?,
                 Stage::Derived => self.need_derived(),
                 Stage::Blocks => self.need_old_keys()?,
@@ -296,6 +305,9 @@ impl<'a> Planner<'a> {
                 Stage::Pairs => self.need_pairs()?,
                 Stage::Closure => self.need_closure(),
                 Stage::Histories => self.need_histories()?,
+                Stage::Referred => self.need_referred()?,
+                Stage::ReferredShards => self.need_shards_of_referred(),
+                Stage::ReferredLinks => self.need_links_of_referred(),
                 Stage::Done => return Ok(Need::default()),
             };
             let repeats = matches!(self.stage, Stage::Derived | Stage::Pairs | Stage::Closure);
@@ -358,6 +370,9 @@ impl<'a> Planner<'a> {
         for (link, key) in found.keys {
             view.keys_of.entry(link).or_default().push(key);
         }
+        if !need.uuids.is_empty() {
+            view.by_uuid.extend(found.shards.iter().map(|shard| (shard.uuid, shard.id)));
+        }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
         // Those of derived records are asked for before anything is compared.
         if self.stage != Stage::Derived {
@@ -375,6 +390,33 @@ impl<'a> Planner<'a> {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);
         }
+    }
+
+    /// Makes no plan, and only takes what the items look up: see [`Planner::looked_up`].
+    pub fn looking_up(mut self) -> Self {
+        self.only_looks_up = true;
+        self
+    }
+
+    /// The items with what they look up, and what follows from that; those that are refused for it are left out. To be
+    /// called once nothing is needed any more.
+    ///
+    /// # Errors
+    ///
+    /// When the store holds what cannot be read.
+    pub fn looked_up(mut self) -> Result<Vec<Item>, PlanError> {
+        let mut items = std::mem::take(&mut self.items);
+        let refused = self.resolve_all(&mut items)?;
+        let kept = items.into_iter().zip(refused).filter(|(_, refused)| refused.is_none());
+        Ok(kept
+            .map(|(mut item, _)| {
+                if let Content::Image { lookups, .. } = &mut item.content {
+                    lookups.clear();
+                }
+                item.digest(self.rules, false);
+                item
+            })
+            .collect())
     }
 
     /// Makes the plan. To be called once nothing is needed any more.
@@ -537,7 +579,10 @@ impl Stage {
             Self::Members => Self::Pairs,
             Self::Pairs => Self::Closure,
             Self::Closure => Self::Histories,
-            Self::Histories | Self::Done => Self::Done,
+            Self::Histories => Self::Referred,
+            Self::Referred => Self::ReferredShards,
+            Self::ReferredShards => Self::ReferredLinks,
+            Self::ReferredLinks | Self::Done => Self::Done,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Need {
     pub dependents: Vec<(EntityId, CompactString)>,
     /// All links of these shards, by number alone.
     pub shards: Vec<ShardId>,
+    /// The shards with these ids.
+    pub uuids: Vec<u128>,
     /// The shards that these links were in when shards were merged; with their rows.
     pub histories: Vec<LinkId>,
     /// All match keys of these links.
@@ -54,6 +56,7 @@ impl Need {
             && self.links.is_empty()
             && self.dependents.is_empty()
             && self.shards.is_empty()
+            && self.uuids.is_empty()
             && self.histories.is_empty()
             && self.keys_of.is_empty()
             && self.edges_of.is_empty()
@@ -115,7 +118,8 @@ pub struct Found {
     /// Instead of the link of a record that says what was expected: index into `records`, and the link's number. A
     /// store may always answer with the whole link.
     pub as_expected: Vec<(usize, LinkId)>,
-    /// The shards of the links asked for in `links`, and those of `histories`.
+    /// The shards of the links asked for in `links`, those of `histories`, and those of `uuids`; a shard may come more
+    /// than once.
     pub shards: Vec<ShardRow>,
     /// Key and link, for each member of each of `keys`: sorted by key, then link.
     pub members: Vec<(u64, LinkId)>,

@@ -15,7 +15,7 @@ mod trigger;
 mod write_back;
 
 pub(crate) use plan::plan_with;
-pub(crate) use settle::decided as settle_decided;
+pub(crate) use settle::{decided as settle_decided, dependents};
 pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;
@@ -165,6 +165,8 @@ impl Execution<'_> {
         write_back::forget_ghosts(self).await?;
         sweep::run(self, &end).await?;
         Box::pin(write_back::run(self)).await?;
+        // What was made may be looked up by others, or be what a reference waits for.
+        settle::run(self).await?;
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }

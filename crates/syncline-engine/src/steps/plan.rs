@@ -32,16 +32,6 @@ pub(super) struct Batch {
     pub(super) gone: FxHashSet<LinkId>,
 }
 
-/// Asks the store for what the items need, round by round, and makes the plan.
-pub(super) async fn plan_items(
-    world: &World,
-    moment: Moment,
-    seen: &[u8],
-    items: Vec<Item>,
-) -> Result<Planned, EngineError> {
-    plan_with(world, Planner::new(&world.rules, moment, items).having_seen(seen)).await
-}
-
 /// Asks the store for what a planner needs, round by round, and makes the plan.
 pub(crate) async fn plan_with(
     world: &World,
@@ -51,6 +41,27 @@ pub(crate) async fn plan_with(
         let need = planner.need()?;
         if need.is_empty() {
             return Ok(planner.finish());
+        }
+        let found = world.store.read(need.clone()).await?;
+        planner.supply(&need, found);
+    }
+}
+
+/// Fills in what items take from other shards.
+pub(super) async fn look_up(
+    world: &World,
+    moment: Moment,
+    items: Vec<Item>,
+) -> Result<Vec<Item>, EngineError> {
+    let looks_up = |item: &Item| matches!(&item.content, Content::Image { lookups, .. } if !lookups.is_empty());
+    if !items.iter().any(looks_up) {
+        return Ok(items);
+    }
+    let mut planner = Planner::new(&world.rules, moment, items).looking_up();
+    loop {
+        let need = planner.need()?;
+        if need.is_empty() {
+            return Ok(planner.looked_up()?);
         }
         let found = world.store.read(need.clone()).await?;
         planner.supply(&need, found);

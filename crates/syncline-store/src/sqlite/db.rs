@@ -104,6 +104,11 @@ impl Db {
         })
     }
 
+    /// The file, for people.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
         trouble(&self.path, doing, error)
     }

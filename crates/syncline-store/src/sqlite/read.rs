@@ -33,6 +33,7 @@ impl Db {
             for (is_asked, index) in [
                 (!need.dependents.is_empty(), "edge_target"),
                 (!need.shards.is_empty(), "link_shard"),
+                (!need.uuids.is_empty(), "shard_uuid"),
             ] {
                 if is_asked && let Err(error) = schema::make_late_index(&self.conn, index) {
                     return Err(self.lose_group(&error));
@@ -81,6 +82,9 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
     }
     if !need.shards.is_empty() {
         found.siblings = merges::siblings(conn, &need.shards)?;
+    }
+    if !need.uuids.is_empty() {
+        found.shards.extend(shards_by_uuid(conn, &need.uuids)?);
     }
     if !need.edges_of.is_empty() {
         found.stated = stated(conn, &need.edges_of)?;
@@ -237,6 +241,15 @@ pub(super) fn shards_by_row(
         "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.id = r.value"
     );
     conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
+}
+
+/// The shards with these ids.
+fn shards_by_uuid(conn: &Connection, uuids: &[u128]) -> Result<Vec<ShardRow>> {
+    let ids = uuids.iter().map(|uuid| Value::Blob(uuid.to_be_bytes().to_vec())).collect();
+    let sql = format!(
+        "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.uuid = r.value"
+    );
+    conn.prepare_cached(&sql)?.query_map([Rc::<Vec<Value>>::new(ids)], rows::shard)?.collect()
 }
 
 /// The shards of `links`, which are sorted by row number, by row number.
