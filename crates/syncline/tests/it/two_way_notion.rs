@@ -137,7 +137,8 @@ fn edits_within_the_minute_of_the_last_run_are_not_lost() {
     example.server.take_counts();
     example.run(&["run"]);
     // Later runs ask for what was edited since, and for the trash: a page of each.
-    assert_eq!(example.server.take_counts().of(LIST), 2);
+    let counts = example.server.take_counts();
+    assert_eq!((counts.of(LIST), counts.all()), (2, 2), "{counts:?}");
     assert_eq!(example.rows("SELECT town FROM customers WHERE mail LIKE 'ada%'"), ["London"]);
 }
 
