@@ -336,7 +336,16 @@ impl Pages {
         &self,
         response: &Arc<Response>,
     ) -> Result<Option<(Records, Option<Json>)>, Trouble> {
-        let Some(list) = self.stream.selector.extractor.list(&self.session)? else {
+        let extractor = &self.stream.selector.extractor;
+        let table = extractor.whole_of().filter(|_| self.as_sent);
+        if let Some((text, at)) = table.and_then(|decoder| decoder.texts(&response.body)) {
+            let first = at.first().and_then(|first| serde_json::from_slice(&text[first.clone()]).ok());
+            let table = Response::new(response.status, Headers::default(), text);
+            let records = Records::AsSent(AsSent::new(Arc::new(table), at));
+            // What a paginator sees of a table is its first row.
+            return Ok(Some((records, Some(first.unwrap_or(Json::Null)))));
+        }
+        let Some(list) = extractor.list(&self.session)? else {
             return Ok(None);
         };
         let Some(outline) = Outline::of(&response.body, &list) else { return Ok(None) };

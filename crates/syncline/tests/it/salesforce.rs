@@ -111,6 +111,8 @@ fn changes_go_to_salesforce_in_collections_and_faults_lose_and_double_nothing() 
     // Ten collections, read in one request before, and in one after.
     assert_eq!(counts.of(&format!("PATCH {COLLECTIONS}")), 10, "{counts:?}");
     assert_eq!(counts.of(&format!("POST {COLLECTIONS}/{{name}}")), 2, "{counts:?}");
+    // And a token, what changed, what was deleted.
+    assert!(counts.all() <= 15, "{counts:?}");
 
     // Changes and creations; every third request fails, or its reply is lost.
     example.sql(

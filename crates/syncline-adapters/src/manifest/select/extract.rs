@@ -76,6 +76,14 @@ impl Extractor {
         Ok(Some(path).filter(|path| !is_wild(path)))
     }
 
+    /// What gives the records, where they are all that a body holds.
+    pub(in super::super) fn whole_of(&self) -> Option<&Decoder> {
+        match self {
+            Self::Path { path, decoder, expander: None } if path.is_empty() => Some(decoder),
+            _ => None,
+        }
+    }
+
     /// The records, as they came.
     pub(in super::super) fn records(
         &self,
