@@ -339,7 +339,8 @@ impl Pages {
         let extractor = &self.stream.selector.extractor;
         let table = extractor.whole_of().filter(|_| self.as_sent);
         if let Some((text, at)) = table.and_then(|decoder| decoder.texts(&response.body)) {
-            let first = at.first().and_then(|first| serde_json::from_slice(&text[first.clone()]).ok());
+            let first =
+                at.first().and_then(|first| serde_json::from_slice(&text[first.clone()]).ok());
             let table = Response::new(response.status, Headers::default(), text);
             let records = Records::AsSent(AsSent::new(Arc::new(table), at));
             // What a paginator sees of a table is its first row.

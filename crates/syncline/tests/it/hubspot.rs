@@ -20,7 +20,9 @@ fn empty(arguments: &[&str]) -> Beside {
 }
 
 fn customers(example: &Beside) -> Vec<String> {
-    example.rows("SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id")
+    example.rows(
+        "SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id",
+    )
 }
 
 fn contacts(example: &Beside) -> Vec<String> {
@@ -124,7 +126,8 @@ fn a_batch_succeeds_in_part_and_lost_replies_double_nothing() {
     let all = contacts(&example);
     assert_eq!(all.len(), 250);
     assert_eq!(all.iter().filter(|line| line.contains("|Oslo ")).count(), 249);
-    example.sql("UPDATE customers SET mail = 'seven@mail.example', town = NULL WHERE mail = 'nobody'");
+    example
+        .sql("UPDATE customers SET mail = 'seven@mail.example', town = NULL WHERE mail = 'nobody'");
     example.run(&["run"]);
     assert_eq!(contacts(&example), customers(&example));
     assert!(contacts(&example).contains(&"seven@mail.example||Last 7||".to_owned()));
@@ -149,10 +152,25 @@ fn associations_and_properties_are_read() {
             "sync_mode": "full_refresh", "destination_sync_mode": "append" })
     });
     example.project.write("catalog.json", &json!({ "streams": streams }).to_string());
-    let arguments =
-        ["connector", "read", "--manifest-path", "hubspot", "--config", "config.json", "--catalog", "catalog.json"];
+    let arguments = [
+        "connector",
+        "read",
+        "--manifest-path",
+        "hubspot",
+        "--config",
+        "config.json",
+        "--catalog",
+        "catalog.json",
+    ];
     let ran = example.project.run(&arguments);
     ran.expect(0, &[&pair.to_string()[1..20], "\"name\":\"Engines\""]);
-    let found = example.project.run(&["connector", "discover", "--manifest-path", "hubspot", "--config", "config.json"]);
+    let found = example.project.run(&[
+        "connector",
+        "discover",
+        "--manifest-path",
+        "hubspot",
+        "--config",
+        "config.json",
+    ]);
     found.expect(0, &["lifecyclestage", "syncline_id"]);
 }

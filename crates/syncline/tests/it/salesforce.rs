@@ -23,7 +23,9 @@ fn empty(arguments: &[&str]) -> Beside {
 }
 
 fn customers(example: &Beside) -> Vec<String> {
-    example.rows("SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id")
+    example.rows(
+        "SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id",
+    )
 }
 
 fn contacts(example: &Beside) -> Vec<String> {
@@ -87,9 +89,7 @@ fn contacts_of_salesforce_and_a_table_are_kept_in_step() {
 /// A shop and an organisation with the same so many people.
 fn populated(count: usize) -> Beside {
     let example = empty(&[]);
-    let person = |n: usize| {
-        json!({ "FirstName": "First", "LastName": format!("Last {n}"), "Email": format!("person{n}@mail.example"), "MailingCity": "Rome" })
-    };
+    let person = |n: usize| json!({ "FirstName": "First", "LastName": format!("Last {n}"), "Email": format!("person{n}@mail.example"), "MailingCity": "Rome" });
     make(&example, (0..count).map(person).collect());
     let mut rows = "INSERT INTO customers (first_name, last_name, mail, town) VALUES ".to_owned();
     for n in 0..count {
@@ -163,7 +163,8 @@ fn what_is_gone_is_gone_even_from_the_recycle_bin() {
     example.server.control("DELETE", "/sobjects/Contact/Email=person0@mail.example", None);
     example.server.control("DELETE", "/sobjects/Contact/Email=person1@mail.example?hard=1", None);
     example.run(&["run"]);
-    let left = ["person2@mail.example|First|Last 2||Rome", "person3@mail.example|First|Last 3||Rome"];
+    let left =
+        ["person2@mail.example|First|Last 2||Rome", "person3@mail.example|First|Last 3||Rome"];
     both_hold(&example, &left);
     // A record that is deleted there while the shop changes it: it is gone, and that is no error of the others.
     example.server.control("DELETE", "/sobjects/Contact/Email=person2@mail.example", None);
@@ -181,7 +182,9 @@ fn what_is_gone_is_gone_even_from_the_recycle_bin() {
 fn tokens_are_renewed_and_a_limit_that_is_used_up_loses_nothing() {
     let example = empty(&["--calls-max", "9"]);
     make(&example, json!([{ "LastName": "Lovelace", "Email": "ada@engines.example" }]));
-    example.sql("INSERT INTO customers (last_name, mail) VALUES ('Hopper', 'grace@compilers.example')");
+    example.sql(
+        "INSERT INTO customers (last_name, mail) VALUES ('Hopper', 'grace@compilers.example')",
+    );
     example.run(&["run"]);
     // Its token runs out, and another one is asked for.
     example.server.advance(3 * 3600);
