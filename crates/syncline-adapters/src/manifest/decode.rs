@@ -7,6 +7,7 @@ use super::load::Node;
 use super::select::at;
 use super::session::{Response, Unread};
 use super::trouble::Trouble;
+use encoding_rs::Encoding;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
@@ -28,6 +29,8 @@ pub(super) enum Decoder {
     Lines,
     Csv {
         delimiter: u8,
+        /// Unless a byte order mark tells.
+        encoding: &'static Encoding,
         /// The texts that stand for null.
         nulls: Vec<String>,
     },
@@ -49,12 +52,13 @@ impl Decoder {
             "CsvDecoder" => {
                 let delimiter = node.text("delimiter").unwrap_or(",").replace("\\t", "\t");
                 let delimiter = delimiter.bytes().next().unwrap_or(b',');
-                if !matches!(node.text("encoding"), None | Some("utf-8" | "utf8" | "UTF-8")) {
-                    return Err(node.unsupported("decoder with another encoding than UTF-8"));
-                }
+                let encoding =
+                    encoding(node.text("encoding").unwrap_or("utf-8")).ok_or_else(|| {
+                        node.unsupported("decoder with an encoding that nobody knows")
+                    })?;
                 let nulls = node.get("set_values_to_none").and_then(Json::as_array);
                 let nulls = nulls.into_iter().flatten().map(text_of).collect();
-                Self::Csv { delimiter, nulls }
+                Self::Csv { delimiter, encoding, nulls }
             }
             "XmlDecoder" => Self::Xml,
             "ZipfileDecoder" => {
@@ -96,7 +100,9 @@ impl Decoder {
     /// The rows of a table as the text of JSON, and where in it each of them is; `None` for what is no table.
     pub(super) fn texts(&self, body: &[u8]) -> Option<(Vec<u8>, Vec<Range<usize>>)> {
         match self {
-            Self::Csv { delimiter, nulls } => Some(csv_texts(body, *delimiter, nulls)),
+            Self::Csv { delimiter, encoding, nulls } => {
+                Some(csv_texts(encoding.decode(body).0.as_bytes(), *delimiter, nulls))
+            }
             _ => None,
         }
     }
@@ -119,7 +125,9 @@ impl Decoder {
                     Json::Object(Map::from_iter([("record".to_owned(), Json::from(line))]))
                 })
                 .collect(),
-            Self::Csv { delimiter, nulls } => csv_rows(body, *delimiter, nulls),
+            Self::Csv { delimiter, encoding, nulls } => {
+                csv_rows(encoding.decode(body).0.as_bytes(), *delimiter, nulls)
+            }
             Self::Xml => vec![xml::value(body).unwrap_or_else(|| Json::Object(Map::new()))],
             Self::Zip(inner) => {
                 let mut values = Vec::new();
@@ -145,6 +153,13 @@ impl Decoder {
             }
         })
     }
+}
+
+/// The encoding that Python or the web (<https://encoding.spec.whatwg.org/#names-and-labels>) calls `name`.
+fn encoding(name: &str) -> Option<&'static Encoding> {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let of = |label: &str| Encoding::for_label(label.as_bytes());
+    of(&name).or_else(|| of(&name.replace('-', ""))).or_else(|| of(name.strip_suffix("-sig")?))
 }
 
 /// Unpacks gzip, up to a bound that no packed trap can pass.
@@ -244,7 +259,6 @@ fn csv_texts(body: &[u8], delimiter: u8, nulls: &[String]) -> (Vec<u8>, Vec<Rang
 
 /// Calls `take` with the cells of each row, the header first.
 fn each_row(body: &[u8], delimiter: u8, mut take: impl FnMut(&[&[u8]])) {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let (mut fields, mut ends) = (vec![0; body.len() + 1], vec![0; 4096]);
     let (mut rest, mut written, mut ended) = (body, 0, 0);
@@ -270,5 +284,28 @@ fn each_row(body: &[u8], delimiter: u8, mut take: impl FnMut(&[&[u8]])) {
             csv_core::ReadRecordResult::InputEmpty => {}
             csv_core::ReadRecordResult::End => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_are_read_in_the_encoding_that_is_declared() {
+        let cases: [(&str, &[u8]); 5] = [
+            ("utf-8-sig", b"\xef\xbb\xbfn\n\xc3\xa9\n"),
+            ("latin-1", b"n\n\xe9\n"),
+            ("cp1252", b"n\n\xe9\n"),
+            ("utf_16", b"\xff\xfen\0\n\0\xe9\0\n\0"),
+            ("iso8859-1", b"\xef\xbb\xbfn\n\xc3\xa9\n"),
+        ];
+        for (name, body) in cases {
+            let (encoding, nulls) = (encoding(name).unwrap(), Vec::new());
+            let decoder = Decoder::Csv { delimiter: b',', encoding, nulls };
+            assert_eq!(decoder.owned(body).unwrap(), [json!({ "n": "é" })], "{name}");
+        }
+        assert_eq!(encoding("klingon"), None);
     }
 }

@@ -369,6 +369,8 @@ impl Pages {
             if let Some(rest) = again.rest(&mut self.since, &part, rules)? {
                 let times = self.windows.pop().map_or(0, |(_, times)| times);
                 self.windows.push((Arc::new(rest), times));
+                // What came of the part before is no measure of what is left of it.
+                self.watch = Watch::default();
                 self.begin_part();
                 return Ok(());
             }
