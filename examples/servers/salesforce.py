@@ -22,13 +22,16 @@ import csv
 import io
 import re
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
+import soql
 from local_server import Reply, Server
+from soql import moment_of, stamp
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-SYSTEM = ("Id", "IsDeleted", "MasterRecordId", "CreatedDate", "LastModifiedDate", "SystemModstamp", "Name")
+TIMES = ("CreatedDate", "LastModifiedDate", "SystemModstamp")
+SYSTEM = ("Id", "IsDeleted", "MasterRecordId", "Name", *TIMES)
 # Deleted records are remembered for fifteen days.
 REMEMBERED = timedelta(days=15)
 
@@ -73,16 +76,6 @@ class Org:
 
 
 org = Org()
-
-
-def stamp(moment):
-    """Times are kept in whole seconds."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
-
-
-def moment_of(text):
-    text = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text.strip().replace("Z", "+00:00"))
-    return datetime.fromisoformat(text)
 
 
 def new_id(prefix):
@@ -168,7 +161,7 @@ def cleaned(name, fields, is_new, by_person=False):
             raise Wrong("INVALID_FIELD", f"No such column '{field}' on sobject of type {name}", [field])
         if isinstance(value, str):
             value = value.strip() or None
-        if value and field in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
+        if value and field in TIMES:
             # A number is so many seconds from now.
             is_number = isinstance(value, (int, float))
             value = stamp(server.clock.now() + timedelta(seconds=value) if is_number else moment_of(value))
@@ -357,7 +350,7 @@ def collection_retrieve(request, version, name):
 def describe(request, version, name):
     prefix, fields = object_of(name)
     types = {"Id": ("id", 18), "IsDeleted": ("boolean", 0), "MasterRecordId": ("reference", 18), "Name": ("string", 121)}
-    types.update({field: ("datetime", 0) for field in ("CreatedDate", "LastModifiedDate", "SystemModstamp")})
+    types.update({field: ("datetime", 0) for field in TIMES})
     listed = [
         {"name": field, "type": kind, "length": length, "updateable": field in fields, "createable": field in fields, "nillable": field != REQUIRED[name], "externalId": field.endswith("Id__c")}
         for field, (kind, length) in {**types, **fields}.items()
@@ -388,38 +381,6 @@ def limits(request, version):
 
 # SOQL.
 
-QUERY = re.compile(
-    r"\s*SELECT\s+(?P<fields>.+?)\s+FROM\s+(?P<name>\w+)(?:\s+WHERE\s+(?P<where>.+?))?(?:\s+ORDER\s+BY\s+(?P<order>[\w\s,]+?))?(?:\s+LIMIT\s+(?P<limit>\d+))?\s*\Z",
-    re.IGNORECASE | re.DOTALL,
-)
-TERM = re.compile(r"\s*(\w+)\s*(>=|<=|!=|=|<|>|\bIN\b)\s*(\((?:[^()']|'(?:[^'\\]|\\.)*')*\)|'(?:[^'\\]|\\.)*'|[^\s()]+)\s*", re.IGNORECASE)
-OPERATORS = {
-    ">=": lambda a, b: a is not None and a >= b,
-    "<=": lambda a, b: a is not None and a <= b,
-    ">": lambda a, b: a is not None and a > b,
-    "<": lambda a, b: a is not None and a < b,
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "IN": lambda a, b: a in b,
-}
-
-
-def malformed(message):
-    return problem(400, "MALFORMED_QUERY", message)
-
-
-def literal(text):
-    if text.startswith("("):
-        return {literal(part) for part in re.findall(r"'(?:[^'\\]|\\.)*'|[^\s,()]+", text)}
-    if text.startswith("'"):
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
-    if text.lower() in ("null", "true", "false"):
-        return {"null": None, "true": True, "false": False}[text.lower()]
-    if re.match(r"\d{4}-\d\d-\d\dT", text):
-        return stamp(moment_of(text))
-    return int(text)
-
-
 def checked_fields(name, fields):
     for field in fields:
         if field not in OBJECTS[name][1] and field not in SYSTEM:
@@ -429,30 +390,23 @@ def checked_fields(name, fields):
 
 def select(query, with_deleted):
     """The fields and the records that a query is for."""
-    parsed = QUERY.match(query)
-    if not parsed:
-        raise malformed("unexpected token: " + query[:40])
-    name = parsed["name"]
+    try:
+        asked = soql.parse(query)
+    except soql.Malformed as wrong:
+        raise problem(400, "MALFORMED_QUERY", str(wrong)) from None
+    name = asked.name
     object_of(name)
-    fields = checked_fields(name, [field.strip() for field in parsed["fields"].split(",")])
-    tests, rest = [], parsed["where"] or ""
-    while rest.strip():
-        term = TERM.match(rest)
-        if not term:
-            raise malformed("unexpected token: " + rest[:40])
-        field, operator, value = term[1], OPERATORS[term[2].upper()], literal(term[3])
-        checked_fields(name, [field])
-        tests.append((field, operator, value))
-        rest = re.sub(r"^\s*AND\b", "", rest[term.end() :], flags=re.IGNORECASE)
+    fields = checked_fields(name, asked.fields)
+    checked_fields(name, [field for field, _, _ in asked.tests])
     records = org.records[name].values()
     if not with_deleted:
         records = [one for one in records if not one["IsDeleted"]]
-    for field, operator, value in tests:
+    for field, operator, value in asked.tests:
         records = [one for one in records if operator(one.get(field), value)]
-    for field in reversed([part.split()[0] for part in (parsed["order"] or "").split(",") if part.strip()]):
+    for field in reversed(asked.order):
         records = sorted(records, key=lambda one: one.get(field) or "")
     records = list(records)
-    return name, fields, records[: int(parsed["limit"])] if parsed["limit"] else records
+    return name, fields, records[: asked.limit] if asked.limit else records
 
 
 def paged(version, kind, name, fields, records, total):
@@ -525,7 +479,9 @@ def csv_page(fields, records):
     words = {None: "", True: "true", False: "false"}
     for record in records:
         values = (record.get(field) for field in fields)
-        writer.writerow([words[value] if value is None or isinstance(value, bool) else value for value in values])
+        row = [words[value] if value is None or isinstance(value, bool) else value for value in values]
+        # Times are written otherwise than in JSON.
+        writer.writerow([value[:-5] + "Z" if field in TIMES else value for field, value in zip(fields, row)])
     return text.getvalue().encode(), len(records)
 
 

@@ -205,6 +205,12 @@ mod tests {
 version: 1.0.0
 type: DeclarativeSource
 check: { type: CheckStream, stream_names: [users] }
+api_budget:
+  type: HTTPAPIBudget
+  policies:
+    - type: MovingWindowCallRatePolicy
+      rates: [{ type: Rate, limit: 5, interval: PT1S }]
+      matchers: [{ method: GET }]
 streams:
   - type: DeclarativeStream
     name: users
@@ -226,7 +232,8 @@ streams:
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        let custom = "      record_selector: { type: CustomRecordSelector, class_name: x.Y }\n";
+        let custom = "      record_selector:\n        type: RecordSelector\n        \
+                      extractor: { type: CustomRecordExtractor, class_name: x.Y }\n";
         let (head, _) = FINE.split_once("      record_selector").unwrap();
         let (_, second) = FINE.split_once("streams:\n").unwrap();
         put("source-a/manifest.yaml", FINE);
@@ -249,7 +256,7 @@ streams:
                 ("source-d", Runs::Broken, String::new(), 0),
             ]
         );
-        assert!(found[0].why.as_ref().unwrap().contains("CustomRecordSelector"), "{found:?}");
+        assert!(found[0].why.as_ref().unwrap().contains("CustomRecordExtractor"), "{found:?}");
         assert_eq!(found[1].streams[0].key, ["id"]);
     }
 

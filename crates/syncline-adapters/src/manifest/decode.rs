@@ -7,10 +7,12 @@ use super::load::Node;
 use super::select::at;
 use super::session::{Response, Unread};
 use super::trouble::Trouble;
+use encoding_rs::Encoding;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::io::{Cursor, Read as _};
+use std::ops::Range;
 
 /// The largest body after unpacking, in bytes.
 const UNPACKED_MAX: u64 = 64 << 20;
@@ -27,6 +29,8 @@ pub(super) enum Decoder {
     Lines,
     Csv {
         delimiter: u8,
+        /// Unless a byte order mark tells.
+        encoding: &'static Encoding,
         /// The texts that stand for null.
         nulls: Vec<String>,
     },
@@ -48,12 +52,13 @@ impl Decoder {
             "CsvDecoder" => {
                 let delimiter = node.text("delimiter").unwrap_or(",").replace("\\t", "\t");
                 let delimiter = delimiter.bytes().next().unwrap_or(b',');
-                if !matches!(node.text("encoding"), None | Some("utf-8" | "utf8" | "UTF-8")) {
-                    return Err(node.unsupported("decoder with another encoding than UTF-8"));
-                }
+                let encoding =
+                    encoding(node.text("encoding").unwrap_or("utf-8")).ok_or_else(|| {
+                        node.unsupported("decoder with an encoding that nobody knows")
+                    })?;
                 let nulls = node.get("set_values_to_none").and_then(Json::as_array);
                 let nulls = nulls.into_iter().flatten().map(text_of).collect();
-                Self::Csv { delimiter, nulls }
+                Self::Csv { delimiter, encoding, nulls }
             }
             "XmlDecoder" => Self::Xml,
             "ZipfileDecoder" => {
@@ -92,6 +97,16 @@ impl Decoder {
         Ok(self.owned(&response.body)?.into_iter().map(Cow::Owned).collect())
     }
 
+    /// The rows of a table as the text of JSON, and where in it each of them is; `None` for what is no table.
+    pub(super) fn texts(&self, body: &[u8]) -> Option<(Vec<u8>, Vec<Range<usize>>)> {
+        match self {
+            Self::Csv { delimiter, encoding, nulls } => {
+                Some(csv_texts(encoding.decode(body).0.as_bytes(), *delimiter, nulls))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn owned(&self, body: &[u8]) -> Result<Vec<Json>, Trouble> {
         let lines =
             || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
@@ -110,7 +125,9 @@ impl Decoder {
                     Json::Object(Map::from_iter([("record".to_owned(), Json::from(line))]))
                 })
                 .collect(),
-            Self::Csv { delimiter, nulls } => csv_rows(body, *delimiter, nulls),
+            Self::Csv { delimiter, encoding, nulls } => {
+                csv_rows(encoding.decode(body).0.as_bytes(), *delimiter, nulls)
+            }
             Self::Xml => vec![xml::value(body).unwrap_or_else(|| Json::Object(Map::new()))],
             Self::Zip(inner) => {
                 let mut values = Vec::new();
@@ -136,6 +153,13 @@ impl Decoder {
             }
         })
     }
+}
+
+/// The encoding that Python or the web (<https://encoding.spec.whatwg.org/#names-and-labels>) calls `name`.
+fn encoding(name: &str) -> Option<&'static Encoding> {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let of = |label: &str| Encoding::for_label(label.as_bytes());
+    of(&name).or_else(|| of(&name.replace('-', ""))).or_else(|| of(name.strip_suffix("-sig")?))
 }
 
 /// Unpacks gzip, up to a bound that no packed trap can pass.
@@ -180,11 +204,64 @@ fn too_large() -> Trouble {
 
 /// The rows under a header row, as maps of text.
 fn csv_rows(body: &[u8], delimiter: u8, nulls: &[String]) -> Vec<Json> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let (mut names, mut rows) = (None::<Vec<String>>, Vec::new());
+    each_row(body, delimiter, |row| {
+        let row = row.iter().map(|cell| String::from_utf8_lossy(cell).into_owned());
+        let Some(names) = &names else {
+            names = Some(row.collect());
+            return;
+        };
+        let cells =
+            row.map(|cell| if nulls.contains(&cell) { Json::Null } else { Json::String(cell) });
+        rows.push(Json::Object(names.iter().cloned().zip(cells).collect()));
+    });
+    rows
+}
+
+/// The same rows as the text of JSON, and where in it each of them is: most need not be taken apart before they are
+/// handed on.
+fn csv_texts(body: &[u8], delimiter: u8, nulls: &[String]) -> (Vec<u8>, Vec<Range<usize>>) {
+    let mut text = Vec::with_capacity(body.len() * 2);
+    let (mut names, mut rows) = (None::<Vec<Vec<u8>>>, Vec::new());
+    let quoted = |out: &mut Vec<u8>, cell: &[u8]| {
+        let cell = String::from_utf8_lossy(cell);
+        // Writing text into memory does not fail.
+        drop(serde_json::to_writer(out, cell.as_ref()));
+    };
+    each_row(body, delimiter, |row| {
+        let Some(names) = &names else {
+            let name = |cell: &&[u8]| {
+                let mut name = Vec::new();
+                quoted(&mut name, cell);
+                name.push(b':');
+                name
+            };
+            names = Some(row.iter().map(name).collect());
+            return;
+        };
+        let start = text.len();
+        text.push(b'{');
+        for (name, cell) in names.iter().zip(row) {
+            if text.len() > start + 1 {
+                text.push(b',');
+            }
+            text.extend_from_slice(name);
+            match nulls.iter().any(|null| null.as_bytes() == *cell) {
+                true => text.extend_from_slice(b"null"),
+                false => quoted(&mut text, cell),
+            }
+        }
+        text.push(b'}');
+        rows.push(start..text.len());
+    });
+    (text, rows)
+}
+
+/// Calls `take` with the cells of each row, the header first.
+fn each_row(body: &[u8], delimiter: u8, mut take: impl FnMut(&[&[u8]])) {
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let (mut fields, mut ends) = (vec![0; body.len() + 1], vec![0; 4096]);
-    let (mut rest, mut names, mut rows) = (body, None::<Vec<String>>, Vec::new());
-    let (mut written, mut ended) = (0, 0);
+    let (mut rest, mut written, mut ended) = (body, 0, 0);
     loop {
         let (result, used, out, end) =
             reader.read_record(rest, &mut fields[written..], &mut ends[ended..]);
@@ -193,27 +270,42 @@ fn csv_rows(body: &[u8], delimiter: u8, nulls: &[String]) -> Vec<Json> {
         match result {
             csv_core::ReadRecordResult::Record => {
                 let mut start = 0;
-                let row = ends[..ended].iter().map(|end| {
-                    let text = String::from_utf8_lossy(&fields[start..*end]).into_owned();
+                let cell = |end: &usize| {
+                    let cell = &fields[start..*end];
                     start = *end;
-                    text
-                });
-                let row: Vec<String> = row.collect();
-                match &names {
-                    None => names = Some(row),
-                    Some(names) => {
-                        let cells = row.into_iter().map(|cell| {
-                            if nulls.contains(&cell) { Json::Null } else { Json::String(cell) }
-                        });
-                        rows.push(Json::Object(names.iter().cloned().zip(cells).collect()));
-                    }
-                }
+                    cell
+                };
+                let row: Vec<&[u8]> = ends[..ended].iter().map(cell).collect();
+                take(&row);
                 (written, ended) = (0, 0);
             }
             csv_core::ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
             csv_core::ReadRecordResult::OutputFull => fields.resize(fields.len() * 2 + 64, 0),
             csv_core::ReadRecordResult::InputEmpty => {}
-            csv_core::ReadRecordResult::End => return rows,
+            csv_core::ReadRecordResult::End => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_are_read_in_the_encoding_that_is_declared() {
+        let cases: [(&str, &[u8]); 5] = [
+            ("utf-8-sig", b"\xef\xbb\xbfn\n\xc3\xa9\n"),
+            ("latin-1", b"n\n\xe9\n"),
+            ("cp1252", b"n\n\xe9\n"),
+            ("utf_16", b"\xff\xfen\0\n\0\xe9\0\n\0"),
+            ("iso8859-1", b"\xef\xbb\xbfn\n\xc3\xa9\n"),
+        ];
+        for (name, body) in cases {
+            let (encoding, nulls) = (encoding(name).unwrap(), Vec::new());
+            let decoder = Decoder::Csv { delimiter: b',', encoding, nulls };
+            assert_eq!(decoder.owned(body).unwrap(), [json!({ "n": "é" })], "{name}");
+        }
+        assert_eq!(encoding("klingon"), None);
     }
 }

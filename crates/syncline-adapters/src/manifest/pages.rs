@@ -336,7 +336,17 @@ impl Pages {
         &self,
         response: &Arc<Response>,
     ) -> Result<Option<(Records, Option<Json>)>, Trouble> {
-        let Some(list) = self.stream.selector.extractor.list(&self.session)? else {
+        let extractor = &self.stream.selector.extractor;
+        let table = extractor.whole_of().filter(|_| self.as_sent);
+        if let Some((text, at)) = table.and_then(|decoder| decoder.texts(&response.body)) {
+            let first =
+                at.first().and_then(|first| serde_json::from_slice(&text[first.clone()]).ok());
+            let table = Response::new(response.status, Headers::default(), text);
+            let records = Records::AsSent(AsSent::new(Arc::new(table), at));
+            // What a paginator sees of a table is its first row.
+            return Ok(Some((records, Some(first.unwrap_or(Json::Null)))));
+        }
+        let Some(list) = extractor.list(&self.session)? else {
             return Ok(None);
         };
         let Some(outline) = Outline::of(&response.body, &list) else { return Ok(None) };
@@ -359,6 +369,8 @@ impl Pages {
             if let Some(rest) = again.rest(&mut self.since, &part, rules)? {
                 let times = self.windows.pop().map_or(0, |(_, times)| times);
                 self.windows.push((Arc::new(rest), times));
+                // What came of the part before is no measure of what is left of it.
+                self.watch = Watch::default();
                 self.begin_part();
                 return Ok(());
             }

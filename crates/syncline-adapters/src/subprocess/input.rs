@@ -88,7 +88,7 @@ pub struct Input {
     lines: mpsc::Receiver<io::Result<Vec<Numbered>>>,
     waiting: VecDeque<Numbered>,
     /// Files of a `BATCH` that are being read, with the stream.
-    files: Option<(String, mpsc::Receiver<Result<Vec<Numbered>, String>>)>,
+    files: Option<(String, FileLines)>,
     streams: BTreeMap<String, Stream>,
     /// The stream that was spoken of last.
     last: Option<String>,
@@ -98,6 +98,9 @@ pub struct Input {
     goes_past_state: bool,
     naming: Option<Naming>,
 }
+
+/// The lines of files, or why they cannot be read.
+type FileLines = mpsc::Receiver<Result<Vec<Numbered>, String>>;
 
 /// A stream, and what of it was not taken yet.
 struct Stream {

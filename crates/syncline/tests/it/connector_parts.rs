@@ -258,3 +258,49 @@ fn an_api_that_gives_the_same_page_for_ever_is_an_error() {
     assert!(ran.out.contains("the same page again and again, whichever"), "{ran:#?}");
     assert_eq!(api.take_requests().len(), 10);
 }
+
+/// [`LONG`], begun again as `reset` says, and where the API answers with 416.
+fn begun_again(reset: &str) -> String {
+    let (head, rest) = LONG.split_once("      page_size_reduction").unwrap();
+    let (_, rest) = rest.split_once("      requester:").unwrap();
+    let (middle, rest) = rest.split_once("            - { type: HttpResponseFilter").unwrap();
+    let (_, tail) = rest.split_once("      record_selector").unwrap();
+    let filter = "{ type: HttpResponseFilter, http_codes: [416], action: RESET_PAGINATION }";
+    format!(
+        "{BEGIN}{head}      pagination_reset: {{ type: PaginationReset, {reset} }}\n      requester:{middle}            \
+         - {filter}\n      record_selector{tail}"
+    )
+}
+
+#[test]
+fn pages_are_begun_again_from_the_latest_record_or_as_a_whole_once() {
+    const LIMITS: &str = "limits: { type: PaginationResetLimits, number_of_records: 4 }";
+    // The API goes no further than to the fourth record of what it is asked for.
+    let answer = |request: &Request| match request.query("offset") {
+        None => days(request, 4, 9),
+        Some(_) => (416, vec![], "{}".to_owned()),
+    };
+    let split = "action: SPLIT_USING_CURSOR";
+    for (reset, requests) in [(format!("{split}, {LIMITS}"), 3), (split.to_owned(), 5)] {
+        let api = Api::serve(answer);
+        let (ran, messages) = connector(&begun_again(&reset), &api.url, &["read", "rows"]);
+        let ids: Vec<Value> = records(&messages).iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 4, 5, 6, 7, 7, 8], "{reset}: {ran:#?}");
+        assert_eq!(api.take_requests().len(), requests, "{reset}");
+        assert!(!ran.out.contains("\"WARN\""), "{ran:#?}");
+    }
+    let one_day = |request: &Request| match request.query("offset") {
+        None => {
+            let rows = [1, 2, 3, 4].map(|id| json!({"id": id, "at": "2026-01-01"}));
+            ok(&json!({ "data": rows }))
+        }
+        Some(_) => (416, vec![], "{}".to_owned()),
+    };
+    for (reset, requests) in [("action: RESET", 4), (split, 2)] {
+        let api = Api::serve(one_day);
+        let (ran, _) = connector(&begun_again(reset), &api.url, &["read", "rows"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.out.contains("begun again with the very same request"), "{ran:#?}");
+        assert_eq!(api.take_requests().len(), requests, "{reset}");
+    }
+}

@@ -137,7 +137,8 @@ fn edits_within_the_minute_of_the_last_run_are_not_lost() {
     example.server.take_counts();
     example.run(&["run"]);
     // Later runs ask for what was edited since, and for the trash: a page of each.
-    assert_eq!(example.server.take_counts().of(LIST), 2);
+    let counts = example.server.take_counts();
+    assert_eq!((counts.of(LIST), counts.all()), (2, 2), "{counts:?}");
     assert_eq!(example.rows("SELECT town FROM customers WHERE mail LIKE 'ada%'"), ["London"]);
 }
 
@@ -161,13 +162,9 @@ fn every_page_of_a_long_list_is_read_and_limits_are_kept() {
     assert_eq!(example.server.take_counts().faults(), 1);
 }
 
-#[test]
-fn every_type_of_property_is_written_and_comes_back() {
-    let example = example(&[]);
-    let project = Project::new(&[]);
-    let url = &example.server.url;
-    let long = "a€".repeat(1500);
-    let config = format!(
+/// A configuration in which every type of property is written.
+fn every_type(url: &str) -> String {
+    format!(
         r#"
 connections:
   notion:
@@ -195,7 +192,15 @@ sync_tasks:
   feed: {{ connection: feed, entity: row, conversion_schema: feed, mode: full }}
   pages: {{ connection: notion, entity: page, conversion_schema: page, direction: bidirectional, mode: full }}
 "#
-    );
+    )
+}
+
+#[test]
+fn every_type_of_property_is_written_and_comes_back() {
+    let example = example(&[]);
+    let project = Project::new(&[]);
+    let long = "a€".repeat(1500);
+    let config = every_type(&example.server.url);
     project.write("syncline.yaml", &config);
     let row = json!({
         "name": "It's \"quoted\" \\ {{ not }} a {% template %}\nline", "mail": "long@x.example", "city": long, "site": "https://x.example/?a=1",

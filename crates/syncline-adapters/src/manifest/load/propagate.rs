@@ -25,10 +25,12 @@ const TYPES: &[(&str, &str)] = &[
     ("DpathExtractor.record_expander", "RecordExpander"),
     ("DynamicDeclarativeStream.stream_template", "DeclarativeStream"),
     ("DynamicSchemaLoader.retriever", "SimpleRetriever"),
+    ("FixedWindowCallRatePolicy.matchers", "HttpRequestRegexMatcher"),
     ("HttpComponentsResolver.components_mapping", "ComponentMappingDefinition"),
     ("HttpComponentsResolver.retriever", "SimpleRetriever"),
     ("HttpRequester.error_handler", "DefaultErrorHandler"),
     ("ListPartitionRouter.request_option", "RequestOption"),
+    ("MovingWindowCallRatePolicy.matchers", "HttpRequestRegexMatcher"),
     ("ParentStreamConfig.request_option", "RequestOption"),
     ("ParentStreamConfig.stream", "DeclarativeStream"),
     ("RecordSelector.extractor", "DpathExtractor"),
@@ -38,6 +40,7 @@ const TYPES: &[(&str, &str)] = &[
     ("SimpleRetriever.record_selector", "RecordSelector"),
     ("SimpleRetriever.requester", "HttpRequester"),
     ("SubstreamPartitionRouter.parent_stream_configs", "ParentStreamConfig"),
+    ("UnlimitedCallRatePolicy.matchers", "HttpRequestRegexMatcher"),
 ];
 
 const CUSTOM_TYPES: &[(&str, &str)] = &[

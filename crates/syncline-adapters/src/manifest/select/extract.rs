@@ -76,6 +76,14 @@ impl Extractor {
         Ok(Some(path).filter(|path| !is_wild(path)))
     }
 
+    /// What gives the records, where they are all that a body holds.
+    pub(in super::super) fn whole_of(&self) -> Option<&Decoder> {
+        match self {
+            Self::Path { path, decoder, expander: None } if path.is_empty() => Some(decoder),
+            _ => None,
+        }
+    }
+
     /// The records, as they came.
     pub(in super::super) fn records(
         &self,
@@ -146,7 +154,9 @@ fn table(response: &Response, keeps_words: bool) -> Result<Vec<Json>, Trouble> {
     if body.contains(&0) {
         body.to_mut().retain(|byte| *byte != 0);
     }
-    let mut rows = Decoder::Csv { delimiter: b',', nulls: Vec::new() }.owned(&body)?;
+    let mut rows =
+        Decoder::Csv { delimiter: b',', encoding: encoding_rs::UTF_8, nulls: Vec::new() }
+            .owned(&body)?;
     for cell in rows.iter_mut().filter_map(Json::as_object_mut).flat_map(Map::values_mut) {
         let is_nothing = match cell.as_str() {
             Some(text) if keeps_words => text.is_empty(),

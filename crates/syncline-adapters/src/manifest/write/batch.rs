@@ -316,7 +316,7 @@ fn named<'a>(
 ) -> Option<HashMap<String, &'a Json>> {
     let (id, _) = operation.results.id.as_ref()?;
     let id_of = |result: &&'a Json| {
-        let scope = session.scope().with("response", *result).with_headers(&response.headers);
+        let scope = session.scope().with("response", result).with_headers(&response.headers);
         Some((id.text(&scope).ok()?, *result))
     };
     Some(results.iter().filter_map(id_of).collect())
