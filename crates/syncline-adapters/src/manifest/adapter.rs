@@ -1,6 +1,6 @@
 //! A connector as a connection: each stream is an entity.
 
-use super::auth::{OAuth, TokenFile};
+use super::auth::OAuth;
 use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
@@ -125,9 +125,8 @@ impl ManifestAdapter {
         let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
         let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
         let session = Session::new(&manifest, Clock::System, reach)?;
-        let tokens = shared.tokens().filter(|_| !name.is_empty());
-        let tokens = tokens.map(|folder| TokenFile::new(folder, name));
-        let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);
+        let session = session.through(Gate::new(budget, limiter, tenant));
+        let session = session.keeping(shared.kept(name));
         let slots = Arc::new(Semaphore::new(manifest.side_by_side - 1));
         let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
         Ok(Self { session, manifest, entities, lists_all, slots, writes })

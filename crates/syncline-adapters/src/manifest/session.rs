@@ -1,6 +1,5 @@
 //! What all streams of one connector share while it runs: configuration, clock, HTTP client, kept responses.
 
-use super::auth::TokenFile;
 use super::expression::Options;
 use super::interpolate::{Headers, Scope, text_of};
 use super::limits::Gate;
@@ -9,6 +8,7 @@ use super::reach::{Client, Reach};
 use super::request::Parts;
 use super::secrets::Secrets;
 use super::trouble::Trouble;
+use crate::kept::KeptFile;
 use serde_json::error::Category;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ pub struct Session {
     /// The way to the system, through its limits.
     pub(super) gate: Gate,
     /// Where tokens are kept.
-    pub(super) tokens: Option<TokenFile>,
+    pub(super) tokens: Option<KeptFile>,
     kept: Mutex<Kept>,
     /// Who asks for a response that is kept; who wants the same waits for the same turn.
     turns: [Turn<()>; TURNS],
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// The same, with tokens that outlast the process.
-    pub(super) fn keeping(self, tokens: Option<TokenFile>) -> Self {
+    pub(super) fn keeping(self, tokens: Option<KeptFile>) -> Self {
         Self { tokens, ..self }
     }
 
