@@ -32,7 +32,7 @@ mod write;
 
 pub(crate) use adapter::ManifestAdapter;
 pub use auth::connect::Connecting;
-pub(crate) use interpolate::digest::percent_encode;
+pub(crate) use interpolate::digest::{percent_encode, sha256};
 pub(crate) use limits::Limiter;
 pub use load::Manifest;
 pub use reach::Reach;

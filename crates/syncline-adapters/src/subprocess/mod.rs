@@ -6,6 +6,7 @@ mod airbyte;
 mod ask;
 mod batch;
 mod catalog;
+mod kept;
 mod message;
 mod process;
 mod read;
@@ -13,6 +14,7 @@ mod settings;
 mod singer;
 mod stderr;
 
+use crate::kept::KeptFile;
 use crate::{
     Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
 };
@@ -76,6 +78,8 @@ pub(crate) struct SubprocessAdapter {
     note: Option<String>,
     /// What the program said of its streams, asked for once.
     catalog: OnceCell<serde_json::Value>,
+    /// Where it is kept what the program makes of its configuration.
+    kept: Option<KeptFile>,
 }
 
 impl SubprocessAdapter {
@@ -88,6 +92,7 @@ impl SubprocessAdapter {
         connection: &Connection,
         base: &Path,
         dialect: Dialect,
+        kept: Option<KeptFile>,
     ) -> Result<Self, AdapterError> {
         let Declared::Program(own) = &connection.settings else {
             let problem = "its settings are not those of a program";
@@ -110,7 +115,7 @@ impl SubprocessAdapter {
             entities.insert(name.clone(), Wanted { stream, namespace, replication, modified });
         }
         let settings = Settings::new(own, base, dialect)?;
-        Ok(Self { settings, entities, note: None, catalog: OnceCell::new() })
+        Ok(Self { settings, entities, note: None, catalog: OnceCell::new(), kept })
     }
 
     /// The program of the reference implementation of the low-code connector language, which comes with the Python
@@ -127,6 +132,7 @@ impl SubprocessAdapter {
         connection: &Connection,
         base: &Path,
         why: &str,
+        kept: Option<KeptFile>,
     ) -> Result<Option<Self>, AdapterError> {
         let Declared::Manifest(ManifestSettings { manifest: Some(manifest), config, .. }) =
             &connection.settings
@@ -165,7 +171,7 @@ impl SubprocessAdapter {
         };
         let entities = connection.entities.iter().filter_map(wanted).collect();
         let note = Some(format!("read by `{}`, a program: {why}", Self::REFERENCE));
-        Ok(Some(Self { settings, entities, note, catalog: OnceCell::new() }))
+        Ok(Some(Self { settings, entities, note, catalog: OnceCell::new(), kept }))
     }
 
     fn wanted(&self, entity: &str) -> Result<&Wanted, AdapterError> {
