@@ -66,6 +66,8 @@ pub struct Session {
     turns: [Turn<()>; TURNS],
     /// The configuration as refreshed tokens changed it.
     pub(super) saved_config: Mutex<Json>,
+    /// Held while a refreshed token changes the configuration.
+    pub(super) saving: Turn<()>,
     /// Changed configurations that nobody has taken yet.
     changed: Mutex<Vec<Json>>,
     /// The fields of streams that were chosen, by the name of the stream.
@@ -105,6 +107,7 @@ impl Session {
             tokens: None,
             kept: Mutex::default(),
             turns: Default::default(),
+            saving: Turn::default(),
             changed: Mutex::default(),
             selected: Mutex::default(),
             secrets: Mutex::new(secrets),

@@ -81,6 +81,13 @@ impl Files {
             .map_err(|error| unwritable(&error))?;
         Ok(path)
     }
+
+    /// The configuration as it stands in its file, which some programs rewrite. `None` where that is none, or only half
+    /// written.
+    pub(super) fn config(&self) -> Option<Json> {
+        let text = std::fs::read(self.0.path().join(CONFIG_FILE)).ok()?;
+        serde_json::from_slice(&text).ok().filter(Json::is_object)
+    }
 }
 
 fn unwritable(error: &io::Error) -> AdapterError {
@@ -195,11 +202,9 @@ impl<'a> Process<'a> {
         })
     }
 
-    /// The configuration as it stands in the file that the program was given, which some programs rewrite. `None` where
-    /// that is none, or only half written.
+    /// The configuration in the file that the program was given.
     pub(super) fn config(&self) -> Option<Json> {
-        let text = std::fs::read(self.files.0.path().join(CONFIG_FILE)).ok()?;
-        serde_json::from_slice(&text).ok().filter(Json::is_object)
+        self.files.config()
     }
 
     /// The line that was read last.

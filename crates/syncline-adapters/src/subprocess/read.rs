@@ -81,6 +81,8 @@ impl SubprocessAdapter {
         let restarted = request.cursor.is_some() && at.state.is_none();
         let files = Files::new()?;
         let arguments = self.read_arguments(&chosen, at.state.as_ref(), &files)?;
+        // Before it is started, since it may rewrite its file at once.
+        let given = files.config();
         let mut process = Process::start(&self.settings, &request.entity, &arguments, files)?;
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(chosen.stream.as_str()));
@@ -89,7 +91,7 @@ impl SubprocessAdapter {
             chosen: &chosen,
             page,
             state: at.state,
-            config: process.config(),
+            config: given,
             spoke: false,
             begun: false,
             records: 0,

@@ -1,7 +1,7 @@
 //! Streams of one read, side by side.
 
 use crate::api::Api;
-use crate::connector_reading::{BEGIN, connector, ok};
+use crate::connector_reading::{BEGIN, connector, ok, records};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -131,4 +131,28 @@ stream_groups:
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let come = come.0.0.lock().unwrap();
     assert_eq!((come.len(), come.last().unwrap().as_str()), (3, "/b"));
+}
+
+#[test]
+fn streams_side_by_side_spend_a_token_of_one_use_once() {
+    let bearer = "{ type: BearerAuthenticator, api_token: \"{{ config['token'] }}\" }";
+    let oauth = "{ type: OAuthAuthenticator, token_refresh_endpoint: \"{{ config['url'] }}/token\", \
+        client_id: me, client_secret: mine, refresh_token: \"{{ config['token'] }}\", \
+        refresh_token_updater: { refresh_token_config_path: [token], access_token_config_path: [access], \
+        token_expiry_date_config_path: [until] } }";
+    let manifest = manifest(&["a", "b", "c"], "").replace(bearer, oauth);
+    let spent = Mutex::new(false);
+    let api = Api::serve(move |request| match request.path.as_str() {
+        "/token" if std::mem::replace(&mut *spent.lock().unwrap(), true) => {
+            (400, vec![], json!({"error": "invalid_grant"}).to_string())
+        }
+        "/token" => {
+            ok(&json!({"access_token": "fresh", "refresh_token": "next", "expires_in": 3600}))
+        }
+        _ => ok(&json!({"data": [{"id": request.header("authorization")}]})),
+    });
+    let (ran, messages) =
+        connector(&manifest, &api.url, &["read", "a", "b", "c", "--concurrency", "3"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(records(&messages), vec![json!({"id": "Bearer fresh"}); 3]);
 }

@@ -274,6 +274,8 @@ impl OAuth {
         forgotten: bool,
     ) -> Result<String, Trouble> {
         let key = self.key(session)?;
+        // All streams save theirs in the same place, and what one spent is of no use to another.
+        let _only = session.saving.lock().await;
         let mut held = None;
         if let Some(file) = &session.tokens {
             held = Some(file.lock().await.map_err(Trouble::config)?);

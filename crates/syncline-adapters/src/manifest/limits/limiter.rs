@@ -135,8 +135,12 @@ impl Limiter {
     fn heard(&self, clock: Clock, failed: bool, is_limited: bool, said: &Said) {
         let mut state = self.state();
         state.usage.limited += u64::from(is_limited);
-        state.pace.heard(clock.now(), failed, said);
+        let was_told = state.pace.heard(clock.now(), failed, said);
         drop(state);
+        if let Some(shared) = self.shared.get().filter(|_| was_told) {
+            // Where that cannot be now, others hear of it with the next claim, or are told themselves.
+            drop(shared.change(|standing| self.state().pace.tell(standing)));
+        }
         self.changed.notify_waiters();
     }
 }

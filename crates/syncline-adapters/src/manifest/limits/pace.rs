@@ -203,8 +203,7 @@ impl Pace {
 
     /// Takes over what other processes did. Leases that are over or used up by `now` end.
     fn meet(&mut self, standing: &mut Standing, now: i64) {
-        self.resume = self.resume.max(standing.resume.unwrap_or(self.resume));
-        standing.resume = Some(self.resume);
+        self.tell(standing);
         let known = std::mem::take(&mut standing.windows);
         for (window, known) in self.windows.iter_mut().zip(known) {
             if window.is_like(&known) {
@@ -259,8 +258,21 @@ impl Pace {
         self.breaker.take(now);
     }
 
-    /// Takes note of how a call ended: `failed` where nobody answered, or the system broke down.
-    pub(super) fn heard(&mut self, now: i64, failed: bool, said: &Said) {
+    /// Lets other processes know before when nothing is asked.
+    pub(super) fn tell(&mut self, standing: &mut Standing) {
+        self.resume = self.resume.max(standing.resume.unwrap_or(self.resume));
+        standing.resume = Some(self.resume);
+    }
+
+    /// Takes note of how a call ended: `failed` where nobody answered, or the system broke down. Whether it was told to
+    /// wait for longer than it knew.
+    pub(super) fn heard(&mut self, now: i64, failed: bool, said: &Said) -> bool {
+        let before = self.resume;
+        self.note(now, failed, said);
+        self.resume > before
+    }
+
+    fn note(&mut self, now: i64, failed: bool, said: &Said) {
         self.breaker.heard(now, failed);
         if let Some(not_before) = said.not_before {
             self.resume = self.resume.max(not_before);

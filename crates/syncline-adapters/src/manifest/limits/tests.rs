@@ -187,6 +187,11 @@ fn a_process_that_ends_leaves_its_calls_to_the_next() {
         assert_eq!(shared_call(&mut second, &mut standing, S), S);
     }
     assert_eq!(shared_call(&mut second, &mut standing, S), 60 * S);
+
+    let told = Said { not_before: Some(200 * S), ..Said::default() };
+    assert!(second.heard(61 * S, false, &told));
+    second.tell(&mut standing);
+    assert_eq!(shared_call(&mut sharing(3), &mut standing, 130 * S), 200 * S);
 }
 
 proptest! {

@@ -99,7 +99,6 @@ impl Call {
     ) -> Result<Sent, Trouble> {
         let tries_max = errors.retries(session)? + 1;
         let (mut tries, mut attempts, mut waited) = (Tries::default(), 0, 0.0);
-        let mut turn = None;
         loop {
             let mut parts = self.parts.clone();
             let credentials = authenticator.parts(session).await?;
@@ -108,12 +107,14 @@ impl Call {
             let url = address(&self.base, &self.path, &parts.query)?;
             let kept_as = (kept && self.method == reqwest::Method::GET)
                 .then(|| format!("{url}\n{:?}\n{:?}", self.parts.headers, self.parts.json));
-            if let (Some(key), None) = (&kept_as, &turn) {
-                match session.kept_or_turn(key).await {
+            // Credentials may cost requests of their own, so it is not held while they are got.
+            let _turn = match &kept_as {
+                None => None,
+                Some(key) => match session.kept_or_turn(key).await {
                     Ok(response) => return Ok(Sent::Response(response)),
-                    Err(mine) => turn = Some(mine),
-                }
-            }
+                    Err(turn) => Some(turn),
+                },
+            };
             attempts += 1;
             let (method, stream) = (&self.method, self.key.as_str());
             let headers = &parts.headers;
