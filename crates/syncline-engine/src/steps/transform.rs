@@ -59,12 +59,12 @@ impl Transformer {
         mut pages: mpsc::Receiver<Page>,
         work: &mpsc::Sender<Work>,
     ) {
-        while let Some(page) = pages.recv().await {
+        // What a page says takes several times its room, so none is transformed before there is a place for it.
+        while let Ok(place) = work.reserve().await {
+            let Some(page) = pages.recv().await else { return };
             let said = Some(self.transform(&page));
             let high_water = cursor_field.and_then(|field| high_water(&page, field));
-            if work.send(Work { page, said, high_water }).await.is_err() {
-                return;
-            }
+            place.send(Work { page, said, high_water });
         }
     }
 
