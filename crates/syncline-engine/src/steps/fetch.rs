@@ -64,8 +64,7 @@ impl<'a> Execution<'a> {
             listener(&Event::Noted { task_id, message });
         }
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
-        // The step that takes them looks one ahead.
-        let (sender, work) = mpsc::channel(PAGES_WAITING - 1);
+        let (sender, work) = mpsc::channel(PAGES_WAITING);
         let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
         let transform =
