@@ -66,7 +66,7 @@ pub(crate) fn run() -> Outcome {
     Ok(failed.is_empty())
 }
 
-const STEPS: [fn(&Tools) -> Step; 14] = [
+const STEPS: [fn(&Tools) -> Step; 15] = [
     |tools| {
         tools.have_component("fmt", "rustfmt");
         cargo("format", &["fmt", "--all", "--", "--check"])
@@ -105,14 +105,25 @@ const STEPS: [fn(&Tools) -> Step; 14] = [
         cargo("lints of optional parts", &[&lint[..], &features[..]].concat())
     },
     |tools| {
-        let runner: &[&str] = if tools.have("nextest") { &["nextest", "run"] } else { &["test"] };
         let parts = ["-p", "syncline", "-p", "syncline-adapters", "--features"];
         let features = ["syncline/cloud,syncline/columnar", "--test", "it"];
-        let step = cargo("tests of optional parts", &[runner, &parts, &features].concat());
+        // The tests of what these parts are in: the others have been run.
+        let (runner, only): (&[&str], &[&str]) = if tools.have("nextest") {
+            (&["nextest", "run"], &["-E", "test(/^file_/) + test(/export/)"])
+        } else {
+            (&["test"], &["--", "file_", "export"])
+        };
+        let step = cargo("tests of optional parts", &[runner, &parts, &features, only].concat());
         Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),
     |_| own("faults", &["faults", "--rounds", FAULT_ROUNDS]),
+    |_| {
+        own(
+            "faults of MariaDB",
+            &["faults", "--system", "mariadb", "--rounds", "6", "--rows", "500"],
+        )
+    },
     |_| own("example", &["example", "two-way-postgres"]),
     |_| own("simulation", &["sim", "--seeds", SIM_SEEDS]),
     |_| own("bugs", &["sim", "--bugs", "--seeds", "2000"]),

@@ -1,6 +1,5 @@
 //! Runs an example that needs servers, from nothing to its last page: one command, and everything is shown.
 
-mod local;
 mod two_way_kinto;
 
 use crate::servers::{Kind, PASSWORD, Server};
@@ -36,28 +35,14 @@ pub(crate) enum Name {
     Hubspot,
 }
 
-const SALESFORCE: local::Provider = local::Provider {
-    name: "salesforce",
-    records: "/sobjects/Contact",
-    fields: &["Email", "FirstName", "LastName", "Phone", "MailingCity"],
-    environment: &[("SALESFORCE_ID", "client"), ("SALESFORCE_SECRET", "secret")],
-};
-
-const HUBSPOT: local::Provider = local::Provider {
-    name: "hubspot",
-    records: "/objects/contacts",
-    fields: &["email", "firstname", "lastname", "phone", "city"],
-    environment: &[("HUBSPOT_TOKEN", "pat-local")],
-};
-
 /// Runs the example; all is well where it ends in two runs that write nothing.
 pub(crate) fn run(name: Name) -> Outcome {
     match name {
         Name::Carddav => return example_carddav::run(),
-        Name::Salesforce => return local::run(SALESFORCE),
-        Name::Hubspot => return local::run(HUBSPOT),
         Name::Notion => return scripted("two-way-notion"),
         Name::Google => return scripted("two-way-google"),
+        Name::Salesforce => return scripted("two-way-salesforce"),
+        Name::Hubspot => return scripted("two-way-hubspot"),
         Name::Postgres | Name::Kinto => {}
     }
     let tools = ci::Tools::new()?;
@@ -136,7 +121,7 @@ impl Stage {
     }
 
     fn syncline(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-        println!("$ syncline {} examples/two-way-postgres", arguments.join(" "));
+        println!("$ syncline {} --config examples/two-way-postgres", arguments.join(" "));
         let status =
             command(&self.program, &self.server, arguments, &self.example, &self.store).status()?;
         if status.success() { Ok(()) } else { Err(format!("it ended with {status}").into()) }

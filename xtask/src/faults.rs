@@ -1,7 +1,7 @@
 //! Two tables are edited at both sides while runs are killed, and while the server dies or stands still. In the end
 //! every edit must be at both sides, no row twice, and nothing left to write.
 
-use crate::bench::two_way::{CONFIG, LEFT, RIGHT};
+use crate::bench::two_way::{CONFIG, LEFT, MARIADB_LEFT, MARIADB_RIGHT, RIGHT};
 use crate::clock::Stopwatch;
 use crate::rng::Rng;
 use crate::servers::{Kind, PASSWORD, Server};
@@ -14,9 +14,21 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// Whose tables are edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum System {
+    /// Two PostgreSQL databases.
+    Postgres,
+    /// Two MariaDB databases.
+    #[value(name = "mariadb")]
+    MariaDb,
+}
+
 /// How the check is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
+    /// Whose tables are edited.
+    pub(crate) system: System,
     /// How many runs are disturbed.
     pub(crate) rounds: usize,
     /// How many rows each table begins with.
@@ -38,16 +50,18 @@ pub(crate) fn run(options: Options) -> Outcome {
     ci::Tools::new()?.have_servers();
     let program = workspace::release_build()?;
     let folder = tempfile::tempdir()?;
-    fs::write(folder.path().join("syncline.yaml"), CONFIG)?;
-    let server = Server::start(Kind::Postgres);
+    fs::write(folder.path().join("syncline.yaml"), options.system.config())?;
+    let server = Server::start(options.system.kind());
     let half = options.rows / 2;
-    for (database, table, from) in [("left", LEFT, 0), ("right", RIGHT, half)] {
-        server.sql_in("postgres", &format!("CREATE DATABASE \"{database}\""));
+    let [left, right] = options.system.tables();
+    for (database, table, from) in [("left", left, 0), ("right", right, half)] {
+        server.sql(&format!("CREATE DATABASE {}", options.system.quoted(database)));
         let table = table.replace("FIRST", &(from + 1).to_string());
         server.sql_in(database, &table.replace("LAST", &(from + options.rows).to_string()));
     }
     let mut stage = Stage {
         program,
+        system: options.system,
         folder: folder.path().into(),
         server,
         rng: Rng::new(options.seed),
@@ -85,8 +99,48 @@ fn mail(n: usize) -> String {
     format!("person{n}@mail.example")
 }
 
+impl System {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Postgres => Kind::Postgres,
+            Self::MariaDb => Kind::MariaDb,
+        }
+    }
+
+    fn quoted(self, name: &str) -> String {
+        let mark = if self == Self::Postgres { '"' } else { '`' };
+        format!("{mark}{name}{mark}")
+    }
+
+    fn config(self) -> String {
+        match self {
+            Self::Postgres => CONFIG.to_owned(),
+            Self::MariaDb => CONFIG
+                .replace("adapter: postgres", "adapter: mysql")
+                .replace("user: admin,", "user: admin, tls: disable,"),
+        }
+    }
+
+    /// The tables of the left and of the right side.
+    fn tables(self) -> [&'static str; 2] {
+        match self {
+            Self::Postgres => [LEFT, RIGHT],
+            Self::MariaDb => [MARIADB_LEFT, MARIADB_RIGHT],
+        }
+    }
+
+    /// All rows of a table, with what is another after each write.
+    fn written(self, table: &str) -> String {
+        match self {
+            Self::Postgres => format!("SELECT xmin, t FROM {table} AS t ORDER BY t::text"),
+            Self::MariaDb => format!("SELECT * FROM {table} ORDER BY 1"),
+        }
+    }
+}
+
 struct Stage {
     program: PathBuf,
+    system: System,
     folder: PathBuf,
     server: Server,
     rng: Rng,
@@ -218,11 +272,9 @@ impl Stage {
         Ok(wrong)
     }
 
-    /// The rows, and which transaction wrote each.
+    /// The rows, with what is another after each write.
     fn rows(&self) -> [String; 2] {
-        [("left", "people"), ("right", "contacts")].map(|(database, table)| {
-            self.server
-                .sql_in(database, &format!("SELECT xmin, t FROM {table} AS t ORDER BY t::text"))
-        })
+        [("left", "people"), ("right", "contacts")]
+            .map(|(database, table)| self.server.sql_in(database, &self.system.written(table)))
     }
 }

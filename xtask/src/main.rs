@@ -102,6 +102,9 @@ enum Task {
     },
     /// Kill two-way runs, and the server under them, while both sides are edited; then compare both sides.
     Faults {
+        /// Whose tables are edited.
+        #[arg(long, value_enum, default_value = "postgres")]
+        system: faults::System,
         /// How many runs are disturbed.
         #[arg(long, default_value_t = 100)]
         rounds: usize,
@@ -169,7 +172,9 @@ fn run(task: Task) -> Outcome {
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })
         }
-        Task::Faults { rounds, rows, seed } => faults::run(faults::Options { rounds, rows, seed }),
+        Task::Faults { system, rounds, rows, seed } => {
+            faults::run(faults::Options { system, rounds, rows, seed })
+        }
         Task::Example { name } => example::run(name),
         Task::Sim { arguments } => sim::run(&arguments),
         Task::GenCrm { folder, truth } => {

@@ -4,6 +4,7 @@ mod carddav;
 mod discover;
 mod file;
 mod http;
+mod kept;
 pub mod manifest;
 mod object;
 mod page;

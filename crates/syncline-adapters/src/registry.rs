@@ -36,13 +36,17 @@ pub fn open_sharing(
     name: &str,
     shared: &Shared,
 ) -> Result<Arc<dyn Adapter>, AdapterError> {
+    let program = |dialect: Dialect| -> Result<Arc<dyn Adapter>, AdapterError> {
+        let kept = shared.kept(name);
+        Ok(Arc::new(SubprocessAdapter::new(connection, base, dialect, kept)?))
+    };
     match connection.adapter.as_str() {
         "file" => Ok(Arc::new(FileAdapter::new(connection, base)?)),
         "postgres" | "mysql" | "sqlite" => Ok(Arc::new(SqlAdapter::new(connection, base)?)),
         "carddav" => Ok(Arc::new(CarddavAdapter::new(connection)?)),
         "manifest" => manifest(connection, base, name, shared),
-        "singer" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Singer)?)),
-        "airbyte" => Ok(Arc::new(SubprocessAdapter::new(connection, base, Dialect::Airbyte)?)),
+        "singer" => program(Dialect::Singer),
+        "airbyte" => program(Dialect::Airbyte),
         other => Err(AdapterError::UnknownAdapter(other.to_owned())),
     }
 }
@@ -60,7 +64,7 @@ fn manifest(
     };
     let handed = match trouble.kind {
         FailureKind::Unsupported => {
-            SubprocessAdapter::reference(connection, base, &trouble.message)?
+            SubprocessAdapter::reference(connection, base, &trouble.message, shared.kept(name))?
         }
         _ => None,
     };

@@ -1,6 +1,7 @@
-//! What the adapters of one process share: how fast systems are asked, and where tokens are kept.
+//! What the adapters of one process share: how fast systems are asked, and where is kept what outlasts the process.
 
 use crate::Usage;
+use crate::kept::{KeptFile, file_stem};
 use crate::manifest::Limiter;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ pub struct Shared {
     limiters: Mutex<HashMap<String, Arc<Limiter>>>,
     /// The limits of the tenant, over all of its connections.
     tenant: Option<Arc<Limiter>>,
-    tokens: OnceLock<PathBuf>,
+    folder: OnceLock<PathBuf>,
 }
 
 impl Shared {
@@ -23,15 +24,17 @@ impl Shared {
         Self { tenant, ..Self::default() }
     }
 
-    /// Keeps the tokens of connections in `folder`, a file for each. Without, they last as long as the process.
-    pub fn keep_tokens_in(&self, folder: PathBuf) {
+    /// Keeps tokens, changed configurations and rates of connections in `folder`, in files of their own: so all
+    /// processes that name this folder share them. Without, they last as long as the process.
+    pub fn keep_in(&self, folder: PathBuf) {
         // Whoever comes second finds the folder of the same store.
-        drop(self.tokens.set(folder));
+        drop(self.folder.set(folder));
     }
 
-    /// Where tokens are kept.
-    pub(crate) fn tokens(&self) -> Option<&PathBuf> {
-        self.tokens.get()
+    /// What is kept of the connection `name`; `None` where nothing is.
+    pub(crate) fn kept(&self, name: &str) -> Option<KeptFile> {
+        let folder = self.folder.get().filter(|_| !name.is_empty());
+        folder.map(|folder| KeptFile::new(folder, name))
     }
 
     pub(crate) fn tenant(&self) -> Option<Arc<Limiter>> {
@@ -45,7 +48,16 @@ impl Shared {
     /// The limiter of a connection, made with the first one who asks.
     pub(crate) fn limiter(&self, name: &str, make: impl FnOnce() -> Limiter) -> Arc<Limiter> {
         let mut limiters = self.limiters();
-        limiters.entry(name.to_owned()).or_insert_with(|| Arc::new(make())).clone()
+        let make = || {
+            let limiter = make();
+            if let Some(folder) = self.folder.get().filter(|_| !name.is_empty()) {
+                limiter.share(folder.join(format!("{}.rates", file_stem(name))));
+                // No connection's file begins with a dot.
+                self.tenant.iter().for_each(|tenant| tenant.share(folder.join(".tenant.rates")));
+            }
+            Arc::new(limiter)
+        };
+        limiters.entry(name.to_owned()).or_insert_with(make).clone()
     }
 
     /// What the connection `name` has been asked so far; nothing where its requests are not counted.

@@ -110,7 +110,8 @@ pub enum Written {
     Done {
         /// The values of the record's key fields.
         key: Vec<CompactString>,
-        /// Its index in [`Replies::records`], where the system shows the record as it is now.
+        /// The index in [`Replies::records`] of the record with this very key, where the system shows it as it is now.
+        /// What a repeated creation made may be gone by then.
         record: Option<usize>,
     },
     /// The record is not as [`Target`] says: nothing was written.

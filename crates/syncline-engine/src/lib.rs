@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod decide;
 pub mod edit;
+pub mod erase;
 pub mod event;
 pub mod execution;
 pub mod retry;

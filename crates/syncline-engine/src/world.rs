@@ -13,6 +13,7 @@ use syncline_core::config::model::{
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
+use syncline_store::erasure::Erased;
 use syncline_store::{Catalog, Store};
 
 /// Opens the adapter of a connection; relative paths start from the folder.
@@ -23,7 +24,7 @@ pub type OpenAdapter =
 #[derive(Clone)]
 pub struct World {
     /// The configuration.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The folder that relative paths start from.
     pub base: PathBuf,
     /// How connections are opened: [`registry::open`], unless somebody puts another way here.
@@ -33,7 +34,7 @@ pub struct World {
     /// Where shards are kept.
     pub store: Arc<dyn Store>,
     /// The compiled rules.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// The tenant.
     pub tenant: String,
     /// Every entity of the store by row number, those that the configuration no longer has included.
@@ -46,8 +47,29 @@ pub struct World {
     pub match_rules: FxHashMap<RuleId, RuleName>,
     /// Names the configuration: equal text means equal outcome for equal input.
     pub fingerprint: String,
+    /// The records that were erased.
+    pub(crate) erased: Erased,
     secrets: Secrets,
-    tasks: FxHashMap<String, EntityId>,
+    tasks: FxHashMap<String, Task>,
+    /// By the index of a shard type: what names how its records are matched.
+    matching: Vec<MatchNames>,
+}
+
+/// What of a task is worked out once.
+#[derive(Clone, Default)]
+struct Task {
+    /// The entity of its records.
+    entity: EntityId,
+    conversion: String,
+    outbound: String,
+}
+
+/// What names how the records of a shard type are matched.
+#[derive(Clone, Default)]
+struct MatchNames {
+    /// Where no model is made for another number of records than it was trained on.
+    comparing: String,
+    merging: String,
 }
 
 impl World {
@@ -78,6 +100,7 @@ impl World {
                 rules: names.rules.clone(),
             })
             .await?;
+        let erased = store.erased().await?;
         let (all, all_ids) = store.catalog().await?;
         let ids = ProgramIds {
             shard_types: ids.shard_types,
@@ -88,13 +111,16 @@ impl World {
         let known: Vec<(EntityName, EntityId)> =
             all.entities.into_iter().zip(all_ids.entities).collect();
         let of_task = |name: &EntityName| names.entities.iter().position(|known| known == name);
-        let tasks = task_entities
-            .iter()
-            .filter_map(|(task, name)| Some((task.clone(), ids.entities[of_task(name)?])))
-            .collect();
+        let tasks = task_entities.iter().filter_map(|(task, name)| {
+            let entity = ids.entities[of_task(name)?];
+            let conversion = conversion_fingerprint(&config, task);
+            let outbound = outbound_fingerprint(&config, task);
+            Some((task.clone(), Task { entity, conversion, outbound }))
+        });
+        let tasks = tasks.collect();
         let shared = Arc::new(Shared::new(&config.limits));
-        Ok(Self {
-            rules: program.bind(&names, &ids, &known),
+        let mut world = Self {
+            rules: Arc::new(program.bind(&names, &ids, &known)),
             fingerprint: fingerprint(&config),
             entities: known.into_iter().map(|(name, id)| (id, name)).collect(),
             kinds: all_ids.kinds.into_iter().zip(all.kinds).collect(),
@@ -103,12 +129,21 @@ impl World {
             base: base.to_owned(),
             open_adapter: opener(&config, &shared),
             shared,
-            config,
+            config: Arc::new(config),
             store,
             tenant,
+            erased,
             secrets,
             tasks,
-        })
+            matching: Vec::new(),
+        };
+        world.matching = (0..world.rules.types.len())
+            .map(|index| MatchNames {
+                comparing: world.comparing(index, None),
+                merging: world.merging(index),
+            })
+            .collect();
+        Ok(world)
     }
 
     /// The world with its models for as many records as the store holds now, so that a cut-off which suits few
@@ -130,7 +165,7 @@ impl World {
             }
             if let Some(matcher) = rules.matcher.for_records(records) {
                 let world = sized.get_or_insert_with(|| Self::clone(self));
-                world.rules.types[index].matcher = matcher;
+                Arc::make_mut(&mut world.rules).types[index].matcher = matcher;
             }
         }
         Ok(sized.map_or_else(|| self.clone(), Arc::new))
@@ -138,27 +173,13 @@ impl World {
 
     /// Names what a task's records are made with. Equal texts mean that what is stored of unchanged records
     /// stands.
-    pub(crate) fn conversion_fingerprint(&self, task: &str) -> String {
-        let config = &self.config;
-        let Some(task) = config.sync_tasks.get(task) else { return String::new() };
-        let schema = config.conversion_schemas.get(&task.conversion_schema);
-        let connection = config.connections.get(&task.connection);
-        let entity = connection.and_then(|connection| connection.entities.get(&task.entity));
-        let fields: Vec<_> = schema
-            .iter()
-            .flat_map(|schema| shard_types(schema))
-            .filter_map(|name| Some((name, &config.shard_types.get(name)?.fields)))
-            .collect();
-        fingerprint(&(schema, entity, fields))
+    pub(crate) fn conversion_fingerprint(&self, task: &str) -> &str {
+        self.tasks.get(task).map_or("", |task| &task.conversion)
     }
 
     /// Names how shards become records of a task's entity, and which do.
-    pub(crate) fn outbound_fingerprint(&self, task: &str) -> String {
-        let config = &self.config;
-        let Some(task) = config.sync_tasks.get(task) else { return String::new() };
-        let schema = config.conversion_schemas.get(&task.conversion_schema);
-        let schema = schema.map(|schema| (&schema.shard_type, &schema.fields, &schema.outbound));
-        fingerprint(&(task.direction, &task.fields, &task.outbound, schema))
+    pub(crate) fn outbound_fingerprint(&self, task: &str) -> &str {
+        self.tasks.get(task).map_or("", |task| &task.outbound)
     }
 
     /// The shard types that a task's records become, by their index in the rules.
@@ -174,13 +195,34 @@ impl World {
     /// Names how the records of a shard type are matched: what keys and match edges hang on, and what clusters
     /// and surviving values hang on besides.
     pub(crate) fn match_fingerprints(&self, index: usize) -> (String, String) {
+        let Some(names) = self.matching.get(index) else { return Default::default() };
+        let model = self.rules.types[index].matcher.model();
+        let size = model.filter(|model| model.records() != model.trained_on());
+        let comparing = match size {
+            Some(model) => self.comparing(index, Some(model.records())),
+            None => names.comparing.clone(),
+        };
+        (comparing, names.merging.clone())
+    }
+
+    /// Names what keys and match edges hang on; `size` is the number of records that a model was made for, where that
+    /// is another than the one it was trained on.
+    fn comparing(&self, index: usize, size: Option<u64>) -> String {
         let rules = &self.rules.types[index];
-        let name = rules.layout.shard_type.as_str();
-        let Some(shard_type) = self.config.shard_types.get(name) else { return Default::default() };
+        let Some(shard_type) = self.config.shard_types.get(&*rules.layout.shard_type) else {
+            return String::new();
+        };
         let matching = shard_type.matching.clone().unwrap_or_default();
         let asks = matching.merge == MergeStrategy::Manual;
-        let comparing =
-            Matching { merge: MergeStrategy::default(), cluster_max: 0, ..matching.clone() };
+        let comparing = Matching { merge: MergeStrategy::default(), cluster_max: 0, ..matching };
+        fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by, size))
+    }
+
+    /// Names what clusters and surviving values hang on besides.
+    fn merging(&self, index: usize) -> String {
+        let name = &*self.rules.types[index].layout.shard_type;
+        let Some(shard_type) = self.config.shard_types.get(name) else { return String::new() };
+        let matching = shard_type.matching.clone().unwrap_or_default();
         let ranks: Vec<_> = self
             .config
             .connections
@@ -199,12 +241,7 @@ impl World {
             })
             .collect();
         let surviving = &shard_type.survivorship;
-        let model = rules.matcher.model().filter(|model| model.records() != model.trained_on());
-        let size = model.map(|model| model.records());
-        (
-            fingerprint(&(&shard_type.identity, comparing, asks, &rules.found_by, size)),
-            fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources)),
-        )
+        fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources))
     }
 
     /// The name of a match rule; empty where the store knows none of this number.
@@ -224,7 +261,7 @@ impl World {
     /// When the configuration has no such task.
     pub fn task(&self, name: &str) -> Result<(&SyncTask, EntityId), EngineError> {
         match (self.config.sync_tasks.get(name), self.tasks.get(name)) {
-            (Some(task), Some(&entity)) => Ok((task, entity)),
+            (Some(task), Some(known)) => Ok((task, known.entity)),
             _ => Err(EngineError::UnknownTask(name.to_owned())),
         }
     }
@@ -244,6 +281,28 @@ fn opener(config: &Config, shared: &Arc<Shared>) -> OpenAdapter {
 fn shard_types(schema: &ConversionSchema) -> impl Iterator<Item = &str> {
     let derived = schema.derived.iter().map(|derived| derived.shard_type.as_str());
     std::iter::once(schema.shard_type.as_str()).chain(derived)
+}
+
+/// Names what a task's records are made with.
+fn conversion_fingerprint(config: &Config, task: &str) -> String {
+    let Some(task) = config.sync_tasks.get(task) else { return String::new() };
+    let schema = config.conversion_schemas.get(&task.conversion_schema);
+    let connection = config.connections.get(&task.connection);
+    let entity = connection.and_then(|connection| connection.entities.get(&task.entity));
+    let fields: Vec<_> = schema
+        .iter()
+        .flat_map(|schema| shard_types(schema))
+        .filter_map(|name| Some((name, &config.shard_types.get(name)?.fields)))
+        .collect();
+    fingerprint(&(schema, entity, fields))
+}
+
+/// Names how shards become records of a task's entity, and which do.
+fn outbound_fingerprint(config: &Config, task: &str) -> String {
+    let Some(task) = config.sync_tasks.get(task) else { return String::new() };
+    let schema = config.conversion_schemas.get(&task.conversion_schema);
+    let schema = schema.map(|schema| (&schema.shard_type, &schema.fields, &schema.outbound));
+    fingerprint(&(task.direction, &task.fields, &task.outbound, schema))
 }
 
 /// Names a part of a configuration by what it says.

@@ -8,6 +8,9 @@ use syncline_sim::bug::Bug;
 use syncline_sim::mix::SEEDS;
 use syncline_sim::scenario::{Outcome, Simulator, Tally};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates two-way sync.
 #[derive(Debug, Parser)]
 #[command(name = "syncline-sim")]

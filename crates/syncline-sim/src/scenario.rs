@@ -9,7 +9,7 @@ use crate::store::SimStore;
 use crate::time::{Crash, VirtualClock};
 use crate::trace::tell;
 use futures_util::future::join;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use syncline_core::plan::rows::IntentState;
 use syncline_core::value::Value;
@@ -66,10 +66,10 @@ impl Tally {
 const OTHER_TENANT: &str = "~other";
 
 /// Every so many seeds, the store is a real database.
-const SQLITE_EVERY: u64 = 64;
+const SQLITE_EVERY: u64 = 128;
 
 /// Every so many seeds, another tenant has the same systems and the same ids beside.
-const TENANTS_EVERY: u64 = 16;
+const TENANTS_EVERY: u64 = 64;
 
 /// Runs seeds; what seeds in a row share is made once.
 #[derive(Default)]
@@ -137,7 +137,7 @@ impl Simulator {
         let points = sim.points_in_trouble;
         let mut state = DefaultHasher::new();
         for remote in &sim.remotes {
-            format!("{:?}", remote.records()).hash(&mut state);
+            remote.hash_state(&mut state);
         }
         let outcome = Outcome { wrong: sim.wrong, tally: sim.tally, state: state.finish() };
         Ok((outcome, points))
@@ -261,35 +261,36 @@ impl Sim {
         self.remotes.iter().for_each(|remote| remote.heal());
         tell(|| "peace".to_owned());
         self.clock.pass(100_000_000);
-        self.rest(false).await;
+        self.rest(false, if self.mix.incremental { 1 } else { 2 }).await;
         if self.mix.incremental && self.wrong.is_empty() {
             // What has changed came by itself; what is gone, only a full read tells.
             let missed = check::nothing_was_missed(self).await;
             self.wrong.extend(missed);
-            self.rest(true).await;
+            self.rest(true, 2).await;
         }
     }
 
-    async fn rest(&mut self, full: bool) {
-        let mut quiet = 0;
-        for _ in 0..16 {
+    /// Runs all tasks in turn, until each has run so many times more and nothing has happened.
+    async fn rest(&mut self, full: bool, times: usize) {
+        let tasks = self.remotes.len();
+        let mut still = 0;
+        for turn in 0..16 * tasks {
+            let before = self.writes();
+            let report = self.run(turn % tasks, full).await;
+            self.clock.pass(1_000_000);
+            if let Some(report) = report.filter(|report| report.status != "success") {
+                let error = report.error.unwrap_or_default();
+                self.wrong.push(format!("rest: a run in peace ends as {}: {error}", report.status));
+            }
             if !self.wrong.is_empty() {
                 return;
             }
-            let before = self.writes();
-            for which in 0..self.remotes.len() {
-                let report = self.run(which, full).await;
-                self.clock.pass(1_000_000);
-                if let Some(report) = report.filter(|report| report.status != "success") {
-                    let error = report.error.unwrap_or_default();
-                    self.wrong
-                        .push(format!("rest: a run in peace ends as {}: {error}", report.status));
-                }
+            still = if self.writes() == before { still + 1 } else { 0 };
+            if still > 0 && still % tasks == 0 && (self.decide(true).await || self.is_owed().await)
+            {
+                still = 0;
             }
-            let is_quiet =
-                self.writes() == before && !self.decide(true).await && !self.is_owed().await;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            if quiet == 2 {
+            if still == times * tasks {
                 return;
             }
         }

@@ -185,6 +185,7 @@ impl Store for SimStore {
         finish(finish: Finish) -> ();
         task_stats() -> Vec<TaskStats>;
         counts() -> Counts;
+        erased() -> syncline_store::erasure::Erased;
         live_links(entity: EntityId) -> u64;
         entity_links(entity: EntityId, after: LinkId, limit: usize) -> Vec<LinkRow>;
         shards(filter: ShardFilter) -> Vec<ShardRow>;

@@ -1,5 +1,6 @@
 //! Where shards, links and executions are kept: the [`Store`] seam and its implementations.
 
+pub mod erasure;
 pub mod execution;
 mod lease;
 pub mod overlay;
@@ -7,6 +8,7 @@ pub mod query;
 pub mod reviews;
 pub mod sqlite;
 
+use erasure::Erased;
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
 use query::{
@@ -66,6 +68,9 @@ pub struct Committed {
 pub trait Store: Send + Sync {
     /// Gives each name its row number; the same name always gets the same one.
     fn register(&self, catalog: Catalog) -> BoxFuture<'_, Result<Ids, StoreError>>;
+
+    /// The records that were erased, and are to stay away.
+    fn erased(&self) -> BoxFuture<'_, Result<Erased, StoreError>>;
 
     /// Every entity there is, by row number; shard types, relationships and match rules likewise.
     fn catalog(&self) -> BoxFuture<'_, Result<(Catalog, Ids), StoreError>>;

@@ -4,9 +4,12 @@ use crate::app::App;
 use crate::commands;
 use crate::error::{Error, Exit};
 use crate::output::{Output, error_json};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use syncline_core::problem::nearest;
 
 /// Keeps business records in step across systems.
 #[derive(Debug, Parser)]
@@ -87,6 +90,8 @@ pub enum Command {
     Undo(commands::undo::Args),
     /// Takes a shard apart as if it had never been merged, and keeps its parts apart
     Unmerge(commands::review::UnmergeArgs),
+    /// Takes a shard and all that is known of it out of the store, for good
+    Erase(commands::erase::Args),
     /// Writes shards, links or edges to a file
     Export(commands::export::Args),
     /// Gets access to a connection that a person has to grant (OAuth)
@@ -125,7 +130,7 @@ pub fn main() -> ExitCode {
     // Whoever reads the output may stop reading (`| head`): that is no reason to say anything.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&in_better_words(error, std::env::args_os().skip(1))),
     };
     let app = App::new(&cli.globals);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -146,6 +151,33 @@ pub fn main() -> ExitCode {
         }
     });
     ExitCode::from(exit.code())
+}
+
+/// The error as it is, unless a subcommand seems to be misspelt: where a command takes arguments, too, the parser takes
+/// such a word for one of them, and complains of the next.
+fn in_better_words(error: clap::Error, words: impl Iterator<Item = OsString>) -> clap::Error {
+    if !matches!(
+        error.kind(),
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict
+    ) {
+        return error;
+    }
+    let root = definition();
+    let (mut command, mut path) = (&root, root.get_name().to_owned());
+    for word in words {
+        let word = word.to_string_lossy();
+        if let Some(sub) = command.find_subcommand(word.as_ref()) {
+            command = sub;
+            path = format!("{path} {}", sub.get_name());
+            continue;
+        }
+        let known = command.get_subcommands().map(clap::Command::get_name);
+        if let Some(meant) = nearest(&word, known).filter(|_| !word.starts_with('-')) {
+            let message = format!("`{path}` has no subcommand `{word}`; did you mean `{meant}`?");
+            return definition().error(ErrorKind::InvalidSubcommand, message);
+        }
+    }
+    error
 }
 
 /// Tells what is wrong with the command line, or shows the help that it asked for. With `--json` an error is an
@@ -182,6 +214,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Merge(args) => commands::review::merge(args, app).await,
         Command::Undo(args) => commands::undo::run(args, app).await,
         Command::Unmerge(args) => commands::review::unmerge(args, app).await,
+        Command::Erase(args) => commands::erase::run(args, app).await,
         Command::Export(args) => commands::export::run(args, app).await,
         Command::Connect(args) => commands::connect::run(args, app).await,
         Command::Connector(args) => commands::connector::run(args, app).await,
@@ -194,8 +227,35 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_definition_is_consistent() {
-        super::definition().debug_assert();
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelt_subcommand_is_told_what_was_meant() {
+        let root = definition();
+        for group in root.get_subcommands().filter(|command| command.has_subcommands()) {
+            for sub in group.get_subcommands() {
+                let (group, sub) = (group.get_name(), sub.get_name());
+                let wrong = &sub[..sub.len() - 1];
+                let words = ["syncline", "--quiet", group, wrong, "1", "--bogus"];
+                let error = Cli::try_parse_from(words).unwrap_err();
+                let told = in_better_words(error, words.iter().skip(1).map(OsString::from));
+                let said = format!(
+                    "`syncline {group}` has no subcommand `{wrong}`; did you mean `{sub}`?"
+                );
+                assert!(told.to_string().contains(&said), "{told}");
+            }
+        }
+        // What is no subcommand is told as it was.
+        for words in [["syncline", "run", "--bogus"], ["syncline", "shards", "--limt"]] {
+            let error = Cli::try_parse_from(words).unwrap_err();
+            let plain = error.to_string();
+            let told = in_better_words(error, words.iter().skip(1).map(OsString::from));
+            assert_eq!(told.to_string(), plain);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The `syncline` program.
 
+// Built without huge pages, which hold memory that nothing uses.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

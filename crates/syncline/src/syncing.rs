@@ -149,7 +149,7 @@ impl Syncline {
             World::open(loaded.config, program, &located.folder, store, loaded.secrets.clone())
                 .await?;
         if !store_path.as_os_str().is_empty() {
-            world.shared.keep_tokens_in(tokens_folder(&store_path));
+            world.shared.keep_in(tokens_folder(&store_path));
         }
         let world = Arc::new(world).sized().await?;
         let secrets = loaded.secrets;

@@ -5,6 +5,7 @@ mod matching;
 mod measure;
 mod report;
 mod salesforce;
+mod tables;
 pub(crate) mod two_way;
 
 pub(crate) use measure::run_here;
@@ -27,6 +28,8 @@ pub(crate) enum Subject {
     Match,
     /// Two tables of a database server that are kept in step.
     TwoWay,
+    /// Reading a table of each kind of database.
+    Tables,
     /// Reading from an HTTP API on this machine.
     Http,
     /// The connector of Salesforce, against its server on this machine.
@@ -59,6 +62,7 @@ pub(crate) fn run(options: Options) -> Outcome {
         Subject::Sync => {}
         Subject::Match => return matching::run(options),
         Subject::TwoWay => return two_way::run(options),
+        Subject::Tables => return tables::run(options),
         Subject::Http => return http::run(options),
         Subject::Salesforce => return salesforce::run(options),
     }

@@ -170,6 +170,27 @@ pub(crate) const RIGHT: &str = "
             n % 200 || ' Long Street', 'City ' || n % 311, n FROM generate_series(FIRST, LAST) AS n;
     ANALYZE contacts";
 
+/// As [`LEFT`], for MariaDB.
+pub(crate) const MARIADB_LEFT: &str = "
+    CREATE TABLE people (
+        id bigint AUTO_INCREMENT PRIMARY KEY, first_name text, last_name text, email varchar(100) UNIQUE,
+        phone text, street text, city text, credit decimal(12, 2),
+        updated timestamp(6) NOT NULL DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6));
+    INSERT INTO people (first_name, last_name, email, phone, street, city, credit)
+        SELECT concat('First', seq % 977), concat('Last', seq), concat('person', seq, '@mail.example'),
+            concat('+49 30 ', seq), concat(seq % 200, ' Long Street'), concat('City ', seq % 311), seq / 100
+        FROM seq_FIRST_to_LAST";
+/// As [`RIGHT`], for MariaDB.
+pub(crate) const MARIADB_RIGHT: &str = "
+    CREATE TABLE contacts (
+        no bigint AUTO_INCREMENT PRIMARY KEY, given text, family text, mail varchar(100) UNIQUE,
+        telephone text, street text, town text, cents bigint,
+        changed timestamp(6) NOT NULL DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6));
+    INSERT INTO contacts (given, family, mail, telephone, street, town, cents)
+        SELECT concat('First', seq % 977), concat('Last', seq), concat('person', seq, '@mail.example'),
+            concat('+49 30 ', seq), concat(seq % 200, ' Long Street'), concat('City ', seq % 311), seq
+        FROM seq_FIRST_to_LAST";
+
 pub(crate) const CONFIG: &str = r#"
 connections:
   left:

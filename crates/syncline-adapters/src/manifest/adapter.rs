@@ -1,6 +1,6 @@
 //! A connector as a connection: each stream is an entity.
 
-use super::auth::{OAuth, TokenFile};
+use super::auth::OAuth;
 use super::limits::{Gate, Limiter};
 use super::load::Stream;
 use super::read::{Step, StreamReader};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use syncline_core::config::model::{Connection, EntitySettings, Settings};
 use syncline_core::record::{Cursor, Page};
 use syncline_core::value::Value;
-use tokio::sync::{Mutex, OnceCell, mpsc};
+use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 
 const SAMPLE_LEN: usize = 100;
 
@@ -38,8 +38,8 @@ pub(crate) struct ManifestAdapter {
     manifest: Mutex<Manifest>,
     entities: BTreeMap<String, Entity>,
     lists_all: bool,
-    /// How many slices of a stream are read at a time.
-    side_by_side: usize,
+    /// The slots for slices that are read beside the first of a stream.
+    slots: Arc<Semaphore>,
     /// Whether any of them can be written.
     writes: bool,
 }
@@ -128,12 +128,11 @@ impl ManifestAdapter {
         let tenant = shared.tenant().map(|tenant| (tenant, name.to_owned()));
         let reach = if own.allow_private { Reach::Everywhere } else { Reach::Public };
         let session = Session::new(&manifest, Clock::System, reach)?;
-        let tokens = shared.tokens().filter(|_| !name.is_empty());
-        let tokens = tokens.map(|folder| TokenFile::new(folder, name));
-        let session = session.through(Gate::new(budget, limiter, tenant)).keeping(tokens);
-        let side_by_side = manifest.side_by_side;
+        let session = session.through(Gate::new(budget, limiter, tenant));
+        let session = session.keeping(shared.kept(name));
+        let slots = Arc::new(Semaphore::new(manifest.side_by_side - 1));
         let (session, manifest) = (Arc::new(session), Mutex::new(manifest));
-        Ok(Self { session, manifest, entities, lists_all, side_by_side, writes })
+        Ok(Self { session, manifest, entities, lists_all, slots, writes })
     }
 
     /// The ways in which its streams get their tokens.
@@ -219,7 +218,7 @@ impl ManifestAdapter {
             })?,
         };
         let reader = StreamReader::new(&self.session, stream, &at.state).await.map_err(failed)?;
-        let mut reader = reader.side_by_side(self.side_by_side);
+        let mut reader = reader.side_by_side(&self.slots);
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(stream.name.as_str()));
         let mut seen = 0;

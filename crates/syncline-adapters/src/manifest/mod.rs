@@ -36,6 +36,7 @@ mod write;
 pub(crate) use adapter::ManifestAdapter;
 pub use auth::connect::Connecting;
 pub use catalogue::{Connector, Runs, StreamOf};
+pub(crate) use interpolate::digest::{percent_encode, sha256};
 pub(crate) use limits::Limiter;
 pub use load::Manifest;
 pub use reach::Reach;

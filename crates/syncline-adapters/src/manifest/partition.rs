@@ -78,6 +78,23 @@ impl Router {
         }
     }
 
+    /// Adds the names of the streams that are read for the partitions, at any depth.
+    pub(super) fn parents<'a>(&'a self, names: &mut Vec<&'a str>) {
+        match self {
+            Self::List(_) => {}
+            Self::Substream(parents) => {
+                for Parent { stream, .. } in parents.iter() {
+                    names.push(&stream.name);
+                    stream.router.iter().for_each(|router| router.parents(names));
+                }
+            }
+            Self::Grouped { router, .. } => router.parents(names),
+            Self::Union { routers, .. } | Self::Product(routers) => {
+                routers.iter().for_each(|router| router.parents(names));
+            }
+        }
+    }
+
     /// The router of a retriever; `load_parent` loads a parent stream.
     pub(super) fn load(
         retriever: &Node<'_>,

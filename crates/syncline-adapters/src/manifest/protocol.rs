@@ -1,14 +1,15 @@
 //! The Airbyte protocol: what a connector prints for `spec`, `check`, `discover` and `read`, a JSON object a
 //! line (<https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>).
 
+mod reading;
+
 use super::Manifest;
-use super::incremental::NO_CURSOR_STATE;
 use super::load::{Declared, Stream};
 use super::outline::write_line;
 use super::read::{Step, StreamReader};
 use super::select::{Each, unreadable};
 use super::session::{Clock, Session};
-use super::trouble::{FailureKind, Trouble};
+use super::trouble::Trouble;
 use serde_json::{Map, Value as Json, json};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub enum Ended {
 /// Prints messages, each at once.
 pub struct Printer<W> {
     out: W,
-    side_by_side: usize,
+    side_by_side: Option<usize>,
     /// The line of a record in the making.
     line: Vec<u8>,
 }
@@ -33,13 +34,13 @@ pub struct Printer<W> {
 impl<W: Write> Printer<W> {
     /// Prints to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, side_by_side: 1, line: Vec::new() }
+        Self { out, side_by_side: None, line: Vec::new() }
     }
 
-    /// Reads up to `slices` slices of a stream at a time.
+    /// Reads up to `slices` slices at a time, of one stream or of several, whatever the manifest declares.
     #[must_use]
     pub fn side_by_side(self, slices: usize) -> Self {
-        Self { side_by_side: slices, ..self }
+        Self { side_by_side: Some(slices.max(1)), ..self }
     }
 
     fn print(&mut self, message: &Json) -> io::Result<()> {
@@ -195,54 +196,6 @@ impl<W: Write> Printer<W> {
         Ok(Ended::Well)
     }
 
-    /// Reads the streams of a configured catalog, from the states of an earlier read. A stream that fails
-    /// does not keep the others from being read.
-    ///
-    /// # Errors
-    ///
-    /// When nothing can be written.
-    pub async fn read(
-        &mut self,
-        manifest: &mut Manifest,
-        session: &Arc<Session>,
-        catalog: &Json,
-        states: &Json,
-    ) -> io::Result<Ended> {
-        if let Err(trouble) = self.ready(manifest, session).await? {
-            return self.refuse(session.clock, &session.hidden(trouble));
-        }
-        let mut ready = Vec::new();
-        for entry in catalog.get("streams").and_then(Json::as_array).into_iter().flatten() {
-            let Some(name) = entry.pointer("/stream/name").and_then(Json::as_str) else { continue };
-            session.select(name, entry.pointer("/stream/json_schema").unwrap_or(&Json::Null));
-            match manifest.stream(name) {
-                Ok(stream) => ready.push(stream),
-                // Said before anything is read.
-                Err(trouble) => return self.refuse(session.clock, &trouble),
-            }
-        }
-        let mut failed = Vec::new();
-        for stream in ready {
-            self.status(session, &stream.name, "STARTED")?;
-            self.out.flush()?;
-            let state = state_of(states, &stream.name);
-            match self.stream(session, stream, &state).await? {
-                None => self.status(session, &stream.name, "COMPLETE")?,
-                Some(trouble) => {
-                    self.status(session, &stream.name, "INCOMPLETE")?;
-                    failed.push(format!("{}: {trouble}", stream.name));
-                }
-            }
-            self.out.flush()?;
-        }
-        if failed.is_empty() {
-            return Ok(Ended::Well);
-        }
-        let message =
-            format!("these streams could not be read to their end: {}", failed.join("; "));
-        self.refuse(session.clock, &session.hidden(Trouble { kind: FailureKind::Config, message }))
-    }
-
     /// Makes ready what a command needs: the configuration is allowed, and all streams are known.
     async fn ready(
         &mut self,
@@ -259,79 +212,6 @@ impl<W: Write> Printer<W> {
         let expanded = manifest.expand(session).await;
         self.changed_configs(session)?;
         Ok(expanded)
-    }
-
-    /// Reads one stream; what could not be read is printed, and the last of it is what this answers with.
-    async fn stream(
-        &mut self,
-        session: &Arc<Session>,
-        stream: &Arc<Stream>,
-        state: &Map<String, Json>,
-    ) -> io::Result<Option<Trouble>> {
-        let mut reader = match StreamReader::new(session, stream, state).await {
-            Ok(reader) => reader.side_by_side(self.side_by_side),
-            Err(trouble) => {
-                self.error(session.clock, Some(&stream.name), &session.hidden(trouble.clone()))?;
-                if stream.cursor.is_none() {
-                    let none = Map::from_iter([(NO_CURSOR_STATE.to_owned(), true.into())]);
-                    self.state(&stream.name, none, 0)?;
-                }
-                return Ok(Some(trouble));
-            }
-        };
-        let (mut count, mut running, mut failed) = (0_u64, false, None);
-        loop {
-            let step = reader.step().await;
-            self.changed_configs(session)?;
-            match step {
-                Ok(Step::Page { mut records, .. }) => {
-                    if !records.is_empty() && !running {
-                        running = true;
-                        self.status(session, &stream.name, "RUNNING")?;
-                    }
-                    count += records.len() as u64;
-                    let at = session.clock.now() / 1_000;
-                    for record in records.each() {
-                        if let Err(trouble) = self.record(at, &stream.name, record)? {
-                            let told = session.hidden(trouble.clone());
-                            self.error(session.clock, Some(&stream.name), &told)?;
-                            self.state(&stream.name, reader.state(), count)?;
-                            return Ok(Some(trouble));
-                        }
-                    }
-                }
-                Ok(Step::SliceDone { doubt }) => {
-                    if let Some(doubt) = doubt {
-                        self.log("WARN", &format!("stream {}: {doubt}", stream.name))?;
-                    }
-                    if stream.cursor.is_some() && stream.router.is_none() {
-                        self.state(&stream.name, reader.state(), std::mem::take(&mut count))?;
-                    }
-                }
-                Ok(Step::SliceFailed(trouble)) => {
-                    self.error(
-                        session.clock,
-                        Some(&stream.name),
-                        &session.hidden(trouble.clone()),
-                    )?;
-                    failed = Some(trouble);
-                }
-                Ok(Step::End) => {
-                    self.state(&stream.name, reader.state(), count)?;
-                    return Ok(failed);
-                }
-                Err(trouble) => {
-                    self.error(
-                        session.clock,
-                        Some(&stream.name),
-                        &session.hidden(trouble.clone()),
-                    )?;
-                    self.state(&stream.name, reader.state(), count)?;
-                    return Ok(Some(trouble));
-                }
-            }
-            self.out.flush()?;
-        }
     }
 
     /// The protocol's messages say nothing of fields that are null.
@@ -419,21 +299,4 @@ async fn catalog_entry(stream: &Stream, session: &Arc<Session>) -> Result<Json, 
         entry.insert("source_defined_primary_key".to_owned(), json!(keys));
     }
     Ok(Json::Object(entry))
-}
-
-/// The state of one stream in a list of state messages.
-fn state_of(states: &Json, name: &str) -> Map<String, Json> {
-    let messages = states.as_array().into_iter().flatten();
-    let mut found = Map::new();
-    for message in messages {
-        let message = message.get("state").unwrap_or(message);
-        let stream = message.get("stream").unwrap_or(&Json::Null);
-        let is_this =
-            stream.pointer("/stream_descriptor/name").and_then(Json::as_str) == Some(name);
-        if let (true, Some(state)) = (is_this, stream.get("stream_state").and_then(Json::as_object))
-        {
-            found = state.clone();
-        }
-    }
-    found
 }

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value as Json};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// What came of one step.
 #[derive(Debug)]
@@ -39,8 +39,9 @@ pub(super) struct StreamReader {
     cursor: Progress,
     /// The slices that are being read, the one whose pages come next first.
     open: VecDeque<Open>,
-    /// How many slices are read at a time, each a page ahead; `None` where one is, page by page as they are asked for.
-    ahead: Option<usize>,
+    /// The slots for slices beyond the first, each read a page ahead; `None` where one slice is read at a time, page by
+    /// page as they are asked for.
+    ahead: Option<Arc<Semaphore>>,
     /// Whether there are no more slices than those that are being read, or why that cannot be told.
     ended: Option<Result<(), Trouble>>,
     /// Whether a slice could not be read to its end.
@@ -52,6 +53,8 @@ struct Open {
     slice: Arc<StreamSlice>,
     is_last_of_partition: bool,
     source: Source,
+    /// What it holds while it is read; the stream's own slot where there is none.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// Where the pages of a slice come from.
@@ -152,11 +155,12 @@ impl StreamReader {
         }
     }
 
-    /// Reads up to `slices` slices at a time, each a page ahead of what is asked for. What comes of them comes in the
-    /// same order as ever, and as it was sent where nothing changes it. For whoever reads to the end.
+    /// Reads one slice, and as many more as there are `slots` free, at a time, each a page ahead of what is asked for.
+    /// What comes of them comes in the same order as ever, and as it was sent where nothing changes it. For whoever
+    /// reads to the end.
     #[must_use]
-    pub(super) fn side_by_side(self, slices: usize) -> Self {
-        Self { ahead: Some(slices.max(1)), ..self }
+    pub(super) fn side_by_side(self, slots: &Arc<Semaphore>) -> Self {
+        Self { ahead: Some(slots.clone()), ..self }
     }
 
     /// Reads the next page, or goes on to the next slice.
@@ -205,9 +209,18 @@ impl StreamReader {
         .boxed()
     }
 
-    /// Begins with as many slices as are read at a time.
+    /// A slot for one more slice: the stream's own, or one of those that it shares.
+    fn slot(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        if self.open.iter().all(|open| open.slot.is_some()) {
+            return Some(None);
+        }
+        self.ahead.as_ref().and_then(|slots| slots.clone().try_acquire_owned().ok()).map(Some)
+    }
+
+    /// Begins with as many slices as there are slots for.
     async fn fill(&mut self) {
-        while self.ended.is_none() && self.open.len() < self.ahead.unwrap_or(1) {
+        while self.ended.is_none() {
+            let Some(slot) = self.slot() else { return };
             let (slice, is_last_of_partition) = match self.next_slice().await {
                 Ok(Some((slice, is_last))) => (Arc::new(slice), is_last),
                 Ok(None) => {
@@ -238,7 +251,7 @@ impl StreamReader {
                 });
                 Source::Ahead(receiver)
             };
-            self.open.push_back(Open { slice, is_last_of_partition, source });
+            self.open.push_back(Open { slice, is_last_of_partition, source, slot });
         }
     }
 

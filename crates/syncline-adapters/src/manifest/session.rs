@@ -1,6 +1,5 @@
 //! What all streams of one connector share while it runs: configuration, clock, HTTP client, kept responses.
 
-use super::auth::TokenFile;
 use super::expression::Options;
 use super::interpolate::{Headers, Scope, text_of};
 use super::limits::Gate;
@@ -9,14 +8,20 @@ use super::reach::{Client, Reach};
 use super::request::Parts;
 use super::secrets::Secrets;
 use super::trouble::Trouble;
+use crate::kept::KeptFile;
 use serde_json::error::Category;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::{Mutex as Turn, MutexGuard as MyTurn};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How much of kept responses is held, in bytes; what does not fit is asked for again.
 const KEPT_BYTES_MAX: usize = 24 << 20;
+
+/// How many requests whose responses are kept go at a time, at most.
+const TURNS: usize = 16;
 
 /// Where a connector gets its time from.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +60,14 @@ pub struct Session {
     /// The way to the system, through its limits.
     pub(super) gate: Gate,
     /// Where tokens are kept.
-    pub(super) tokens: Option<TokenFile>,
+    pub(super) tokens: Option<KeptFile>,
     kept: Mutex<Kept>,
+    /// Who asks for a response that is kept; who wants the same waits for the same turn.
+    turns: [Turn<()>; TURNS],
     /// The configuration as refreshed tokens changed it.
     pub(super) saved_config: Mutex<Json>,
+    /// Held while a refreshed token changes the configuration.
+    pub(super) saving: Turn<()>,
     /// Changed configurations that nobody has taken yet.
     changed: Mutex<Vec<Json>>,
     /// The fields of streams that were chosen, by the name of the stream.
@@ -97,6 +106,8 @@ impl Session {
             gate: Gate::alone(manifest.budget.clone()),
             tokens: None,
             kept: Mutex::default(),
+            turns: Default::default(),
+            saving: Turn::default(),
             changed: Mutex::default(),
             selected: Mutex::default(),
             secrets: Mutex::new(secrets),
@@ -109,7 +120,7 @@ impl Session {
     }
 
     /// The same, with tokens that outlast the process.
-    pub(super) fn keeping(self, tokens: Option<TokenFile>) -> Self {
+    pub(super) fn keeping(self, tokens: Option<KeptFile>) -> Self {
         Self { tokens, ..self }
     }
 
@@ -118,8 +129,17 @@ impl Session {
         Scope::new(self.clock.now()).with("config", &self.config)
     }
 
-    pub(super) fn kept(&self, key: &str) -> Option<Arc<Response>> {
+    fn kept(&self, key: &str) -> Option<Arc<Response>> {
         lock(&self.kept).responses.get(key).cloned()
+    }
+
+    /// The response that is kept under `key`, or the turn to ask for it. Whoever else wants it waits meanwhile.
+    pub(super) async fn kept_or_turn(&self, key: &str) -> Result<Arc<Response>, MyTurn<'_, ()>> {
+        if let Some(kept) = self.kept(key) {
+            return Ok(kept);
+        }
+        let turn = self.turns[xxh3_64(key.as_bytes()) as usize % TURNS].lock().await;
+        self.kept(key).ok_or(turn)
     }
 
     pub(super) fn keep(&self, key: String, response: &Arc<Response>) {

@@ -124,6 +124,9 @@ impl Session for MySqlSession {
     ) -> Answer<'a, Vec<Row>> {
         async move {
             let rows: Vec<mysql_async::Row> = self.ask(sql, bound).await?;
+            if let Some(row) = rows.first() {
+                as_described(row.columns_ref(), columns)?;
+            }
             let read = |row: mysql_async::Row| {
                 let types = row.columns();
                 let mut read = Row::default();
@@ -258,6 +261,40 @@ fn kind_of(data_type: &str, column_type: &str) -> Kind {
         "timestamp" => Kind::Moment,
         _ => Kind::Other,
     }
+}
+
+/// The number of the character set of columns that hold bytes.
+const BINARY: u16 = 63;
+
+/// Makes sure that the columns are of the types that they were described with.
+fn as_described(shown: &[mysql_async::Column], columns: &[Column]) -> Result<(), Fault> {
+    use ColumnType as T;
+    for (shown, column) in shown.iter().zip(columns) {
+        let came: &[Kind] = match shown.column_type() {
+            T::MYSQL_TYPE_TINY
+            | T::MYSQL_TYPE_SHORT
+            | T::MYSQL_TYPE_INT24
+            | T::MYSQL_TYPE_LONG
+            | T::MYSQL_TYPE_LONGLONG => &[Kind::Int, Kind::Bool],
+            T::MYSQL_TYPE_FLOAT | T::MYSQL_TYPE_DOUBLE => &[Kind::Float],
+            T::MYSQL_TYPE_NEWDECIMAL => &[Kind::Decimal],
+            T::MYSQL_TYPE_DATE => &[Kind::Date],
+            T::MYSQL_TYPE_DATETIME => &[Kind::Timestamp],
+            T::MYSQL_TYPE_TIMESTAMP => &[Kind::Moment],
+            T::MYSQL_TYPE_STRING | T::MYSQL_TYPE_VAR_STRING | T::MYSQL_TYPE_BLOB => {
+                if shown.character_set() == BINARY {
+                    &[Kind::Bytes]
+                } else {
+                    &[Kind::Text, Kind::Json]
+                }
+            }
+            _ => continue,
+        };
+        if column.kind != Kind::Other && !came.contains(&column.kind) {
+            return Err(column.is_now(came[0].word()));
+        }
+    }
+    Ok(())
 }
 
 fn params(bound: Vec<Bound>) -> Params {

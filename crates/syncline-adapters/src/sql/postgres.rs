@@ -264,8 +264,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// Makes sure that the columns are of the types that they were described with: the same bytes of another type would
-/// pass for an edit.
+/// Makes sure that the columns are of the types that they were described with.
 fn as_described(row: &tokio_postgres::Row, columns: &[Column]) -> Result<(), Fault> {
     for (shown, column) in row.columns().iter().zip(columns) {
         let came = match *shown.type_() {
@@ -277,14 +276,12 @@ fn as_described(row: &tokio_postgres::Row, columns: &[Column]) -> Result<(), Fau
             Type::DATE => Kind::Date,
             Type::TIMESTAMP => Kind::Timestamp,
             Type::TIMESTAMPTZ => Kind::Moment,
-            // What comes as text may be shown as text because of its kind.
+            // Others are shown as text because of their kind.
+            Type::TEXT if !matches!(column.kind, Kind::Decimal | Kind::Array(_)) => Kind::Text,
             _ => continue,
         };
         if column.kind != Kind::Other && column.kind != came {
-            let (name, was) = (&column.name, column.kind.word());
-            let problem =
-                format!("the column `{name}` is now of the type {}, and was {was}", shown.type_());
-            return Err(Fault::new(FaultKind::Refused, problem));
+            return Err(column.is_now(shown.type_()));
         }
     }
     Ok(())

@@ -90,6 +90,16 @@ impl Kind {
     }
 }
 
+impl Column {
+    /// The column is not of the type any more that it was described with: the same bytes of another type would pass for
+    /// an edit.
+    pub(super) fn is_now(&self, sql_type: impl std::fmt::Display) -> Fault {
+        let (name, was) = (&self.name, self.kind.word());
+        let problem = format!("the column `{name}` is now of the type {sql_type}, and was {was}");
+        Fault::new(FaultKind::Refused, problem)
+    }
+}
+
 impl Table {
     /// The column `name`.
     ///

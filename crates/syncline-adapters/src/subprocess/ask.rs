@@ -2,7 +2,7 @@
 
 use super::catalog::Chosen;
 use super::message::{Answer, Failure, Message};
-use super::process::{Files, Line, Process};
+use super::process::{CONFIG_FILE, Files, Line, Process};
 use super::{Dialect, SubprocessAdapter, airbyte, singer};
 use crate::AdapterError;
 use serde_json::{Value as Json, json};
@@ -27,7 +27,7 @@ impl SubprocessAdapter {
         let arguments = self.airbyte_arguments("check", &files)?;
         match self.answer(entity, &arguments, files).await? {
             Answer::Check(Err(problem)) => {
-                let problem = self.settings.secrets.scrub(&problem).into_owned();
+                let problem = self.settings.scrub(&problem);
                 let problem =
                     format!("`{}` refuses its configuration: {problem}", self.settings.name());
                 Err(AdapterError::Refused { what: entity.to_owned(), problem })
@@ -60,7 +60,7 @@ impl SubprocessAdapter {
         command: &str,
         files: &Files,
     ) -> Result<Vec<OsString>, AdapterError> {
-        let config = files.put("config.json", &self.settings.config)?;
+        let config = files.put(CONFIG_FILE, &self.config()?)?;
         let mut arguments = vec![OsString::from(command), "--config".into(), config.into()];
         arguments.extend(self.settings.last_arguments.iter().cloned());
         Ok(arguments)
@@ -83,6 +83,7 @@ impl SubprocessAdapter {
                 Line::Whole | Line::Torn => match airbyte::parse(process.text()) {
                     Ok(Some(Message::Answer(answer))) => found = Some(answer),
                     Ok(Some(Message::Failure(said))) => failure = Some(said),
+                    Ok(Some(Message::Config(config))) => self.keep(&config).await?,
                     _ => {}
                 },
             }
@@ -149,7 +150,8 @@ impl SubprocessAdapter {
 
     /// A tap prints its catalog as one document, over as many lines as it likes.
     async fn singer_catalog(&self, entity: &str, files: Files) -> Result<Json, AdapterError> {
-        let config = files.put("config.json", &self.settings.config)?;
+        let given = self.config()?;
+        let config = files.put(CONFIG_FILE, &given)?;
         let arguments = ["--config".into(), config.into(), OsString::from("--discover")];
         let patience = self.settings.silence;
         let mut process = Process::start(&self.settings, entity, &arguments, files)?;
@@ -175,6 +177,9 @@ impl SubprocessAdapter {
             }
         }
         let status = process.end().await?;
+        if let Some(config) = process.config().filter(|config| *config != given) {
+            self.keep(&config).await?;
+        }
         if !status.success() {
             return Err(process.refused(&format!("cannot discover its streams ({status})")).await);
         }

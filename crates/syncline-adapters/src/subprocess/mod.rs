@@ -7,6 +7,7 @@ mod ask;
 mod batch;
 mod catalog;
 mod input;
+mod kept;
 mod lines;
 mod message;
 mod process;
@@ -15,6 +16,7 @@ mod settings;
 mod singer;
 mod stderr;
 
+use crate::kept::KeptFile;
 use crate::{
     Adapter, AdapterError, Capabilities, DiscoveredEntity, ReadEnd, ReadRequest, discover,
 };
@@ -80,6 +82,8 @@ pub(crate) struct SubprocessAdapter {
     note: Option<String>,
     /// What the program said of its streams, asked for once.
     catalog: OnceCell<serde_json::Value>,
+    /// Where it is kept what the program makes of its configuration.
+    kept: Option<KeptFile>,
 }
 
 impl SubprocessAdapter {
@@ -92,6 +96,7 @@ impl SubprocessAdapter {
         connection: &Connection,
         base: &Path,
         dialect: Dialect,
+        kept: Option<KeptFile>,
     ) -> Result<Self, AdapterError> {
         let Declared::Program(own) = &connection.settings else {
             let problem = "its settings are not those of a program";
@@ -114,7 +119,7 @@ impl SubprocessAdapter {
             entities.insert(name.clone(), Wanted { stream, namespace, replication, modified });
         }
         let settings = Settings::new(own, base, dialect)?;
-        Ok(Self { settings, entities, note: None, catalog: OnceCell::new() })
+        Ok(Self { settings, entities, note: None, catalog: OnceCell::new(), kept })
     }
 
     /// The program of the reference implementation of the low-code connector language, which comes with the Python
@@ -131,6 +136,7 @@ impl SubprocessAdapter {
         connection: &Connection,
         base: &Path,
         why: &str,
+        kept: Option<KeptFile>,
     ) -> Result<Option<Self>, AdapterError> {
         let Declared::Manifest(ManifestSettings { manifest: Some(manifest), config, .. }) =
             &connection.settings
@@ -169,7 +175,7 @@ impl SubprocessAdapter {
         };
         let entities = connection.entities.iter().filter_map(wanted).collect();
         let note = Some(format!("read by `{}`, a program: {why}", Self::REFERENCE));
-        Ok(Some(Self { settings, entities, note, catalog: OnceCell::new() }))
+        Ok(Some(Self { settings, entities, note, catalog: OnceCell::new(), kept }))
     }
 
     fn wanted(&self, entity: &str) -> Result<&Wanted, AdapterError> {

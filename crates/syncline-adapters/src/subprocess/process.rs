@@ -23,6 +23,9 @@ const LEFT_OPEN: Duration = Duration::from_secs(5);
 /// How much of an over-long line is kept.
 const HEAD_BYTES: usize = crate::page::PAYLOAD_BYTES_MAX;
 
+/// The name of the file with the configuration.
+pub(super) const CONFIG_FILE: &str = "config.json";
+
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -77,6 +80,13 @@ impl Files {
             .and_then(|mut file| file.write_all(content.to_string().as_bytes()))
             .map_err(|error| unwritable(&error))?;
         Ok(path)
+    }
+
+    /// The configuration as it stands in its file, which some programs rewrite. `None` where that is none, or only half
+    /// written.
+    pub(super) fn config(&self) -> Option<Json> {
+        let text = std::fs::read(self.0.path().join(CONFIG_FILE)).ok()?;
+        serde_json::from_slice(&text).ok().filter(Json::is_object)
     }
 }
 
@@ -147,7 +157,7 @@ pub(super) struct Process<'a> {
     exited: bool,
     until: Instant,
     lines: u64,
-    _files: Files,
+    files: Files,
 }
 
 impl<'a> Process<'a> {
@@ -188,8 +198,13 @@ impl<'a> Process<'a> {
             exited: false,
             until: Instant::now() + settings.whole,
             lines: 0,
-            _files: files,
+            files,
         })
+    }
+
+    /// The configuration in the file that the program was given.
+    pub(super) fn config(&self) -> Option<Json> {
+        self.files.config()
     }
 
     /// The line that was read last.
@@ -294,10 +309,10 @@ impl<'a> Process<'a> {
 
     async fn explained(&mut self, problem: &str) -> String {
         let name = self.settings.name();
-        let problem = self.settings.secrets.scrub(problem);
+        let problem = self.settings.scrub(problem);
         let said = self.tail.text().await;
         // A secret is found before anything is cut.
-        match stderr::shown(&self.settings.secrets.scrub(&said)) {
+        match stderr::shown(&self.settings.scrub(&said)) {
             "" => format!("`{name}` {problem}"),
             said => format!("`{name}` {problem}; it said: {said}"),
         }

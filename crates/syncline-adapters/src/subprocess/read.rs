@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::catalog::Chosen;
 use super::message::{Failure, Message, Status};
-use super::process::{Files, Line, Process};
+use super::process::{CONFIG_FILE, Files, Line, Process};
 use super::settings::names_credential;
 use super::{Dialect, SubprocessAdapter, airbyte};
 use crate::page::PageBuilder;
@@ -35,6 +35,8 @@ struct Reading<'a> {
     chosen: &'a Chosen,
     page: PageBuilder,
     state: Option<Json>,
+    /// The configuration in the file that the program was given.
+    config: Option<Json>,
     /// Whether anything was said in the protocol.
     spoke: bool,
     /// Whether something was said of this stream.
@@ -55,6 +57,8 @@ enum Next {
     Spoke,
     /// Read these files, then on.
     Files(Batch),
+    /// Keep this configuration, then read on.
+    Config(Json),
     /// Give up.
     Stop(String),
 }
@@ -77,6 +81,8 @@ impl SubprocessAdapter {
         let restarted = request.cursor.is_some() && at.state.is_none();
         let files = Files::new()?;
         let arguments = self.read_arguments(&chosen, at.state.as_ref(), &files)?;
+        // Before it is started, since it may rewrite its file at once.
+        let given = files.config();
         let mut process = Process::start(&self.settings, &request.entity, &arguments, files)?;
         let mut page = PageBuilder::new(request.changed_since);
         page.set_source(&Arc::from(chosen.stream.as_str()));
@@ -85,6 +91,7 @@ impl SubprocessAdapter {
             chosen: &chosen,
             page,
             state: at.state,
+            config: given,
             spoke: false,
             begun: false,
             records: 0,
@@ -101,10 +108,17 @@ impl SubprocessAdapter {
         };
         if !is_wanted {
             process.stop().await;
+            reading.keep_rewritten(&process).await?;
             return Ok(ReadEnd { cursor: reading.cursor(), restarted, ..ReadEnd::default() });
         }
-        ended?;
-        let status = process.end().await?;
+        if let Err(error) = ended {
+            process.stop().await;
+            reading.keep_rewritten(&process).await?;
+            return Err(error);
+        }
+        let status = process.end().await;
+        reading.keep_rewritten(&process).await?;
+        let status = status?;
         let incomplete_because = reading.verdict(&mut process, status).await?;
         let complete = incomplete_because.is_none();
         if complete && !chosen.goes_on {
@@ -134,7 +148,7 @@ impl SubprocessAdapter {
         let catalog = files.put("catalog.json", &chosen.catalog)?;
         match self.settings.dialect {
             Dialect::Singer => {
-                name("--config", files.put("config.json", &self.settings.config)?);
+                name("--config", files.put(CONFIG_FILE, &self.config()?)?);
                 name(
                     if self.settings.takes_properties { "--properties" } else { "--catalog" },
                     catalog,
@@ -170,8 +184,11 @@ impl Reading<'_> {
             let line = process.line(since + patience, patience).await?;
             match self.take(line, process) {
                 Next::Spoke => {
-                    if self.page.len() >= page_len && !self.send(pages).await {
-                        return Ok(false);
+                    if self.page.len() >= page_len {
+                        self.keep_rewritten(process).await?;
+                        if !self.send(pages).await {
+                            return Ok(false);
+                        }
                     }
                     // Only now, so that waiting for the receiver is no silence of the program.
                     (patience, since) = (settings.silence, Instant::now());
@@ -184,6 +201,7 @@ impl Reading<'_> {
                         return Err(process.refused(&problem).await);
                     }
                 },
+                Next::Config(config) => self.adapter.keep(&config).await?,
                 Next::More if line == Line::End => return Ok(true),
                 Next::More => {}
                 Next::Stop(problem) => {
@@ -213,10 +231,11 @@ impl Reading<'_> {
                             self.begun = true;
                             files.map_or_else(Next::Stop, Next::Files)
                         }
-                        message => match self.hear(message, number) {
-                            Ok(()) => Next::Spoke,
-                            Err(problem) => Next::Stop(problem),
-                        },
+                        Message::Config(config) => self.changed(config),
+                        message => {
+                            self.hear(message, number);
+                            Next::Spoke
+                        }
                     }
                 }
                 // How the program ended tells more, and a later read gives it whole.
@@ -249,17 +268,16 @@ impl Reading<'_> {
         format!("message of the {protocol} protocol; the first is `{first}`")
     }
 
-    fn hear(&mut self, message: Message<'_>, line: u64) -> Result<(), String> {
+    fn hear(&mut self, message: Message<'_>, line: u64) {
         let chosen = self.chosen;
         match message {
             Message::Record { stream, namespace, data } => {
                 let is_its =
                     namespace.is_none() || namespace == chosen.namespace.as_deref().map(Into::into);
-                if stream != chosen.stream || !is_its {
-                    return Ok(());
+                if stream == chosen.stream && is_its {
+                    self.begun = true;
+                    self.record(data.get().as_bytes(), line);
                 }
-                self.begun = true;
-                self.record(data.get().as_bytes(), line);
             }
             Message::State(state) => {
                 self.state = Some(match self.adapter.settings.dialect {
@@ -279,14 +297,31 @@ impl Reading<'_> {
                     self.failure = Some(failure);
                 }
             }
-            Message::Config(config)
-                if credentials_changed(&self.adapter.settings.config, &config) =>
-            {
-                return Err("replaced a credential of its configuration, such as a refresh token that can be used \
-                    once, which is not kept; give it one that lasts"
-                    .to_owned());
-            }
             _ => {}
+        }
+    }
+
+    /// What is to be done where the program says that it changed its configuration.
+    fn changed(&self, config: Json) -> Next {
+        let adapter = self.adapter;
+        if adapter.kept.is_none() && credentials_changed(&adapter.settings.config, &config) {
+            let problem = "replaced a credential of its configuration, such as a refresh token that can be used once, \
+                and there is no place to keep it in";
+            return Next::Stop(problem.to_owned());
+        }
+        Next::Config(config)
+    }
+
+    /// Keeps the configuration where the program wrote another one into the file that it was given.
+    async fn keep_rewritten(&mut self, process: &Process<'_>) -> Result<(), AdapterError> {
+        let rewritten = match self.adapter.settings.dialect {
+            Dialect::Singer => process.config(),
+            // Such a source says so.
+            Dialect::Airbyte => None,
+        };
+        if let Some(rewritten) = rewritten.filter(|config| self.config.as_ref() != Some(config)) {
+            self.adapter.keep(&rewritten).await?;
+            self.config = Some(rewritten);
         }
         Ok(())
     }

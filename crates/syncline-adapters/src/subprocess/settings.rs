@@ -5,6 +5,7 @@ use crate::AdapterError;
 use serde_json::Value as Json;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use syncline_core::config::Secrets;
 use syncline_core::config::model::ProgramSettings;
@@ -55,7 +56,7 @@ pub(super) struct Settings {
     pub(super) whole: Duration,
     pub(super) line_bytes_max: usize,
     /// What must not be shown of what the program says.
-    pub(super) secrets: Secrets,
+    secrets: Mutex<Secrets>,
 }
 
 impl Settings {
@@ -101,8 +102,20 @@ impl Settings {
             whole: seconds(own.timeout_s, WHOLE_S),
             line_bytes_max: usize::try_from(own.line_bytes_max.unwrap_or(LINE_BYTES_MAX))
                 .unwrap_or(usize::MAX),
-            secrets,
+            secrets: Mutex::new(secrets),
         })
+    }
+
+    /// Takes the credentials of a configuration out of whatever is shown from now on.
+    pub(super) fn learn(&self, config: &Json) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        collect_secrets(config, false, &mut secrets);
+    }
+
+    /// `text` without credentials.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.scrub(text).into_owned()
     }
 
     /// The program as people call it.

@@ -13,6 +13,7 @@ fn all(place: &mut Place, types: fn(&Place)) {
         case(place);
     }
     a_connection_that_is_refused_says_why_and_tells_no_password(place);
+    a_column_that_gets_another_type_in_mid_read_is_told(place);
     a_lock_that_stays_ends_in_a_time_out(place);
     a_server_that_dies_in_mid_read_is_read_on_when_it_is_back(place);
     a_server_that_does_not_answer_is_given_up(place);
@@ -56,6 +57,39 @@ fn a_connection_that_is_refused_says_why_and_tells_no_password(place: &Place) {
     let missing = place.server_settings(|settings| settings.tls = Some(Tls::VerifyFull));
     let missing = place.open(missing, "there", &["id"], TableSettings::default());
     assert!(missing.err().unwrap().to_string().contains("`ca_file`"));
+}
+
+fn a_column_that_gets_another_type_in_mid_read_is_told(place: &Place) {
+    // Hazard 65.
+    let is_postgres = place.adapter == "postgres";
+    for (was, is, said) in [
+        ("int", "TEXT", "is now of the type text, and was integer"),
+        ("TEXT", if is_postgres { "bytea" } else { "blob" }, ", and was text"),
+        ("date", "MOMENT", ", and was date"),
+    ] {
+        place.make(&format!(
+            "DROP TABLE IF EXISTS turning; CREATE TABLE turning (id int PRIMARY KEY, turned {was});
+            INSERT INTO turning (id) VALUES (1), (2), (3), (4);"
+        ));
+        let table = place.table("turning", &["id"]);
+        let mut pages = 0;
+        let (seen, end) = read_with(table.adapter.as_ref(), full(None, 1), |_| {
+            pages += 1;
+            if pages == 1 && is_postgres {
+                let using = if is == "bytea" { "turned::bytea" } else { "NULL" };
+                place.make(&format!("ALTER TABLE turning ALTER turned TYPE {is} USING {using}"));
+            } else if pages == 1 {
+                place.make(&format!("ALTER TABLE turning MODIFY turned {is}"));
+            }
+        });
+        let error = end.unwrap_err();
+        assert!(matches!(error, AdapterError::Refused { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("`turned`") && text.contains(said), "{was} {is}: {text}");
+        assert!(text.contains("changed after"), "{text}");
+        assert!(!seen.is_empty());
+        table.read();
+    }
 }
 
 fn a_lock_that_stays_ends_in_a_time_out(place: &Place) {

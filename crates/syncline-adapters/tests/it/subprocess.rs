@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use syncline_adapters::{Adapter, AdapterError, ReadRequest, registry};
+use syncline_adapters::{Adapter, AdapterError, ReadRequest, Shared, registry};
 use syncline_core::config::model::Connection;
 use syncline_core::record::Cursor;
 use tempfile::TempDir;
@@ -322,6 +322,53 @@ fn credentials_go_through_a_file_of_this_user_alone_and_are_never_shown() {
     assert!(!Path::new(path).exists(), "{path} is left");
     let env = script.written("env");
     assert!(env.contains("PIN=8271") && env.contains("PATH=") && !env.contains("CARGO_"), "{env}");
+}
+
+/// A login whose token holds for one use: the program gets the next one, and writes it down.
+const ONE_USE: &str = r#"
+token=$(sed 's/.*"token":"\([^"]*\)".*/\1/' "$1")
+[ "$token" = "$(cat current)" ] || { echo "the token $token is spent" >&2; exit 1; }
+next="$token-next"
+printf '%s' "$next" > current
+"#;
+
+#[test]
+fn a_credential_that_a_program_replaces_is_kept_for_its_next_start() {
+    let singer = r#"shift; ONE_USE
+schema; record 1; state 1
+printf '{"token":"%s"}' "$next" > "$1""#;
+    let airbyte = r#"shift; shift; ONE_USE
+say "{\"type\":\"CONTROL\",\"control\":{\"type\":\"CONNECTOR_CONFIG\",\"emitted_at\":1,\"connectorConfig\":{\"config\":{\"token\":\"$next\"}}}}"
+status STARTED; record 1; status COMPLETE"#;
+    for (adapter, text) in [("singer", singer), ("airbyte", airbyte)] {
+        let script = Script::new(adapter, &text.replace("ONE_USE", ONE_USE));
+        let given = |token: &str| json!({"command": "./program", "config": {"token": token}});
+        let put = |token: &str| fs::write(script.folder.path().join("current"), token).unwrap();
+        let read = |token: &str| {
+            let connection = json!({"adapter": adapter, "settings": given(token), "entities": {"it": {"key": "id"}}});
+            let connection: Connection = serde_json::from_value(connection).unwrap();
+            let shared = Shared::default();
+            shared.keep_in(script.folder.path().join("kept"));
+            let folder = script.folder.path();
+            let adapter = registry::open_sharing(&connection, folder, "it", &shared).unwrap();
+            read_with(adapter.as_ref(), full(None, 1000), |_| {}).1
+        };
+        put("first-given");
+        for _ in 0..3 {
+            assert!(read("first-given").unwrap().complete, "{adapter}");
+        }
+        assert_eq!(script.written("current"), "first-given-next-next-next");
+        let kept = fs::metadata(script.folder.path().join("kept/it.json")).unwrap();
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+
+        put("spent");
+        let error = read("first-given").unwrap_err().to_string();
+        assert!(error.contains("is spent") && !error.contains("first-given"), "{error}");
+
+        put("given-anew");
+        assert!(read("given-anew").unwrap().complete, "what the user gives anew holds");
+        assert!(read("given-anew").unwrap().complete, "{adapter}");
+    }
 }
 
 #[test]

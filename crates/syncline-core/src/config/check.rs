@@ -4,6 +4,7 @@
 use super::diagnostic::{Findings, Sources, Span, suggest};
 use super::document::{Entry, Kind, Node, place_of_value};
 use super::model::ADAPTERS;
+use crate::convert::SHARD_ID;
 
 mod slots;
 
@@ -135,7 +136,8 @@ impl<'a> Check<'a> {
             }
             if let Some(lookup) = entry.node.get("lookup") {
                 self.other_shard(lookup);
-                let returned = self.fields(lookup.get("shard_type"));
+                let mut returned = self.fields(lookup.get("shard_type"));
+                returned.iter_mut().for_each(|fields| fields.push(SHARD_ID));
                 self.name("field", lookup.get("return"), returned.as_deref());
             }
         }

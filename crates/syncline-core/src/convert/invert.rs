@@ -1,6 +1,7 @@
 //! Which mappings invert by themselves.
 
-use crate::config::model::{FieldMapping, Mapping, OneOrMany, Transform};
+use super::SHARD_ID;
+use crate::config::model::{FieldMapping, Lookup, Mapping, OneOrMany, Transform};
 use crate::config::transform::MapSpec;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -35,11 +36,11 @@ pub(super) fn invert(field: &str, mapping: &FieldMapping) -> Inverse {
     match &mapping.from {
         Some(OneOrMany::One(from)) => direct(field, from, mapping.transform.as_ref()),
         Some(OneOrMany::Many(from)) => refused(from, "it joins several fields"),
-        None => other(mapping),
+        None => other(field, mapping),
     }
 }
 
-fn other(mapping: &Mapping) -> Inverse {
+fn other(field: &str, mapping: &Mapping) -> Inverse {
     if mapping.value.is_some() {
         return Inverse::Nothing;
     }
@@ -47,9 +48,24 @@ fn other(mapping: &Mapping) -> Inverse {
         return refused(std::slice::from_ref(&flatten.from), "it takes a value out of a list");
     }
     if let Some(lookup) = &mapping.lookup {
-        return refused(std::slice::from_ref(&lookup.from), "it is looked up");
+        if is_id_of_record(mapping, lookup) {
+            return direct(field, &lookup.from, None);
+        }
+        let because = "it is looked up, and only `return: shard_id` by `external_id` leads back to the other record";
+        return refused(std::slice::from_ref(&lookup.from), because);
     }
     refused(&[], "it is made by a rule")
+}
+
+/// Whether the mapping takes the id of the shard of another record, which the record names. Written back, that is the
+/// other record's external id.
+pub(super) fn is_reference(mapping: &FieldMapping) -> bool {
+    let FieldMapping::Full(mapping) = mapping else { return false };
+    mapping.lookup.as_ref().is_some_and(|lookup| is_id_of_record(mapping, lookup))
+}
+
+fn is_id_of_record(mapping: &Mapping, lookup: &Lookup) -> bool {
+    lookup.by == "external_id" && lookup.returns == SHARD_ID && mapping.transform.is_none()
 }
 
 fn refused(from: &[String], because: &str) -> Inverse {

@@ -50,6 +50,8 @@ pub(super) enum Source {
     Lookup {
         index: usize,
         from: FieldPath,
+        /// Whether null means that there is nothing, and not only that it is not known.
+        clears: bool,
     },
     Expression(Expr),
 }
@@ -82,10 +84,11 @@ pub(super) struct Items {
 }
 
 impl FieldPlan {
-    /// The field's cell for a record. A lookup's is absent until [`FieldPlan::finish`].
+    /// The field's cell for a record. A lookup's is absent until [`FieldPlan::finish`], or null where that is said.
     pub(super) fn run(&self, row: &Row<'_>) -> Result<Cell, FieldError> {
-        if let Source::Lookup { .. } = self.source {
-            return Ok(None);
+        if let Source::Lookup { from, clears, .. } = &self.source {
+            let is_nothing = *clears && row.get(from).is_some_and(Value::is_null);
+            return Ok(is_nothing.then_some(Value::Null));
         }
         let found = self.source.read(row).map_err(|problem| self.error(None, problem))?;
         let missing = "required, but the record has no value";

@@ -29,7 +29,7 @@ mod tests;
 
 pub use dates::stamp;
 pub use formula::Formula;
-pub use outbound::{Outbound, OutboundSpec};
+pub use outbound::{Outbound, OutboundSpec, Reference as OutboundReference};
 pub use schema::{DerivedSpec, RelationshipSpec, Target};
 
 use crate::config::model::{ConversionSchema, Entity, Normaliser};
@@ -66,6 +66,9 @@ pub struct Converter {
     derived_plans: Vec<DerivedPlan>,
 }
 
+/// What a shard's own id is called beside its fields.
+pub const SHARD_ID: &str = "shard_id";
+
 /// What the texts of fixed values can name, as in `{{ task }}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
@@ -88,7 +91,7 @@ pub struct LookupSpec {
     pub shard_type: String,
     /// How the other shard is found.
     pub by: Target,
-    /// The field of the other shard that is taken.
+    /// The field of the other shard that is taken, or [`SHARD_ID`].
     pub returns: String,
 }
 
@@ -123,7 +126,8 @@ pub enum Outcome {
 /// The images of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapped {
-    /// What it says of its primary shard; looked-up fields are absent until [`Converter::finish_lookup`].
+    /// What it says of its primary shard; looked-up fields are absent until [`Converter::finish_lookup`], or null where
+    /// the record says that it refers to nothing.
     pub image: Image,
     /// What to look for, in the order of [`Converter::lookups`]; `None` where the record does not say.
     pub lookups: Vec<Option<CompactString>>,

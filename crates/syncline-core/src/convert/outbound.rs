@@ -6,11 +6,11 @@
 
 use super::compile::Scope;
 use super::condition::Check;
-use super::invert::{Inverse, invert};
+use super::invert::{Inverse, invert, is_reference};
 use super::mapping::FieldPlan;
 use super::plan::{FieldCompiler, checks};
 use super::row::Row;
-use super::{Converter, FieldError, Names};
+use super::{Converter, FieldError, Names, SHARD_ID};
 use crate::config::model::{
     Condition, ConversionSchema, Entity, FieldDef, FieldMapping, FieldType, ShardType,
 };
@@ -22,9 +22,6 @@ use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What mappings over a shard's fields call its id.
-const SHARD_ID: &str = "shard_id";
-
 /// How shards become records, compiled.
 #[derive(Debug)]
 pub struct Outbound {
@@ -35,6 +32,17 @@ pub struct Outbound {
     filter_slots: Vec<usize>,
     /// For each shard field, whether an update can write it.
     writable: Vec<bool>,
+    references: Vec<Reference>,
+}
+
+/// A field of the record that names another record: it is written with the id of that one's shard, and whoever sends
+/// it puts the other record's external id there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The record's field.
+    pub name: CompactString,
+    /// The shard field that holds the id.
+    pub field: usize,
 }
 
 /// One field of the record.
@@ -109,7 +117,13 @@ impl Outbound {
         let writable =
             layout.names().iter().enumerate().map(|(i, name)| is_ours(name) && writes(i)).collect();
         let filter_slots = scope.roots.bind(&shape);
-        Ok(Self { shape, written, filter, filter_slots, writable })
+        let references = references(spec, layout);
+        Ok(Self { shape, written, filter, filter_slots, writable, references })
+    }
+
+    /// The fields of the record that name other records.
+    pub fn references(&self) -> &[Reference] {
+        &self.references
     }
 
     /// Whether the shard field of this index can be written to a record that is there.
@@ -271,6 +285,20 @@ fn mappings(
         }
     }
     mappings
+}
+
+/// The fields that are written by the inverse of a lookup.
+fn references(spec: &OutboundSpec<'_>, layout: &Layout) -> Vec<Reference> {
+    let is_written = |field: &str| !spec.read_only.contains(field);
+    let fields = spec.schema.fields.iter().filter(|(field, _)| is_written(field));
+    let inverses = fields.filter(|(_, mapping)| is_reference(mapping));
+    let inverses = inverses.filter_map(|(field, mapping)| match invert(field, mapping) {
+        Inverse::Mapping { to, .. } if !spec.schema.outbound.contains_key(&to) => {
+            Some(Reference { name: to.into(), field: layout.position(field)? })
+        }
+        _ => None,
+    });
+    inverses.collect()
 }
 
 fn help(field: &str, to: &str) -> String {

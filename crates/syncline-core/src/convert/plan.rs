@@ -1,6 +1,5 @@
 //! Compiling mappings: the configuration's words become plans for fields.
 
-use super::LookupSpec;
 use super::bind;
 use super::coerce::coerce;
 use super::compile::Scope;
@@ -11,6 +10,7 @@ use super::row;
 use super::schema::{Layouts, Target};
 use super::template::Template;
 use super::validate::Rules;
+use super::{LookupSpec, SHARD_ID};
 use crate::config::model::{
     Case, Condition, FieldMapping, FieldType, Flatten, Lookup, Mapping, OneOrMany, Predicate,
 };
@@ -318,9 +318,10 @@ impl FieldCompiler<'_, '_> {
         );
         if let Some(layout) = self.layouts.get(&lookup.shard_type)
             && layout.position(&lookup.returns).is_none()
+            && lookup.returns != SHARD_ID
         {
             let what = format!("field of shard type `{}` named", lookup.shard_type);
-            let names = layout.names().iter().map(|name| name.as_str());
+            let names = layout.names().iter().map(|name| name.as_str()).chain([SHARD_ID]);
             self.scope.unknown(&at.key("return"), &what, &lookup.returns, names).refers = true;
         }
         let from = self.scope.field(&lookup.from, &at.key("from"));
@@ -335,7 +336,8 @@ impl FieldCompiler<'_, '_> {
             by: by?,
             returns: lookup.returns.clone(),
         });
-        Some(Source::Lookup { index: lookups.len() - 1, from: from? })
+        let clears = lookup.returns == SHARD_ID;
+        Some(Source::Lookup { index: lookups.len() - 1, from: from?, clears })
     }
 
     /// `value` as one of the field's type.

@@ -7,7 +7,7 @@ use super::news::{Ack, Edit, EditKind, Seen};
 use super::planner::{Planner, Touched};
 use super::rows::{BaseRow, ConflictRow, EntityId, LinkId, ShardId, ShardRow};
 use super::rules::{EntityRules, TypeRules};
-use super::settle_clusters::{Member, member, survivors};
+use super::settle_clusters::{Member, groups, member, survivors};
 use super::take_in::Known;
 use super::writes::ConflictClosed;
 use crate::reconcile::{
@@ -47,6 +47,8 @@ pub(super) struct Agreed {
     pub(super) deleted: bool,
     /// Whether we made it just now, and it says nothing but what we wrote.
     pub(super) is_ours: bool,
+    /// Whether it says nothing new but what we wrote to it.
+    pub(super) is_echo: bool,
     /// What is stored of it now.
     stored: Option<BaseRow>,
     version: Option<compact_str::CompactString>,
@@ -198,8 +200,13 @@ impl<'a> Ground<'a, '_> {
             known.bases.fill(Base::Unmet);
             known.turns.clear();
         }
-        let is_ours = ack.as_ref().is_some_and(|ack| {
-            self.acknowledge(entity, &member.image, ack, &mut known.bases) && ack.joins.is_some()
+        let answer = ack
+            .as_ref()
+            .filter(|ack| self.acknowledge(entity, &member.image, ack, &mut known.bases));
+        let is_ours = answer.is_some_and(|ack| ack.joins.is_some());
+        let is_echo = answer.is_some_and(|ack| {
+            let is_sent = |field| ack.sent.iter().any(|(sent, _)| *sent == field);
+            (0..before.len()).all(|field| is_sent(field) || member.image[field] == before[field])
         });
         let is_first_seen = is_said && known.bases.iter().any(Base::is_unseen);
         let is_news = ack.is_some() || (is_incumbent && (is_first_seen || before != member.image));
@@ -223,6 +230,7 @@ impl<'a> Ground<'a, '_> {
             turns: known.turns,
             deleted: is_deleted,
             is_ours,
+            is_echo,
             stored,
             version,
         });
@@ -310,21 +318,43 @@ impl<'a> Ground<'a, '_> {
         });
         let newest = self.newest(members);
         let mut changed = vec![false; now.len()];
+        let follows = self.follows(members, before.as_ref(), &now);
         for field in 0..self.rules.layout.names().len() {
-            let said = &self.out.image[field];
-            let follows = match &before {
-                Some(before) => {
-                    *said == before[field] || (is_blank(said) && !is_blank(&now[field]))
-                }
-                None => true,
-            };
-            if follows && *said != now[field] {
+            if follows[field] && self.out.image[field] != now[field] {
                 self.out.image[field].clone_from(&now[field]);
                 self.out.stamps.insert(field, newest);
                 changed[field] = true;
             }
         }
         self.introduce(members, &changed);
+    }
+
+    /// Which fields follow from the records alone: those that nobody edited since. Fields that belong together do so
+    /// together.
+    fn follows(&self, members: &[Member], before: Option<&Image>, now: &Image) -> Vec<bool> {
+        let Some(before) = before else { return vec![true; now.len()] };
+        let said = &self.out.image;
+        let is_untouched = |field: usize| said[field] == before[field];
+        let mut follows: Vec<bool> = (0..now.len())
+            .map(|field| is_untouched(field) || (is_blank(&said[field]) && !is_blank(&now[field])))
+            .collect();
+        for group in members.iter().flat_map(|member| groups(self.planner, member.id)) {
+            let together = group.iter().all(|&field| is_untouched(field))
+                || group.iter().all(|&field| is_blank(&said[field]));
+            group.iter().for_each(|&field| follows[field] = together);
+        }
+        follows
+    }
+
+    /// The fields of which the shard says nothing, so that a record may fill them in: of fields that belong together,
+    /// all or none.
+    fn blanks(&self, link: LinkId) -> Vec<bool> {
+        let mut blanks: Vec<bool> = self.out.image.iter().map(is_blank).collect();
+        for group in groups(self.planner, link) {
+            let all = group.iter().all(|&field| blanks[field]);
+            group.iter().for_each(|&field| blanks[field] = all);
+        }
+        blanks
     }
 
     /// Records that met the shard just now agree with it, or are owed what it says.
@@ -335,13 +365,14 @@ impl<'a> Ground<'a, '_> {
                 (side.link, side.entity, side.image.clone())
             };
             let rules = self.planner.entity(entity);
+            let blanks = self.blanks(link);
             for field in 0..remote.len() {
                 let flow = Self::flow(rules, field);
                 let (image, uuid) = (&self.out.image, self.uuid);
                 let mut project = |value: &Cell| Self::project(rules, image, uuid, field, value);
                 let (local, says) = (&image[field], &remote[field]);
                 let is_new = self.out.sides[side].bases[field] == Base::Unmet;
-                if is_new && flow.takes && is_blank(local) && !is_blank(says) {
+                if is_new && flow.takes && blanks[field] && !is_blank(says) {
                     // The system filled it in.
                     self.out.image[field] = says.clone();
                     self.out.sides[side].bases[field] = Base::agreed(says.clone(), says.clone());
@@ -352,7 +383,7 @@ impl<'a> Ground<'a, '_> {
                         base_of_first_meeting(local, says, flow, &mut project);
                 }
                 let is_outdone =
-                    flow.gives && (is_new || changed[field]) && !is_blank(says) && !is_blank(local);
+                    flow.gives && (is_new || changed[field]) && !is_blank(says) && !blanks[field];
                 let differs = local != says && project(local) != *says;
                 if is_outdone && differs && !self.is_sent(side, field) {
                     let dispute = Dispute {

@@ -43,7 +43,9 @@ fn comes_back(ground: &mut Ground<'_, '_>, members: &[Member], at: i64) -> bool 
             touched.is_new || planner.old_shard(member.id) != ground.row.as_ref().map(|r| r.id);
         let stored = planner.view.links.get(&member.id);
         let was_deleted = stored.is_some_and(|row| row.deleted);
-        if !is_newcomer && !was_deleted && stored.is_some_and(|row| row.hash == touched.hash) {
+        let is_as_before = stored.is_some_and(|row| row.hash == touched.hash);
+        // What we wrote before we knew of the deletion is no edit either.
+        if !is_newcomer && !was_deleted && (is_as_before || ground.out.sides[index].is_echo) {
             continue;
         }
         let edited = ground.seen(member.id);

@@ -10,21 +10,38 @@ use compact_str::CompactString;
 impl Planner<'_> {
     pub(super) fn need_records(&mut self) -> Need {
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
-        need.records.reserve(self.items.len());
-        for item in &self.items {
-            need.records.push((item.entity, item.external_id.clone()));
+        let mut asked = Vec::with_capacity(self.items.len());
+        for (index, item) in self.items.iter().enumerate() {
+            asked.push((item.entity, item.external_id.clone(), index));
             for (rule, wanted) in wanted(self.rules, item) {
                 match rule.key(wanted) {
                     Some(key) => need.keys.push(key),
                     None if rule.by_field.is_none() => {
-                        need.records.push((rule.entity, wanted.clone()));
+                        asked.push((rule.entity, wanted.clone(), usize::MAX));
                     }
                     None => {}
                 }
             }
         }
-        need.records.sort_unstable();
-        need.records.dedup();
+        asked.sort_unstable();
+        self.places.resize(self.items.len(), 0);
+        for (entity, external_id, index) in asked {
+            let expected = self.items.get(index).and_then(Item::expected);
+            let record = (entity, external_id);
+            match need.expected.last_mut() {
+                Some(last) if need.records.last() == Some(&record) => {
+                    // What is said twice must be the same; what others look up is wanted whole.
+                    *last = last.filter(|last| Some(*last) == expected);
+                }
+                _ => {
+                    need.records.push(record);
+                    need.expected.push(expected);
+                }
+            }
+            if let Some(place) = self.places.get_mut(index) {
+                *place = need.records.len() - 1;
+            }
+        }
         sort_keys(&mut need.keys);
         need
     }
@@ -75,12 +92,15 @@ impl Planner<'_> {
         else {
             return Ok(None);
         };
+        let Some(returns) = rule.returns else {
+            return Ok(Some(Value::text(uuid::Uuid::from_u128(shard.uuid).to_string())));
+        };
         let layout = &self.rules.types[rule.shard_type].layout;
         let mut image = layout.read_json(&shard.data).map_err(|source| PlanError::Image {
             external_id: link.external_id.to_string(),
             source,
         })?;
-        Ok(image[rule.returns].take())
+        Ok(image[returns].take())
     }
 
     /// Fills in what the items look up; tells for each whether it is refused. What is derived of a refused
@@ -103,10 +123,14 @@ impl Planner<'_> {
     fn resolve_lookups(&self, item: &mut Item) -> Result<Option<FieldError>, PlanError> {
         let Some(conversion) = &self.entity(item.entity).conversion else { return Ok(None) };
         let Content::Image { image, lookups, .. } = &mut item.content else { return Ok(None) };
+        if lookups.is_empty() {
+            return Ok(None);
+        }
         for (index, rule) in conversion.lookups.iter().enumerate() {
             let found = match lookups.get(index) {
                 Some(Some(wanted)) => self.look_up(rule, wanted)?,
-                _ => None,
+                // Null, where the record says that there is nothing.
+                _ => image[conversion.converter.lookups()[index].field].take(),
             };
             if let Err(error) = conversion.converter.finish_lookup(index, found.as_ref(), image) {
                 return Ok(Some(error));

@@ -14,6 +14,7 @@ mod owe;
 pub mod planner;
 pub mod program;
 pub mod recall;
+mod refer;
 mod rekey;
 pub mod rows;
 pub mod rules;

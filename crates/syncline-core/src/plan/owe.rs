@@ -65,7 +65,7 @@ impl Owing<'_, '_, '_> {
             let wants = !side.deleted && two_way.deletes == Deletes::Propagate;
             return self.delete(side, open, wants);
         }
-        let changed = self.owed(agreement, index);
+        let mut changed = self.owed(agreement, index);
         if open.as_ref().is_some_and(|open| open.state != IntentState::Planned) {
             return;
         }
@@ -77,10 +77,12 @@ impl Owing<'_, '_, '_> {
             outbound.update(&agreement.image, self.shard.uuid, &changed)
         };
         let external_id = CompactString::new(self.planner.record(side.link).1);
-        let record = match record {
+        let mut record = match record {
             Ok(record) => record,
             Err(error) => return self.refuse(two_way, side.entity, &external_id, &error),
         };
+        let waiting = self.planner.refer(rules, &mut record);
+        changed.retain(|field| !waiting.contains(field));
         let names = self.rules.layout.names();
         let cells = |image: &[Cell]| {
             changed.iter().map(|&field| (names[field].clone(), image[field].clone())).collect()
@@ -176,17 +178,19 @@ impl Owing<'_, '_, '_> {
         } else {
             Ok(Vec::new())
         };
-        let record = match record {
+        let mut record = match record {
             Ok(record) => record,
             Err(error) => {
                 let id = CompactString::new(self.planner.record(anchor.link).1);
                 return self.refuse(two_way, entity, &id, &error);
             }
         };
+        let waiting = self.planner.refer(rules, &mut record);
         let names = self.rules.layout.names().iter().cloned().zip(agreement.image.iter().cloned());
-        let sent = names
-            .enumerate()
-            .filter(|(field, (_, value))| value.is_some() && two_way.policy.flows[*field].gives);
+        let is_sent =
+            |field: &usize| two_way.policy.flows[*field].gives && !waiting.contains(field);
+        let sent =
+            names.enumerate().filter(|(field, (_, value))| value.is_some() && is_sent(field));
         let marker =
             format!("{}-{}", uuid::Uuid::from_u128(self.shard.uuid).simple(), of_entity.len());
         let body = Body {

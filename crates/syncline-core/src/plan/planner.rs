@@ -11,7 +11,7 @@ use super::rows::{
     BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge,
     ShardId, ShardRow,
 };
-use super::rules::{EntityRules, Item, Rules, TypeRules};
+use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
 use super::writes::{Counters, Plan};
 use super::{blocks::Pairs, settle_clusters};
@@ -95,6 +95,8 @@ pub struct Planner<'a> {
     pub(super) pairs: Pairs,
     pub(super) fates: Vec<Fate>,
     pub(super) counts: Vec<bool>,
+    /// For each item, its record's place among those that were asked for.
+    pub(super) places: Vec<usize>,
     /// Links of deleted records that are there again.
     pub(super) revived: Vec<LinkId>,
     /// Bits of the links that this execution met in earlier batches, by row number, lowest bit first.
@@ -116,6 +118,8 @@ pub struct Planner<'a> {
     /// What is told beside records.
     pub(super) news: News,
     stage: Stage,
+    /// Whether nothing is wanted but what the items take from other shards.
+    only_looks_up: bool,
 }
 
 /// What is known so far of an item's outcome.
@@ -138,6 +142,9 @@ enum Stage {
     Pairs,
     Closure,
     Histories,
+    Referred,
+    ReferredShards,
+    ReferredLinks,
     Done,
 }
 
@@ -145,6 +152,8 @@ enum Stage {
 #[derive(Default)]
 pub(super) struct View {
     pub(super) by_record: FxHashMap<(EntityId, CompactString), LinkId>,
+    /// The links of records that say what was expected, by the record's place among those that were asked for.
+    pub(super) as_expected: Vec<Option<LinkId>>,
     pub(super) links: FxHashMap<LinkId, LinkRow>,
     pub(super) loaded: FxHashSet<LinkId>,
     pub(super) shards: FxHashMap<ShardId, ShardRow>,
@@ -159,6 +168,8 @@ pub(super) struct View {
     pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
     /// The other ends of the decisions about a link.
     pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
+    /// Shards by their ids, where that was asked for.
+    pub(super) by_uuid: FxHashMap<u128, ShardId>,
     /// All links of a shard, where that was asked for.
     pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
     /// The shards that a link was in when shards were merged, oldest merge first.
@@ -217,8 +228,10 @@ impl<'a> Planner<'a> {
             restamped: FxHashMap::default(),
             pairs: Pairs::default(),
             stage: Stage::Records,
+            only_looks_up: false,
             fates,
             counts,
+            places: Vec::new(),
             revived: Vec::new(),
             seen: &[],
             met: FxHashSet::default(),
@@ -284,6 +297,7 @@ impl<'a> Planner<'a> {
             let need = match self.stage {
                 Stage::Records => self.need_records(),
                 Stage::Lookups => self.need_lookups(),
+                Stage::Touch if self.only_looks_up => return Ok(Need::default()),
                 Stage::Touch => self.touch_all()?,
                 Stage::Derived => self.need_derived(),
                 Stage::Blocks => self.need_old_keys()?,
@@ -291,6 +305,9 @@ impl<'a> Planner<'a> {
                 Stage::Pairs => self.need_pairs()?,
                 Stage::Closure => self.need_closure(),
                 Stage::Histories => self.need_histories()?,
+                Stage::Referred => self.need_referred()?,
+                Stage::ReferredShards => self.need_shards_of_referred(),
+                Stage::ReferredLinks => self.need_links_of_referred(),
                 Stage::Done => return Ok(Need::default()),
             };
             let repeats = matches!(self.stage, Stage::Derived | Stage::Pairs | Stage::Closure);
@@ -353,15 +370,53 @@ impl<'a> Planner<'a> {
         for (link, key) in found.keys {
             view.keys_of.entry(link).or_default().push(key);
         }
+        if !need.uuids.is_empty() {
+            view.by_uuid.extend(found.shards.iter().map(|shard| (shard.uuid, shard.id)));
+        }
         view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
         // Those of derived records are asked for before anything is compared.
         if self.stage != Stage::Derived {
             view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         }
+        if !found.as_expected.is_empty() {
+            view.as_expected.resize(need.records.len(), None);
+            for (place, link) in found.as_expected {
+                view.as_expected[place] = Some(link);
+            }
+        }
+        view.by_record.reserve(found.links.len());
+        view.links.reserve(found.links.len());
         for link in found.links {
             view.by_record.insert((link.entity, link.external_id.clone()), link.id);
             view.links.insert(link.id, link);
         }
+    }
+
+    /// Makes no plan, and only takes what the items look up: see [`Planner::looked_up`].
+    pub fn looking_up(mut self) -> Self {
+        self.only_looks_up = true;
+        self
+    }
+
+    /// The items with what they look up, and what follows from that; those that are refused for it are left out. To be
+    /// called once nothing is needed any more.
+    ///
+    /// # Errors
+    ///
+    /// When the store holds what cannot be read.
+    pub fn looked_up(mut self) -> Result<Vec<Item>, PlanError> {
+        let mut items = std::mem::take(&mut self.items);
+        let refused = self.resolve_all(&mut items)?;
+        let kept = items.into_iter().zip(refused).filter(|(_, refused)| refused.is_none());
+        Ok(kept
+            .map(|(mut item, _)| {
+                if let Content::Image { lookups, .. } = &mut item.content {
+                    lookups.clear();
+                }
+                item.digest(self.rules, false);
+                item
+            })
+            .collect())
     }
 
     /// Makes the plan. To be called once nothing is needed any more.
@@ -438,10 +493,12 @@ impl<'a> Planner<'a> {
     fn touch_all(&mut self) -> Result<Need, PlanError> {
         let mut items = std::mem::take(&mut self.items);
         let refused = self.resolve_all(&mut items)?;
-        for (item, refused) in items.into_iter().zip(refused) {
-            let fate = match refused {
-                Some(error) => Fate::Known(Outcome::Invalid(error), None),
-                None => self.touch(item),
+        for (index, (item, refused)) in items.into_iter().zip(refused).enumerate() {
+            let as_expected = self.view.as_expected.get(self.places[index]).copied().flatten();
+            let fate = match (refused, as_expected) {
+                (Some(error), _) => Fate::Known(Outcome::Invalid(error), None),
+                (None, Some(link)) => self.leave(item, link),
+                (None, None) => self.touch(item),
             };
             self.fates.push(fate);
         }
@@ -522,7 +579,10 @@ impl Stage {
             Self::Members => Self::Pairs,
             Self::Pairs => Self::Closure,
             Self::Closure => Self::Histories,
-            Self::Histories | Self::Done => Self::Done,
+            Self::Histories => Self::Referred,
+            Self::Referred => Self::ReferredShards,
+            Self::ReferredShards => Self::ReferredLinks,
+            Self::ReferredLinks | Self::Done => Self::Done,
         }
     }
 }

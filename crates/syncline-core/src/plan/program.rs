@@ -172,22 +172,7 @@ impl Program {
                 .collect(),
             layouts: self.types.iter().map(|(layout, _)| layout.clone()).collect(),
         };
-        let mut rule_ids = ids.rules.iter().copied();
-        let mut types: Vec<TypeRules> = self
-            .types
-            .into_iter()
-            .zip(&ids.shard_types)
-            .map(|((layout, matcher), &id)| TypeRules {
-                id,
-                layout,
-                rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
-                matcher,
-                found_by: Vec::new(),
-                found_under: Vec::new(),
-                looked_up: false,
-                written_to: Vec::new(),
-            })
-            .collect();
+        let mut types = type_rules(self.types, ids);
         let mut entities = FxHashMap::default();
         for task in self.tasks {
             mark_targets(&task.converter, &binding, &mut types);
@@ -213,8 +198,12 @@ impl Program {
             if task.two_way.as_ref().is_some_and(|two_way| two_way.outbound.is_some()) {
                 types[own.shard_type].written_to.push(id);
             }
-            let two_way = task.two_way;
-            entities.entry(id).or_insert(EntityRules { conversion, two_way, ..own });
+            let own = EntityRules { conversion, two_way: task.two_way, ..own };
+            for (_, target) in own.references() {
+                types[target.shard_type].referred_to = true;
+                types[own.shard_type].refers = true;
+            }
+            entities.entry(id).or_insert(own);
         }
         for (name, id) in known {
             let Some(&shard_type) = binding.types.get(&name.shard_type) else { continue };
@@ -232,6 +221,27 @@ impl Program {
         }
         Rules { types, entities: Arc::new(entities) }
     }
+}
+
+/// The shard types, with their row numbers. What others make of them is marked later.
+fn type_rules(types: Vec<(Arc<Layout>, Matcher)>, ids: &ProgramIds) -> Vec<TypeRules> {
+    let mut rule_ids = ids.rules.iter().copied();
+    types
+        .into_iter()
+        .zip(&ids.shard_types)
+        .map(|((layout, matcher), &id)| TypeRules {
+            id,
+            layout,
+            rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
+            matcher,
+            found_by: Vec::new(),
+            found_under: Vec::new(),
+            looked_up: false,
+            referred_to: false,
+            refers: false,
+            written_to: Vec::new(),
+        })
+        .collect()
 }
 
 struct Binding<'a> {
@@ -273,9 +283,7 @@ impl Binding<'_> {
                         Target::ExternalId { .. } => None,
                     },
                     shard_type,
-                    returns: self.layouts[shard_type]
-                        .position(&spec.returns)
-                        .expect("the converter knows the field that a lookup returns"),
+                    returns: self.layouts[shard_type].position(&spec.returns),
                 }
             })
             .collect();

@@ -1,9 +1,10 @@
 //! A compiled configuration, as plans see it: everything by row number.
 
 use super::rows::{EdgeTarget, EntityId, KindId, RuleId, TypeId, field_form, field_key};
+use super::view::Expected;
 use crate::config::model::Deletes;
 use crate::config::model::Target as TargetFlags;
-use crate::convert::{Converter, Mapped, Outbound, Target};
+use crate::convert::{Converter, Mapped, Outbound, OutboundReference, Target};
 use crate::matching::{BlockKey, Matcher, Prepared};
 use crate::reconcile::Policy;
 use crate::shard::Layout;
@@ -38,6 +39,10 @@ pub struct TypeRules {
     pub found_under: Vec<EntityId>,
     /// Whether lookups take values from it.
     pub looked_up: bool,
+    /// Whether records are written that name its records by their external ids.
+    pub referred_to: bool,
+    /// Whether its own records are such.
+    pub refers: bool,
     /// The entities that its shards are written to. Where there are none, a shard is a function of its images
     /// alone; else it is reconciled with each of them, change by change.
     pub written_to: Vec<EntityId>,
@@ -102,11 +107,23 @@ pub struct LookupRule {
     pub by_field: Option<(String, String)>,
     /// Index of the target's shard type.
     pub shard_type: usize,
-    /// Index of the field that is taken.
-    pub returns: usize,
+    /// Index of the field that is taken; `None` for the id of the shard.
+    pub returns: Option<usize>,
 }
 
 impl EntityRules {
+    /// The fields of its records that are written with the external id of another record, and whose that is.
+    pub fn references(&self) -> impl Iterator<Item = (&OutboundReference, &LookupRule)> {
+        let outbound = self.two_way.as_ref().and_then(|two_way| two_way.outbound.as_ref());
+        let references = outbound.map_or(&[][..], Outbound::references);
+        references.iter().filter_map(|reference| {
+            let conversion = self.conversion.as_ref()?;
+            let specs = conversion.converter.lookups();
+            let index = specs.iter().position(|spec| spec.field == reference.field)?;
+            Some((reference, &conversion.lookups[index]))
+        })
+    }
+
     /// When a record counts as changed, in microseconds since 1970: when its system says, or when it was seen to
     /// be other than before. Where records say when they changed, one that does not is older than all others.
     pub fn stamp(&self, modified: Option<i64>, observed: i64) -> i64 {
@@ -247,7 +264,7 @@ pub enum Content {
     Image {
         /// The fields.
         image: Vec<Cell>,
-        /// For each of the conversion's lookups, the value to look for.
+        /// For each of the conversion's lookups, the value to look for; empty where all were looked up already.
         lookups: Vec<Option<CompactString>>,
         /// Where it points.
         edges: Vec<EdgeTarget>,
@@ -257,13 +274,18 @@ pub enum Content {
 }
 
 impl Item {
+    /// What its record is expected to say already, where that is its own word alone and is worked out.
+    pub(super) fn expected(&self) -> Option<Expected> {
+        let digest = self.digest.as_ref().filter(|_| self.contributor.is_none())?;
+        Some(Expected { hash: digest.hash, modified: self.modified })
+    }
+
     /// Works out the digest, unless looked-up values are still to come; with match keys if `with_keys`.
     pub fn digest(&mut self, rules: &Rules, with_keys: bool) {
-        let entity = &rules.entities[&self.entity];
-        let looks_up = entity.conversion.as_ref().is_some_and(|c| !c.lookups.is_empty());
-        if let Content::Image { image, edges, .. } = &self.content
-            && !looks_up
+        if let Content::Image { image, edges, lookups } = &self.content
+            && lookups.is_empty()
         {
+            let entity = &rules.entities[&self.entity];
             let type_rules = &rules.types[entity.shard_type];
             self.digest = Some(Digest::of(type_rules, image, edges, with_keys));
         }

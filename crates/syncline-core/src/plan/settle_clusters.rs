@@ -127,15 +127,18 @@ impl Writer {
         shard: &ShardRow,
     ) {
         let (entity, _) = planner.record(links[0]);
-        if !planner.type_of(entity).looked_up {
+        let rules = planner.type_of(entity);
+        if !rules.looked_up {
             return;
         }
         let before = old.map(|id| &planner.view.shards[&id]);
         let is_other = before.is_none_or(|before| before.data != shard.data);
-        let changed = links.iter().filter(|&&link| {
-            let moved = planner.old_shard(link) != Some(shard.id);
-            is_other || moved || planner.touched(link).is_some()
-        });
+        let has_changed = |link: LinkId| {
+            planner.old_shard(link) != Some(shard.id) || planner.touched(link).is_some()
+        };
+        // Whoever refers to one of the records may wait for any other of them.
+        let is_other = is_other || (rules.referred_to && links.iter().copied().any(has_changed));
+        let changed = links.iter().filter(|&&link| is_other || has_changed(link));
         self.planned.plan.unsettled.extend(changed);
     }
 
@@ -471,8 +474,42 @@ pub(super) fn survivors(planner: &Planner<'_>, members: &[&Member]) -> Option<Im
     match standing.as_slice() {
         [] => None,
         [only] => Some(claims(planner, only).into_owned()),
-        several => Some(surviving(planner, several)),
+        several => {
+            let mut image = surviving(planner, several);
+            keep_groups(planner, several, &mut image);
+            Some(image)
+        }
     }
+}
+
+/// Fields that belong together stand as one record says them: the one that says what stands of the first of them; of
+/// several such records, of the next as well. What that record does not know is left to the others.
+fn keep_groups(planner: &Planner<'_>, members: &[&Member], image: &mut Image) {
+    let mut done: FxHashSet<usize> = FxHashSet::default();
+    for group in members.iter().flat_map(|member| groups(planner, member.id)) {
+        if group.iter().any(|field| done.contains(field)) {
+            continue;
+        }
+        done.extend(group);
+        let mut claims: Vec<Cow<'_, [Cell]>> =
+            members.iter().map(|member| claims(planner, member)).collect();
+        for &field in group {
+            let says = |claim: &Cow<'_, [Cell]>| claim[field] == image[field];
+            if claims.iter().any(says) {
+                claims.retain(says);
+            }
+        }
+        let Some(one) = claims.first() else { continue };
+        for &field in group.iter().filter(|&&field| one[field].is_some()) {
+            image[field].clone_from(&one[field]);
+        }
+    }
+}
+
+/// The fields that belong together, by what is said of a record's system.
+pub(super) fn groups<'a>(planner: &Planner<'a>, link: LinkId) -> &'a [Vec<usize>] {
+    let (entity, _) = planner.record(link);
+    planner.entity(entity).two_way.as_ref().map_or(&[], |two_way| &two_way.policy.groups)
 }
 
 /// What a record says, less the fields that are never taken from its system.

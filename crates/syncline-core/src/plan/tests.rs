@@ -211,6 +211,8 @@ fn rules_of(contact: ShardType) -> Rules {
             found_by: Vec::new(),
             found_under: Vec::new(),
             looked_up: false,
+            referred_to: false,
+            refers: false,
             written_to: Vec::new(),
         }
     });

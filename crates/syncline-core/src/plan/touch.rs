@@ -44,6 +44,13 @@ impl Planner<'_> {
         }
     }
 
+    /// Leaves a link as it is: its record says what was expected.
+    pub(super) fn leave(&mut self, item: Item, id: LinkId) -> Fate {
+        self.join(&(item.entity, item.external_id), id);
+        self.met.insert(id);
+        Fate::Known(Outcome::Unchanged, Some(id))
+    }
+
     /// Holds an item against what is known of its record, and marks the link where something changed.
     pub(super) fn touch(&mut self, item: Item) -> Fate {
         let record = (item.entity, item.external_id.clone());
@@ -56,7 +63,7 @@ impl Planner<'_> {
         let digest =
             digest.unwrap_or_else(|| Digest::of(self.type_of(item.entity), &image, &edges, false));
         let hash = digest.hash;
-        let said = Said { image: Arc::new(image), digest, edges };
+        let said = Said { image, digest, edges };
         let Some(id) = known else {
             let id = LinkId(self.view.next_link);
             self.view.next_link += 1;
@@ -164,6 +171,7 @@ impl Planner<'_> {
             Some(keys) => (keys, prepared),
             None => self.type_of(entity).matcher.prepare_with_keys(&said.image),
         };
+        let image = Arc::new(said.image);
         if let Some(features) = prepared {
             self.view.prepared.insert(id, features);
         }
@@ -172,7 +180,7 @@ impl Planner<'_> {
             self.forsake(id, entity, &before);
             let touched = &mut self.touched[index];
             (touched.modified, touched.contributor) = (modified, contributor);
-            (touched.image, touched.json, touched.hash) = (said.image, json, hash);
+            (touched.image, touched.json, touched.hash) = (image, json, hash);
             (touched.edges, touched.keys) = (Some(said.edges), keys);
             touched.deleted = false;
             touched.observed = self.moment.started;
@@ -187,7 +195,7 @@ impl Planner<'_> {
             contributor,
             deleted: false,
             observed: self.moment.started,
-            image: said.image,
+            image,
             json,
             hash,
             edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
@@ -283,7 +291,7 @@ impl Touched {
 }
 
 struct Said {
-    image: Arc<Image>,
+    image: Image,
     digest: Digest,
     edges: Vec<EdgeTarget>,
 }

@@ -1,7 +1,7 @@
 //! The fifth step: plans are applied, one batch after the other.
 
 use super::fetch::Fetching;
-use super::plan::Batch;
+use super::plan::{Asked, Batch};
 use super::transform::Work;
 use super::{End, Execution, PLANS_MAX, mark, rematch, settle};
 use crate::clock::Clock;
@@ -11,7 +11,6 @@ use crate::world::World;
 use futures_util::future::join;
 use std::pin::pin;
 use std::time::Duration;
-use syncline_core::plan::rows::LinkId;
 use syncline_core::plan::writes::{Counters, Plan};
 use syncline_store::StoreError;
 use tokio::sync::mpsc;
@@ -36,11 +35,7 @@ async fn stop_asked(world: &World, task: String, clock: &dyn Clock, cancel: Canc
     }
 }
 
-fn changed_links(plan: &Plan) -> Vec<LinkId> {
-    plan.links_changed.iter().map(|row| row.id).collect()
-}
-
-impl Execution<'_> {
+impl<'a> Execution<'a> {
     /// Reads to the end of the source, and commits batch by batch.
     pub(super) async fn read_and_commit(&mut self) -> Result<End, EngineError> {
         self.advance("fetching", 10.0);
@@ -72,18 +67,23 @@ impl Execution<'_> {
             self.options.cancel.clone()
         ));
         loop {
-            let next = tokio::select! {
-                // What has been read already is committed first: nothing depends on chance.
-                biased;
-                next = incoming.recv() => next,
-                () = &mut stop => {
-                    self.cancelled = true;
-                    return Ok(());
-                }
+            let (mut work, asked) = match self.next.take() {
+                Some((work, asked)) => (work, Some(asked)),
+                None => tokio::select! {
+                    // What has been read already is committed first: nothing depends on chance.
+                    biased;
+                    next = incoming.recv() => match next {
+                        Some(work) => (work, None),
+                        None => return Ok(()),
+                    },
+                    () = &mut stop => {
+                        self.cancelled = true;
+                        return Ok(());
+                    }
+                },
             };
-            let Some(mut work) = next else { return Ok(()) };
             self.advance("transforming", 30.0);
-            self.commit_page(&mut work).await?;
+            self.commit_page(&mut work, asked, &mut incoming).await?;
             settle::run(self).await?;
             if self.options.cancel.is_cancelled() {
                 self.cancelled = true;
@@ -105,7 +105,12 @@ impl Execution<'_> {
         }
     }
 
-    async fn commit_page(&mut self, work: &mut Work) -> Result<(), EngineError> {
+    async fn commit_page(
+        &mut self,
+        work: &mut Work,
+        mut asked: Option<Box<Asked<'a>>>,
+        incoming: &mut mpsc::Receiver<Work>,
+    ) -> Result<(), EngineError> {
         self.emit(&Event::Fetched {
             task_id: self.name.clone(),
             integration_id: self.task.connection.clone(),
@@ -114,7 +119,7 @@ impl Execution<'_> {
         let standing = (self.counters, self.high_water);
         let seen = self.seen.clone();
         for _ in 0..PLANS_MAX {
-            let mut batch = self.plan(work).await?;
+            let mut batch = Box::pin(self.plan(work, asked.take(), incoming)).await?;
             let counters = batch.counters;
             let met = self.letters.meet(&mut batch);
             match self.commit_batch(work, batch).await {
@@ -160,10 +165,10 @@ impl Execution<'_> {
         self.wrote |= !plan.changes_nothing();
         rematch::own_up(self, &mut plan).await?;
         plan.checkpoint = Some(self.checkpoint());
-        let (before, changed) = (plan.epoch, changed_links(&plan));
+        let passing = self.passing(&plan);
         let committed = self.world.store.commit(plan).await?;
         self.recall = batch.planned.recall;
-        self.recall.pass(before, committed.epoch, &changed);
+        self.pass(passing, committed.epoch);
         for &link in batch.planned.links.iter().flatten() {
             mark(&mut self.met, link);
         }
@@ -185,10 +190,10 @@ impl Execution<'_> {
         self.counters.add(counters);
         plan.execution = self.begun.execution;
         plan.checkpoint = Some(self.checkpoint());
-        let (epoch, changed) = (plan.epoch, changed_links(&plan));
+        let passing = self.passing(&plan);
         match self.world.store.commit(plan).await {
             Ok(committed) => {
-                self.recall.pass(epoch, committed.epoch, &changed);
+                self.pass(passing, committed.epoch);
                 self.cancelled |= committed.cancel_requested;
                 Ok(true)
             }

@@ -1,12 +1,12 @@
 //! The sixth step, after a complete full read: what did not come is gone, unless that is too much at once.
 
 use super::complete::records;
-use super::plan::{deletion, plan_items};
+use super::plan::{deletion, plan_with};
 use super::{Execution, PLANS_MAX, settle};
 use crate::execution::EngineError;
 use syncline_adapters::ReadEnd;
 use syncline_core::config::model::Fuse;
-use syncline_core::plan::planner::Outcome;
+use syncline_core::plan::planner::{Outcome, Planner};
 use syncline_core::plan::rows::{LinkId, LinkRow};
 use syncline_core::plan::writes::Counters;
 use syncline_store::StoreError;
@@ -61,7 +61,7 @@ pub(super) async fn missing(
         return Ok(Missing::Fused { missing, live });
     }
     for chunk in gone.chunks(usize::try_from(execution.task.batch.size.max(1)).unwrap_or(1000)) {
-        delete_chunk(execution, chunk).await?;
+        Box::pin(delete_chunk(execution, chunk)).await?;
         settle::run(execution).await?;
         if execution.cancelled || execution.options.cancel.is_cancelled() {
             execution.cancelled = true;
@@ -114,7 +114,8 @@ async fn delete(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<bool,
         .iter()
         .map(|link| deletion(link.entity, link.external_id.clone(), None, true))
         .collect();
-    let planned = plan_items(execution.world, execution.moment, &[], items).await?;
+    let planner = Planner::new(&execution.world.rules, execution.moment, items);
+    let planned = plan_with(execution.world, planner).await?;
     let deleted = planned.outcomes.iter().filter(|o| **o == Outcome::Tombstoned).count() as u64;
     let counters = Counters {
         // These records were not fetched, so they are not in the sum.

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Pages that may wait before each step: enough to keep all steps busy, few enough to bound memory.
-const PAGES_WAITING: usize = 2;
+/// Pages that may wait before each step: each step has the next one at hand, and memory is bounded.
+const PAGES_WAITING: usize = 1;
 
 /// What reads, what it was told to read, and how it tries again. Shares nothing with the steps that commit, so
 /// that both go on side by side.

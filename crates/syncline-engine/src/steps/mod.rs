@@ -15,7 +15,7 @@ mod trigger;
 mod write_back;
 
 pub(crate) use plan::plan_with;
-pub(crate) use settle::decided as settle_decided;
+pub(crate) use settle::{decided as settle_decided, dependents};
 pub(crate) use trigger::execution_uuid;
 
 use crate::clock::Clock;
@@ -71,6 +71,10 @@ pub(crate) struct Execution<'a> {
     cancelled: bool,
     /// What of stored records is compared, remembered from batch to batch.
     recall: Recall,
+    /// Whether records may be waiting to be looked at again, because what they look up changed.
+    unsettled: bool,
+    /// The page that comes after the one that is planned, where it is there already.
+    next: Option<(transform::Work, Box<plan::Asked<'a>>)>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
@@ -104,13 +108,14 @@ pub(crate) async fn run(
     let world = &world.sized().await?;
     let grown: Arc<World>;
     let mut execution = trigger::begin(world, task, clock, options).await?;
-    let mut outcome = execution.body().await;
+    // In boxes: a future is as large as the largest that it waits for, and is moved whole.
+    let mut outcome = Box::pin(execution.body()).await;
     // Models suit the number of records that there are at the end, however they came.
     if outcome.is_ok() && !execution.cancelled && execution.wrote {
         grown = world.sized().await?;
         if !Arc::ptr_eq(world, &grown) {
             execution.world = &grown;
-            if let Err(error) = rematch::run(&mut execution).await {
+            if let Err(error) = Box::pin(rematch::run(&mut execution)).await {
                 outcome = Err(error);
             }
         }
@@ -142,7 +147,7 @@ impl Execution<'_> {
         }
         // What a process that died had left to do comes first, as it would have.
         settle::run(self).await?;
-        if !write_back::resolve(self).await? {
+        if !Box::pin(write_back::resolve(self)).await? {
             let problem = "nobody knows what became of writes that were sent before, and it cannot be asked now";
             let error = AdapterError::Unavailable {
                 what: self.task.entity.clone(),
@@ -151,15 +156,17 @@ impl Execution<'_> {
             };
             return Ok(complete::Outcome::of(End::Failed(error)));
         }
-        let end = self.read_and_commit().await?;
+        let end = Box::pin(self.read_and_commit()).await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
-        let missing = delete::missing(self, &end).await?;
+        let missing = Box::pin(delete::missing(self, &end)).await?;
         if end.complete && !self.replay && (self.full || end.restarted) {
             self.close_lines().await?;
         }
         write_back::forget_ghosts(self).await?;
         sweep::run(self, &end).await?;
-        write_back::run(self).await?;
+        Box::pin(write_back::run(self)).await?;
+        // What was made may be looked up by others, or be what a reference waits for.
+        settle::run(self).await?;
         if self.cancelled {
             return Ok(complete::Outcome::of(End::Cancelled));
         }

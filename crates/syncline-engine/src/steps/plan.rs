@@ -5,14 +5,18 @@ use super::transform::{Said, Work, refused};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
+use futures_util::future::BoxFuture;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::{Mutex, PoisonError};
 use syncline_core::plan::constrain::Rulings;
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId, Verdict};
 use syncline_core::plan::rules::{Content, Item};
-use syncline_core::plan::view::Need;
-use syncline_core::plan::writes::{Counters, DeadLetter};
+use syncline_core::plan::view::{Found, Need, Passage};
+use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
 use syncline_core::record::Page;
+use syncline_store::StoreError;
+use tokio::sync::mpsc::Receiver;
 
 /// A planned batch, and what became of the records that never got as far.
 #[derive(Default)]
@@ -26,16 +30,6 @@ pub(super) struct Batch {
     pub(super) external_ids: Vec<CompactString>,
     /// Of the links seen: said to be gone later in the batch.
     pub(super) gone: FxHashSet<LinkId>,
-}
-
-/// Asks the store for what the items need, round by round, and makes the plan.
-pub(super) async fn plan_items(
-    world: &World,
-    moment: Moment,
-    seen: &[u8],
-    items: Vec<Item>,
-) -> Result<Planned, EngineError> {
-    plan_with(world, Planner::new(&world.rules, moment, items).having_seen(seen)).await
 }
 
 /// Asks the store for what a planner needs, round by round, and makes the plan.
@@ -53,19 +47,118 @@ pub(crate) async fn plan_with(
     }
 }
 
-impl Execution<'_> {
-    /// Plans a page of records.
-    pub(super) async fn plan(&mut self, work: &mut Work) -> Result<Batch, EngineError> {
+/// Fills in what items take from other shards.
+pub(super) async fn look_up(
+    world: &World,
+    moment: Moment,
+    items: Vec<Item>,
+) -> Result<Vec<Item>, EngineError> {
+    let looks_up = |item: &Item| matches!(&item.content, Content::Image { lookups, .. } if !lookups.is_empty());
+    if !items.iter().any(looks_up) {
+        return Ok(items);
+    }
+    let mut planner = Planner::new(&world.rules, moment, items).looking_up();
+    loop {
+        let need = planner.need()?;
+        if need.is_empty() {
+            return Ok(planner.looked_up()?);
+        }
+        let found = world.store.read(need.clone()).await?;
+        planner.supply(&need, found);
+    }
+}
+
+/// What the planning of a page begins with: what the page says, and what the store was asked of its records.
+pub(super) struct Asked<'a> {
+    said: Said,
+    planner: Planner<'a>,
+    need: Need,
+    /// The answer, in a lock that nobody waits for: whoever holds an execution may be moved to another thread.
+    found: Mutex<BoxFuture<'a, Result<Found, StoreError>>>,
+    /// What was committed since, and changes the answer.
+    passages: Vec<Passage>,
+}
+
+/// What a plan changes of what this process knows of the store.
+pub(super) struct Passing {
+    before: u64,
+    changed: Vec<LinkId>,
+    unsettles: bool,
+    passage: Option<Passage>,
+}
+
+impl<'a> Execution<'a> {
+    /// Asks the store for the records of a page.
+    fn ask(&self, work: &mut Work) -> Result<Box<Asked<'a>>, EngineError> {
         // Once taken, the plan that they were made for went stale.
         let said = work.said.take();
-        let said = said.unwrap_or_else(|| self.transformer(false).transform(&work.page));
-        let Said { items, origins, passed_over, counters, dead_letters, external_ids } = said;
+        let mut said = said.unwrap_or_else(|| self.transformer(false).transform(&work.page));
+        let world = self.world;
+        let mut planner = Planner::new(&world.rules, self.moment, std::mem::take(&mut said.items));
+        let need = planner.need()?;
+        let found = Mutex::new(world.store.read(need.clone()));
+        Ok(Box::new(Asked { said, planner, need, found, passages: Vec::new() }))
+    }
+
+    /// While a page is planned, the store is asked for the records of the next one, if that is there already: the
+    /// store and the planner need not wait for each other.
+    fn ask_ahead(&mut self, incoming: &mut Receiver<Work>) -> Result<(), EngineError> {
+        if self.next.is_none()
+            && let Ok(mut next) = incoming.try_recv()
+        {
+            let asked = self.ask(&mut next)?;
+            self.next = Some((next, asked));
+        }
+        Ok(())
+    }
+
+    /// What `plan` will change of what is known of the store: remembered records, and what was asked ahead.
+    pub(super) fn passing(&self, plan: &Plan) -> Passing {
+        let next = self.next.as_ref();
+        Passing {
+            before: plan.epoch,
+            changed: plan.links_changed.iter().map(|row| row.id).collect(),
+            unsettles: !plan.unsettled.is_empty(),
+            passage: next.map(|(_, asked)| Passage::of(plan, &asked.need)),
+        }
+    }
+
+    /// The plan was committed, and left the state `after`.
+    pub(super) fn pass(&mut self, passing: Passing, after: u64) {
+        self.recall.pass(passing.before, after, &passing.changed);
+        self.unsettled |= passing.unsettles;
+        if let (Some((_, asked)), Some(passage)) = (&mut self.next, passing.passage) {
+            asked.passages.push(passage.to(after));
+        }
+    }
+
+    /// Plans a page of records, of which the store may have been asked ahead.
+    pub(super) async fn plan(
+        &mut self,
+        work: &mut Work,
+        asked: Option<Box<Asked<'a>>>,
+        incoming: &mut Receiver<Work>,
+    ) -> Result<Batch, EngineError> {
+        let asked = match asked {
+            Some(asked) => asked,
+            None => self.ask(work)?,
+        };
+        let Asked { said, planner, need, found, passages } = *asked;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut found = found.await?;
+        let outdated = found.pass(&passages);
+        let anew = (!outdated.is_empty()).then(|| self.world.store.read(outdated.clone()));
+        self.ask_ahead(incoming)?;
+        if let Some(anew) = anew {
+            found.replace(&need, &outdated, anew.await?);
+        }
+        let Said { origins, passed_over, counters, dead_letters, external_ids, .. } = said;
         let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
         let recall = std::mem::take(&mut self.recall);
         let news = self.told(&work.page);
-        let planner = Planner::new(&self.world.rules, self.moment, items);
         let planner = planner.having_seen(&self.met).recalling(recall).told(news);
-        let planner = planner.deciding(self.merged_there(&work.page).await?);
+        let mut planner = planner.deciding(self.merged_there(&work.page).await?);
+        planner.supply(&need, found);
         batch.planned = plan_with(self.world, planner).await?;
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)

@@ -122,7 +122,7 @@ async fn batch(execution: &mut Execution<'_>, at: usize) -> Result<bool, EngineE
             (planner.reforming(links), done)
         }
     };
-    let planned = plan_with(world, planner).await?;
+    let planned = Box::pin(plan_with(world, planner)).await?;
     execution.wrote |= !planned.plan.changes_nothing();
     commit(execution, shard_type, &next, planned, done).await?;
     Ok(true)

@@ -1,13 +1,15 @@
 //! After each batch, and after what a person decided: records whose looked-up values changed are looked at again.
 
-use super::plan::plan_items;
+use super::plan::plan_with;
 use super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use syncline_core::plan::planner::{Moment, PlanError, Planned};
+use syncline_core::convert::SHARD_ID;
+use syncline_core::plan::news::News;
+use syncline_core::plan::planner::{Moment, PlanError, Planned, Planner};
 use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
@@ -22,16 +24,17 @@ const BATCH: usize = 500;
 const ROUNDS_MAX: usize = 16;
 
 pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError> {
-    if !execution.world.rules.types.iter().any(|rules| rules.looked_up) {
+    if !execution.unsettled || !execution.world.rules.types.iter().any(|rules| rules.looked_up) {
         return Ok(());
     }
     for _ in 0..ROUNDS_MAX {
         let changed = execution.world.store.unsettled(usize::MAX).await?;
         if changed.is_empty() {
+            execution.unsettled = false;
             break;
         }
         for chunk in changed.chunks(BATCH) {
-            follow_up(execution, chunk).await?;
+            Box::pin(follow_up(execution, chunk)).await?;
         }
     }
     Ok(())
@@ -79,8 +82,11 @@ pub(crate) async fn decided(world: &World, moment: Moment) -> Result<(), EngineE
 /// What follows for others from records that changed.
 async fn plan(world: &World, moment: Moment, changed: &[LinkId]) -> Result<Planned, EngineError> {
     let dependents = dependents(world, changed).await?;
-    let items = items(world, dependents).await?;
-    let mut planned = plan_items(world, moment, &[], items).await?;
+    let (items, referring) = items(world, dependents).await?;
+    // What a reference waited for may be there now, although the record says what it said.
+    let news = News { reconsider: referring, ..News::default() };
+    let mut planned =
+        plan_with(world, Planner::new(&world.rules, moment, items).told(news)).await?;
     let counters = &mut planned.counters;
     (counters.derived_created, counters.derived_updated, counters.derived_unchanged) = (0, 0, 0);
     planned.plan.settled = changed.to_vec();
@@ -88,7 +94,10 @@ async fn plan(world: &World, moment: Moment, changed: &[LinkId]) -> Result<Plann
 }
 
 /// The changed records, whose own looked-up values may be elsewhere now, and those that look one of them up.
-async fn dependents(world: &World, changed: &[LinkId]) -> Result<Vec<LinkId>, EngineError> {
+pub(crate) async fn dependents(
+    world: &World,
+    changed: &[LinkId],
+) -> Result<Vec<LinkId>, EngineError> {
     let need = Need { links: changed.to_vec(), ..Need::default() };
     let found = world.store.read(need).await?;
     let mut targets: BTreeSet<(EntityId, CompactString)> = BTreeSet::new();
@@ -130,8 +139,11 @@ fn field_targets(
     Ok(shard_type.found_as(&image))
 }
 
-/// What the dependents say, with their looked-up values to be found anew.
-async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, EngineError> {
+/// What the dependents say, with their looked-up values to be found anew; and those of them that refer to others.
+async fn items(
+    world: &World,
+    dependents: Vec<LinkId>,
+) -> Result<(Vec<Item>, Vec<LinkId>), EngineError> {
     let mut edges: FxHashMap<LinkId, Vec<EdgeTarget>> = FxHashMap::default();
     for row in world.store.edges_from(dependents.clone()).await? {
         let target = CompactString::new(&row.target);
@@ -140,12 +152,15 @@ async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, Engi
     }
     let need = Need { links: dependents, ..Need::default() };
     let found = world.store.read(need).await?;
-    let mut items = Vec::new();
+    let (mut items, mut referring) = (Vec::new(), Vec::new());
     for link in found.links {
         let Some(rules) = world.rules.entities.get(&link.entity) else { continue };
         let Some(conversion) = &rules.conversion else { continue };
         if conversion.lookups.is_empty() || link.deleted {
             continue;
+        }
+        if world.rules.types[rules.shard_type].refers {
+            referring.push(link.id);
         }
         let layout = &world.rules.types[rules.shard_type].layout;
         let mut image = layout.read_json(&link.image).map_err(|source| PlanError::Image {
@@ -155,9 +170,12 @@ async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, Engi
         let mut edges = edges.remove(&link.id).unwrap_or_default();
         edges.sort_unstable();
         let wanted = |kind| edges.iter().find(|e| e.kind == kind).map(|e| e.target.clone());
-        let lookups = conversion.lookups.iter().map(|rule| wanted(rule.kind)).collect();
-        for spec in conversion.converter.lookups() {
-            image[spec.field] = None;
+        let lookups: Vec<_> = conversion.lookups.iter().map(|rule| wanted(rule.kind)).collect();
+        for (spec, wanted) in conversion.converter.lookups().iter().zip(&lookups) {
+            // One that says that it refers to nothing goes on doing so.
+            if wanted.is_some() || spec.returns != SHARD_ID {
+                image[spec.field] = None;
+            }
         }
         items.push(Item {
             entity: link.entity,
@@ -169,5 +187,5 @@ async fn items(world: &World, dependents: Vec<LinkId>) -> Result<Vec<Item>, Engi
             digest: None,
         });
     }
-    Ok(items)
+    Ok((items, referring))
 }

@@ -36,7 +36,7 @@ impl Standing {
 
     /// The cursor as it is kept.
     pub(super) fn keep(world: &World, task: &str, at: Cursor) -> Cursor {
-        let kept = Kept { conversion: world.conversion_fingerprint(task), at };
+        let kept = Kept { conversion: world.conversion_fingerprint(task).to_owned(), at };
         serde_json::to_value(kept).expect("a cursor is plain data")
     }
 }

@@ -52,14 +52,14 @@ pub(super) async fn run(execution: &mut Execution<'_>, end: &ReadEnd) -> Result<
     if known.is_none() && !was_whole {
         return Ok(());
     }
-    let outbound = execution.world.outbound_fingerprint(&execution.name);
+    let outbound = execution.world.outbound_fingerprint(&execution.name).to_owned();
     let mut swept = match known {
         Some(known) if known.outbound == outbound => known,
         _ => Swept { outbound, ..Swept::default() },
     };
     execution.news.ready.insert(execution.entity);
     while !swept.done {
-        batch(execution, &mut swept).await?;
+        Box::pin(batch(execution, &mut swept)).await?;
         if execution.cancelled || execution.options.cancel.is_cancelled() {
             execution.cancelled = true;
             return Ok(());

@@ -59,12 +59,12 @@ impl Transformer {
         mut pages: mpsc::Receiver<Page>,
         work: &mpsc::Sender<Work>,
     ) {
-        while let Some(page) = pages.recv().await {
+        // What a page says takes several times its room, so none is transformed before there is a place for it.
+        while let Ok(place) = work.reserve().await {
+            let Some(page) = pages.recv().await else { return };
             let said = Some(self.transform(&page));
             let high_water = cursor_field.and_then(|field| high_water(&page, field));
-            if work.send(Work { page, said, high_water }).await.is_err() {
-                return;
-            }
+            place.send(Work { page, said, high_water });
         }
     }
 
@@ -97,6 +97,12 @@ impl Transformer {
         said
     }
 
+    /// Whether the record was erased here: it is there, and nothing is taken of it.
+    fn is_erased(&self, external_id: &str) -> bool {
+        let name = self.world.entities.get(&self.entity);
+        name.is_some_and(|name| self.world.is_erased(name, external_id))
+    }
+
     fn take(
         &self,
         page: &Page,
@@ -107,6 +113,11 @@ impl Transformer {
     ) {
         let Converted { external_id, modified, outcome, .. } = record;
         said.external_ids.push(external_id.clone());
+        if self.is_erased(&external_id) {
+            said.counters.skipped += 1;
+            said.counters.filtered += 1;
+            return;
+        }
         match outcome {
             Conversion::Mapped(mapped) => {
                 let (id, items) = (external_id.clone(), &mut said.items);

@@ -77,6 +77,8 @@ pub(super) async fn begin<'a>(
         wrote: false,
         cancelled: false,
         recall: Recall::default(),
+        unsettled: true,
+        next: None,
         news: sweep::news(world).await?,
         fused: None,
         unsent: None,

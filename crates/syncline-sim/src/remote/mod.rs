@@ -10,6 +10,7 @@ use crate::time::{Crash, VirtualClock, instant};
 use crate::trace::tell;
 use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use syncline_adapters::write::{Change, CreateGuard, Target, UpdateGuard, Write, Written};
 use syncline_core::record::{Page, Record, Shape};
@@ -217,6 +218,16 @@ impl Remote {
     /// The records by id.
     pub fn records(&self) -> BTreeMap<String, Held> {
         self.state().records.clone()
+    }
+
+    /// Names what it holds, times and versions included.
+    pub fn hash_state(&self, into: &mut impl Hasher) {
+        for (id, held) in &self.state().records {
+            (id, held.version, held.modified, held.created, &held.marker).hash(into);
+            for (name, value) in &held.fields {
+                (name, value.to_plain()).hash(into);
+            }
+        }
     }
 
     /// The values of people that we wrote over.

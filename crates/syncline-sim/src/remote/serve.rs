@@ -100,12 +100,14 @@ impl Writer for Remote {
             }
             let mut shown = Vec::new();
             if self.traits.shows {
-                for (write, reply) in writes.iter().zip(&mut written) {
-                    if let (Written::Done { key, record }, false) =
-                        (reply, matches!(write.change, Change::Delete { .. }))
-                    {
+                let state = self.state();
+                for reply in &mut written {
+                    let Written::Done { key, record } = reply else { continue };
+                    let id = key.join("|");
+                    // What a repeated creation made may be gone by now.
+                    if state.records.contains_key(&id) {
                         *record = Some(shown.len());
-                        shown.push(key.join("|"));
+                        shown.push(id);
                     }
                 }
             }

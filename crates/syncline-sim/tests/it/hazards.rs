@@ -3,7 +3,7 @@
 use crate::stories::{Story, sqlite, traits};
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
 use syncline_core::value::Value;
-use syncline_sim::remote::{Happens, Traits};
+use syncline_sim::remote::{Happens, Held, Traits};
 
 /// A person of whom both sides know, by the name of `Old`; the id of the record at `b`.
 async fn known(b: Traits, task: &str) -> (Story, String) {
@@ -130,6 +130,33 @@ async fn hazard_52_what_is_made_of_a_shard_that_is_gone_by_then_brings_nobody_ba
 }
 
 #[tokio::test]
+async fn hazard_52_a_write_that_nobody_heard_of_keeps_no_deletion_off() {
+    // A change is written to b, and nobody hears of it; then the record is deleted at a. What b shows is our own word,
+    // unless a person says something there besides.
+    for edit in [None, Some("moved on")] {
+        let task = ", outbound: { deletes: propagate }, fuse: { count: 1000 }";
+        let b = Traits { update: UpdateGuard::Nothing, lands_within_ms: 5_000, ..traits() };
+        let (story, b1) = known(b, task).await;
+        story.a.make("a2", &[("email", "k@x.org"), ("name", "Stays"), ("notes", "n")]);
+        story.quiet().await;
+        story.a.set("a1", "name", "New");
+        story.run("a").await;
+        story.b.expect([Happens::Nothing, Happens::Late(4_000), Happens::Unanswered]);
+        story.run("b").await;
+        story.a.remove("a1");
+        story.run("a").await;
+        story.hour_passes();
+        if let Some(notes) = edit {
+            story.b.set(&b1, "notes", notes);
+        }
+        story.quiet().await;
+        let left = if edit.is_some() { &["New", "Stays"][..] } else { &["Stays"] };
+        assert_eq!(story.says(&story.b, "name"), left);
+        assert_eq!(story.says(&story.a, "name"), left);
+    }
+}
+
+#[tokio::test]
 async fn hazard_3_a_write_that_lands_late_is_looked_out_for_until_it_was_read() {
     // "one" is sent, and lands when nobody looks, after its time: the next read still knows whose it is.
     let b = Traits { update: UpdateGuard::Nothing, lands_within_ms: 5_000, ..traits() };
@@ -143,5 +170,28 @@ async fn hazard_3_a_write_that_lands_late_is_looked_out_for_until_it_was_read() 
     assert_eq!(story.says(&story.a, "name"), ["one"]);
     assert_eq!(story.says(&story.b, "name"), ["one"]);
     assert_eq!(story.says(&story.a, "notes"), ["moved on"]);
+    assert!(story.conflicts(true).await.is_empty());
+}
+
+#[tokio::test]
+async fn hazard_23_a_repeated_batch_of_which_one_is_gone_by_then_gives_nobody_anothers_record() {
+    // Three are made, and nobody hears of it; a person deletes the first; the batch is repeated, and the reply shows
+    // the other two: each is found as its own, nothing is taken for the first, and nothing is made twice.
+    let b =
+        Traits { create: CreateGuard::IdempotencyKey { remembered_ms: 86_400_000 }, ..traits() };
+    let story = Story::with(b, "bidirectional", "", sqlite()).await;
+    for (id, name) in [("a1", "First"), ("a2", "Second"), ("a3", "Third")] {
+        let email = format!("{id}@x.org");
+        story.a.make(id, &[("email", &email), ("name", name), ("notes", "n")]);
+    }
+    story.run("a").await;
+    story.b.expect([Happens::ReplyLost, Happens::Unanswered]);
+    story.run("b").await;
+    let is_first = |held: &Held| held.fields["name"] == Value::text("First");
+    let first = story.b.records().into_iter().find(|(_, held)| is_first(held));
+    story.b.remove(&first.unwrap().0);
+    story.quiet().await;
+    assert_eq!(story.says(&story.a, "name"), ["First", "Second", "Third"]);
+    assert_eq!(story.says(&story.b, "name"), ["Second", "Third"]);
     assert!(story.conflicts(true).await.is_empty());
 }

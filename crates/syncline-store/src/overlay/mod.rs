@@ -6,6 +6,7 @@ mod own;
 mod read;
 mod runs;
 
+use crate::erasure::Erased;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
@@ -195,6 +196,15 @@ impl Store for OverlayStore {
 
     fn catalog(&self) -> Answer<'_, (Catalog, Ids)> {
         Box::pin(self.all_names())
+    }
+
+    fn erased(&self) -> Answer<'_, Erased> {
+        Box::pin(async move {
+            match &self.base {
+                Some(base) => base.erased().await,
+                None => Ok(Erased::default()),
+            }
+        })
     }
 
     fn read(&self, need: Need) -> Answer<'_, Found> {

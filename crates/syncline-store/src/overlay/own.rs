@@ -168,7 +168,9 @@ impl Own {
     pub(super) fn need_of_base(&self, need: &Need) -> Need {
         let gone = |key: u64| self.removed_of(key).count();
         let gone = need.keys.iter().map(|&key| gone(key)).max().unwrap_or_default();
-        Need { members_max: need.members_max.saturating_add(gone), ..need.clone() }
+        let members_max = need.members_max.saturating_add(gone);
+        // What the base says may be changed here, so it is wanted whole.
+        Need { members_max, expected: Vec::new(), ..need.clone() }
     }
 
     fn removed_of(&self, key: u64) -> impl Iterator<Item = LinkId> {

@@ -17,7 +17,10 @@ impl OverlayStore {
     }
 
     pub(super) async fn read_all(&self, need: Need) -> Outcome<Found> {
-        let asked = self.own().need_of_base(&need);
+        let asked = match &self.base {
+            Some(_) => self.own().need_of_base(&need),
+            None => Need::default(),
+        };
         let mut found = self.base_read(asked).await?;
         let missing = self.overlay_links(&need, &mut found);
         if !missing.is_empty() {
@@ -30,8 +33,20 @@ impl OverlayStore {
         let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
         let mut late: BTreeSet<ShardId> = of_wanted.map(|link| link.shard).collect();
         late.extend(found.histories.iter().map(|(_, shard)| *shard));
+        late.extend(self.with_uuids(&need.uuids, &found.shards));
         found.shards = self.shards_of(late).await?;
         Ok(found)
+    }
+
+    /// The shards with these ids: those that the base found, and those that are here.
+    fn with_uuids(&self, uuids: &[u128], found: &[ShardRow]) -> Vec<ShardId> {
+        if uuids.is_empty() {
+            return Vec::new();
+        }
+        let wanted: FxHashSet<u128> = uuids.iter().copied().collect();
+        let own = self.own();
+        let known = found.iter().chain(own.shards.values());
+        known.filter(|shard| wanted.contains(&shard.uuid)).map(|shard| shard.id).collect()
     }
 
     /// Puts what is here over what the base found; returns the links that are still to be read there.

@@ -1,6 +1,6 @@
 //! What a plan writes.
 
-use super::db::{Db, Standing};
+use super::db::{Db, Rows, Standing};
 use super::insert::{Columns, Insert};
 use super::key_log;
 use super::merges::{insert_merges, write_decisions, write_matched};
@@ -31,7 +31,7 @@ impl Db {
                 return Err(StoreError::Stale);
             }
             if let Err(error) = apply(&self.conn, &plan) {
-                self.note_commit(plan.execution, None, 0);
+                self.note_commit(plan.execution, None, Rows::default());
                 return Err(self.lose_group(&error));
             }
             self.epoch += 1;
@@ -39,8 +39,11 @@ impl Db {
                 memory.note(&plan);
             }
         }
-        let changed = plan.shards_changed.len() + plan.links_changed.len();
-        self.note_commit(plan.execution, plan.checkpoint.take(), changed);
+        let written = Rows {
+            new: plan.shards_new.len() + plan.links_new.len(),
+            changed: plan.shards_changed.len() + plan.links_changed.len(),
+        };
+        self.note_commit(plan.execution, plan.checkpoint.take(), written);
         self.move_keys_if_many()?;
         if must_last {
             self.end_lasting()?;

@@ -5,9 +5,10 @@ use super::memory::Memory;
 use super::trouble::trouble;
 use super::{Options, schema};
 use crate::StoreError;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use syncline_core::plan::rows::ExecutionId;
 use syncline_core::plan::writes::Checkpoint;
@@ -18,6 +19,9 @@ const YIELD: Duration = Duration::from_millis(3);
 
 /// Of the longest log of match keys, the part that may be left when no execution runs: a mebibyte by default.
 const KEYS_LEFT: usize = 8;
+
+/// So many rows are changed before the log is copied beside the run: some 50 MB of it.
+const SCATTERED_MAX: usize = 4096;
 
 /// The database as its thread sees it.
 pub(super) struct Db {
@@ -32,6 +36,9 @@ pub(super) struct Db {
     pub(super) running: FxHashMap<ExecutionId, Running>,
     /// While executions run, and nobody else has written since they began.
     pub(super) memory: Option<Memory>,
+    /// Rows that were changed since the log was last copied.
+    scattered: usize,
+    copying: Option<JoinHandle<()>>,
 }
 
 /// The open transaction.
@@ -39,8 +46,16 @@ struct Group {
     since: Instant,
     /// Whether the last thing that happened was a commit: then nobody is planning on what was read.
     committed: bool,
-    /// Rows that were changed where they stand: about as many pages.
-    changed: usize,
+    rows: Rows,
+}
+
+/// Rows that were written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rows {
+    /// Behind all others.
+    pub(super) new: usize,
+    /// Where they stand: about as many pages.
+    pub(super) changed: usize,
 }
 
 /// An execution that was begun through this store and has not ended.
@@ -75,8 +90,23 @@ impl Db {
             conn.execute_batch("BEGIN; SELECT count(*) FROM meta")
                 .map_err(|e| trouble(&path, "open", &e))?;
         }
-        let running = FxHashMap::default();
-        Ok(Self { conn, path, options, group: None, epoch: 1, data_version, running, memory: None })
+        Ok(Self {
+            conn,
+            path,
+            options,
+            group: None,
+            epoch: 1,
+            data_version,
+            running: FxHashMap::default(),
+            memory: None,
+            scattered: 0,
+            copying: None,
+        })
+    }
+
+    /// The file, for people.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(super) fn trouble(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
@@ -106,7 +136,7 @@ impl Db {
             reason = "how long a group waits decides nothing in it"
         )]
         let since = Instant::now();
-        self.group = Some(Group { since, committed: false, changed: 0 });
+        self.group = Some(Group { since, committed: false, rows: Rows::default() });
         Ok(())
     }
 
@@ -174,11 +204,12 @@ impl Db {
         &mut self,
         execution: ExecutionId,
         checkpoint: Option<Checkpoint>,
-        changed: usize,
+        written: Rows,
     ) {
         if let Some(group) = &mut self.group {
             group.committed = true;
-            group.changed += changed;
+            group.rows.new += written.new;
+            group.rows.changed += written.changed;
         }
         if let Some(running) = self.running.get_mut(&execution) {
             running.in_group = true;
@@ -200,7 +231,7 @@ impl Db {
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
         let Some(group) = &self.group else { return Ok(()) };
         let cache_pages = self.options.cache_kib as usize * 1024 / schema::PAGE_BYTES as usize;
-        if group.since.elapsed() < self.options.group_age && group.changed < cache_pages / 2 {
+        if group.since.elapsed() < self.options.group_age && group.rows.changed < cache_pages / 2 {
             return Ok(());
         }
         self.settle()?;
@@ -221,9 +252,8 @@ impl Db {
 
     /// Commits the group, if there is one, with where each of its executions stands.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        if self.group.is_none() {
-            return Ok(());
-        }
+        let Some(group) = &self.group else { return Ok(()) };
+        let rows = group.rows;
         let done = self.write_checkpoints().and_then(|()| self.conn.execute_batch("COMMIT"));
         if let Err(error) = done {
             return Err(self.lose_group(&error));
@@ -233,7 +263,26 @@ impl Db {
             running.in_group = false;
             running.checkpoint = None;
         }
+        self.copy_log_beside(rows);
         Ok(())
+    }
+
+    /// Has another thread copy the log into the database where rows are changed here and there: pages that hardly
+    /// change again meanwhile, and of which a run would otherwise leave all to its end. Those that are filled row after
+    /// row would be copied again and again.
+    fn copy_log_beside(&mut self, written: Rows) {
+        if written.changed > written.new {
+            self.scattered += written.changed;
+        }
+        let is_copying = self.copying.as_ref().is_some_and(|copying| !copying.is_finished());
+        if self.scattered < SCATTERED_MAX || is_copying || self.path == ":memory:" {
+            return;
+        }
+        self.scattered = 0;
+        let path = self.path.clone();
+        let thread = std::thread::Builder::new().name("syncline-log".to_owned());
+        // What cannot be copied now is copied later, at the latest when the database is closed.
+        self.copying = thread.spawn(move || drop(copy_log(&path))).ok();
     }
 
     fn write_checkpoints(&mut self) -> rusqlite::Result<()> {
@@ -360,6 +409,22 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    fn drop(&mut self) {
+        // The last connection that is closed copies what is left, and this one outlives no thread.
+        if let Some(copying) = self.copying.take() {
+            drop(copying.join());
+        }
+    }
+}
+
+/// Copies of the log what nobody reads there any more.
+fn copy_log(path: &str) -> rusqlite::Result<()> {
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, access)?;
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
 /// Writes where an execution stands.
 pub(super) fn write_checkpoint(
     conn: &Connection,
@@ -388,4 +453,29 @@ pub(super) fn wait_when_busy(conn: &mut Connection, limit_ms: u32) -> rusqlite::
         std::thread::sleep(Duration::from_millis(1));
         u32::try_from(tries).is_ok_and(|tries| tries < limit_ms)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_copied_where_rows_are_changed_here_and_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let mut db = Db::open(&path, Options::default()).unwrap();
+        db.conn.execute_batch("INSERT INTO meta VALUES ('note', 'found in the file')").unwrap();
+        let holds = || {
+            let bytes = std::fs::read(&path).unwrap();
+            bytes.windows(17).any(|part| part == b"found in the file")
+        };
+        for (new, changed, is_copied) in
+            [(0, SCATTERED_MAX - 1, false), (SCATTERED_MAX, SCATTERED_MAX, false), (0, 1, true)]
+        {
+            db.copy_log_beside(Rows { new, changed });
+            assert_eq!(db.copying.is_some(), is_copied, "{new} {changed}");
+            db.copying.take().map(JoinHandle::join);
+            assert_eq!(holds(), is_copied, "{new} {changed}");
+        }
+    }
 }

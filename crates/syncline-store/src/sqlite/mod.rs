@@ -13,6 +13,7 @@ mod apply;
 mod ask;
 mod db;
 mod edges;
+mod erase;
 mod insert;
 mod key_log;
 mod memory;
@@ -24,6 +25,7 @@ mod runs;
 mod schema;
 mod trouble;
 
+use crate::erasure::Erased;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use crate::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
@@ -184,6 +186,10 @@ impl Store for SqliteStore {
 
     fn catalog(&self) -> Answer<'_, (Catalog, Ids)> {
         self.query(ask::catalog)
+    }
+
+    fn erased(&self) -> Answer<'_, Erased> {
+        self.query(erase::erased)
     }
 
     fn read(&self, need: Need) -> Answer<'_, Found> {

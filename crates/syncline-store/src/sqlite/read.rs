@@ -10,7 +10,7 @@ use super::schema;
 use crate::StoreError;
 use compact_str::CompactString;
 use rusqlite::types::Value;
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 use std::rc::Rc;
 use syncline_core::plan::rows::{
     EdgeTarget, EntityId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
@@ -33,6 +33,7 @@ impl Db {
             for (is_asked, index) in [
                 (!need.dependents.is_empty(), "edge_target"),
                 (!need.shards.is_empty(), "link_shard"),
+                (!need.uuids.is_empty(), "shard_uuid"),
             ] {
                 if is_asked && let Err(error) = schema::make_late_index(&self.conn, index) {
                     return Err(self.lose_group(&error));
@@ -59,8 +60,8 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
         ..Found::default()
     };
     match memory.as_deref_mut() {
-        Some(memory) => records_by_memory(conn, &need.records, memory, &mut found.links)?,
-        None => links_of_records(conn, &need.records, &mut found.links)?,
+        Some(memory) => records_by_memory(conn, need, memory, &mut found)?,
+        None => records_in_table(conn, need, (0..need.records.len()).collect(), &mut found)?,
     }
     found.members = match memory.as_deref() {
         Some(memory) => members_by_memory(conn, &need.keys, need.members_max, memory)?,
@@ -82,6 +83,9 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
     if !need.shards.is_empty() {
         found.siblings = merges::siblings(conn, &need.shards)?;
     }
+    if !need.uuids.is_empty() {
+        found.shards.extend(shards_by_uuid(conn, &need.uuids)?);
+    }
     if !need.edges_of.is_empty() {
         found.stated = stated(conn, &need.edges_of)?;
     }
@@ -99,25 +103,45 @@ fn look_up(conn: &Connection, need: &Need, mut memory: Option<&mut Memory>) -> R
     Ok(found)
 }
 
-/// Adds the links of `records` to `out`, looking up those only of which it is not known how they are.
+/// Finds the links of the records that are needed, looking up those only of which it is not known how they are.
 fn records_by_memory(
     conn: &Connection,
-    records: &[(EntityId, CompactString)],
+    need: &Need,
     memory: &mut Memory,
-    out: &mut Vec<LinkRow>,
+    found: &mut Found,
 ) -> Result<()> {
     let mut unknown = Vec::new();
-    for (entity, external_id) in records {
+    for (index, (entity, external_id)) in need.records.iter().enumerate() {
         if let Some(link) = memory.shared(*entity, external_id) {
-            out.push(link.clone());
+            found.links.push(link.clone());
         } else if memory.may_have_record(*entity, external_id) {
-            unknown.push((*entity, external_id.clone()));
+            unknown.push(index);
         }
     }
-    let first = out.len();
-    links_of_records(conn, &unknown, out)?;
-    out[first..].iter().filter(|link| link.contributor.is_some()).for_each(|l| memory.share(l));
+    let first = found.links.len();
+    records_in_table(conn, need, unknown, found)?;
+    let shared = found.links[first..].iter().filter(|link| link.contributor.is_some());
+    shared.for_each(|link| memory.share(link));
     Ok(())
+}
+
+/// Looks up the links of those of the records that are needed that have one of these indexes.
+fn records_in_table(
+    conn: &Connection,
+    need: &Need,
+    indexes: Vec<usize>,
+    found: &mut Found,
+) -> Result<()> {
+    let expected = |index: usize| need.expected.get(index).copied().flatten();
+    each_link(conn, &need.records, indexes, |index, row| {
+        match expected(index) {
+            Some(expected) if rows::says(row, &expected)? => {
+                found.as_expected.push((index, LinkId(row.get(0)?)));
+            }
+            _ => found.links.push(rows::link(row)?),
+        }
+        Ok(())
+    })
 }
 
 fn next(conn: &Connection, sql: &str) -> Result<i64> {
@@ -132,46 +156,65 @@ pub(super) fn array(numbers: impl IntoIterator<Item = i64>) -> Rc<Vec<Value>> {
     Rc::new(numbers.into_iter().map(Value::Integer).collect())
 }
 
-/// The indexes of `records`, sorted by record.
-fn sorted(records: &[(EntityId, CompactString)]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..records.len()).collect();
-    order.sort_unstable_by(|&a, &b| records[a].cmp(&records[b]));
-    order
+/// Sorts indexes of `records` by record.
+fn sort(records: &[(EntityId, CompactString)], indexes: &mut [usize]) {
+    indexes.sort_unstable_by(|&a, &b| records[a].cmp(&records[b]));
 }
 
-/// Calls `each` with every entity among `records` and its external ids, sorted and once each.
+/// Calls `each` with every entity among the `records` of `indexes`, with the indexes of its records, sorted by record,
+/// and with its external ids, sorted and once each.
 fn by_entity(
     records: &[(EntityId, CompactString)],
-    mut each: impl FnMut(EntityId, Rc<Vec<Value>>) -> Result<()>,
+    mut indexes: Vec<usize>,
+    mut each: impl FnMut(EntityId, &[usize], Rc<Vec<Value>>) -> Result<()>,
 ) -> Result<()> {
-    let order = sorted(records);
-    for run in order.chunk_by(|&a, &b| records[a].0 == records[b].0) {
+    sort(records, &mut indexes);
+    for run in indexes.chunk_by(|&a, &b| records[a].0 == records[b].0) {
         let mut ids: Vec<&CompactString> = run.iter().map(|&index| &records[index].1).collect();
         ids.dedup();
         let ids = ids.into_iter().map(|id| Value::Text(id.as_str().to_owned())).collect();
-        each(records[run[0]].0, Rc::new(ids))?;
+        each(records[run[0]].0, run, Rc::new(ids))?;
     }
     Ok(())
 }
 
-/// Adds the links of `records` to `out`.
-pub(super) fn links_of_records(
+/// Calls `each` with every link of the `records` of `indexes`, as a row of [`LINK_COLUMNS`], and with the first index of
+/// its record.
+fn each_link(
     conn: &Connection,
     records: &[(EntityId, CompactString)],
-    out: &mut Vec<LinkRow>,
+    indexes: Vec<usize>,
+    mut each: impl FnMut(usize, &Row<'_>) -> Result<()>,
 ) -> Result<()> {
-    if records.is_empty() {
+    if indexes.is_empty() {
         return Ok(());
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {LINK_COLUMNS} FROM rarray(?1) r CROSS JOIN link l
          ON l.entity = ?2 AND l.external_id = r.value {LINK_STAMP}"
     ))?;
-    by_entity(records, |entity, ids| {
+    by_entity(records, indexes, |entity, run, ids| {
         let mut rows = statement.query(params![ids, entity.0])?;
+        let mut run = run.iter().copied();
         while let Some(row) = rows.next()? {
-            out.push(rows::link(row)?);
+            // Rows come in the order of the external ids.
+            let external_id = row.get_ref(2)?.as_str()?;
+            if let Some(index) = run.find(|&index| records[index].1 == external_id) {
+                each(index, row)?;
+            }
         }
+        Ok(())
+    })
+}
+
+/// The links of `records`.
+pub(super) fn links_of_records(
+    conn: &Connection,
+    records: &[(EntityId, CompactString)],
+    out: &mut Vec<LinkRow>,
+) -> Result<()> {
+    each_link(conn, records, (0..records.len()).collect(), |_, row| {
+        out.push(rows::link(row)?);
         Ok(())
     })
 }
@@ -198,6 +241,15 @@ pub(super) fn shards_by_row(
         "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.id = r.value"
     );
     conn.prepare_cached(&sql)?.query_map([ids], rows::shard)?.collect()
+}
+
+/// The shards with these ids.
+fn shards_by_uuid(conn: &Connection, uuids: &[u128]) -> Result<Vec<ShardRow>> {
+    let ids = uuids.iter().map(|uuid| Value::Blob(uuid.to_be_bytes().to_vec())).collect();
+    let sql = format!(
+        "SELECT {SHARD_COLUMNS} FROM rarray(?1) r CROSS JOIN shard_whole s ON s.uuid = r.value"
+    );
+    conn.prepare_cached(&sql)?.query_map([Rc::<Vec<Value>>::new(ids)], rows::shard)?.collect()
 }
 
 /// The shards of `links`, which are sorted by row number, by row number.
@@ -357,8 +409,9 @@ fn dependents(
     let sql = "SELECT DISTINCT e.target, e.link FROM rarray(?1) r CROSS JOIN edge e
                ON e.entity = ?2 AND e.target = r.value";
     let mut statement = conn.prepare_cached(sql)?;
-    let order = sorted(targets);
-    by_entity(targets, |entity, ids| {
+    let mut order: Vec<usize> = (0..targets.len()).collect();
+    sort(targets, &mut order);
+    by_entity(targets, order.clone(), |entity, _, ids| {
         let mut rows = statement.query(params![ids, entity.0])?;
         while let Some(row) = rows.next()? {
             let (target, link) = (row.get_ref(0)?.as_str()?, LinkId(row.get(1)?));

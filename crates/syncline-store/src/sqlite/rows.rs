@@ -1,12 +1,14 @@
 //! Rows as SQLite gives them.
 
 use compact_str::CompactString;
-use rusqlite::{Row, types::FromSqlError};
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, ValueRef};
 use std::sync::Arc;
 use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
     EntityId, ExecutionId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
 };
+use syncline_core::plan::view::Expected;
 
 /// The columns of `link l` with its stamp `t`, as [`link`] reads them.
 pub(super) const LINK_COLUMNS: &str = "l.id, l.entity, l.external_id, l.shard, l.image, l.hash, \
@@ -36,6 +38,14 @@ pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         contributor: row.get_ref(9)?.as_str_or_null()?.map(CompactString::new),
         deleted: row.get(10)?,
     })
+}
+
+/// Whether the link of a row says what was expected.
+pub(super) fn says(row: &Row<'_>, expected: &Expected) -> rusqlite::Result<bool> {
+    let (modified, is_deleted): (Option<i64>, bool) = (row.get(6)?, row.get(10)?);
+    let is_shared = row.get_ref(9)? != ValueRef::Null;
+    let is_older = modified < expected.modified;
+    Ok(!is_deleted && !is_shared && !is_older && number(row, 5)? == expected.hash)
 }
 
 pub(super) fn shard(row: &Row<'_>) -> rusqlite::Result<ShardRow> {

@@ -1,8 +1,8 @@
 //! What is committed is what is read.
 
 use crate::stores::*;
-use syncline_core::plan::rows::{Decision, LinkId, ShardId, TypeId, Verdict};
-use syncline_core::plan::view::Need;
+use syncline_core::plan::rows::{Decision, LinkId, LinkRow, ShardId, TypeId, Verdict};
+use syncline_core::plan::view::{Expected, Need};
 use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
 use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
 use syncline_store::{Catalog, StoreError, reviews};
@@ -67,6 +67,44 @@ async fn a_read_finds_what_was_committed_before_it_is_settled() {
         assert_eq!(found.dependents, dependents, "{}", opened.name);
         assert_eq!((found.next_link, found.next_shard), (4, 3), "{}", opened.name);
     }
+}
+
+#[tokio::test]
+async fn of_a_record_that_says_what_was_expected_the_number_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder);
+    let (_, begun) = start(&store).await;
+    let links = ["same", "later", "earlier", "other", "deleted", "shared", "unknown"];
+    let rows = links.iter().zip(1..).map(|(name, id)| LinkRow {
+        modified: Some(5),
+        contributor: (*name == "shared").then(|| "c".into()),
+        deleted: *name == "deleted",
+        ..link(id, CRM, name, 1)
+    });
+    let rows: Vec<LinkRow> = rows.collect();
+    let (shards_new, links_new) = (vec![shard(1, "{}")], rows.clone());
+    commit(&store, begun.execution, Plan { shards_new, links_new, ..Plan::default() }).await;
+    let expected = |row: &LinkRow| {
+        let (hash, modified) = match row.external_id.as_str() {
+            "unknown" => return None,
+            "other" => (1, Some(5)),
+            "later" => (row.hash, Some(6)),
+            "earlier" => (row.hash, None),
+            _ => (row.hash, Some(5)),
+        };
+        Some(Expected { hash, modified })
+    };
+    let need = Need {
+        records: rows.iter().map(|row| (CRM, row.external_id.clone())).collect(),
+        expected: rows.iter().map(expected).collect(),
+        ..Need::default()
+    };
+    let found = read(&store, need).await;
+    let as_expected = found.as_expected.iter().map(|&(index, id)| (links[index], id));
+    let wanted = [("earlier", LinkId(3)), ("same", LinkId(1))];
+    assert_eq!(as_expected.collect::<Vec<_>>(), wanted);
+    let whole: Vec<&str> = found.links.iter().map(|link| link.external_id.as_str()).collect();
+    assert_eq!(whole, ["later", "other", "deleted", "shared", "unknown"]);
 }
 
 #[tokio::test]

@@ -5,15 +5,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::Arc;
 use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, ShardId};
-use syncline_core::plan::view::Need;
+use syncline_core::plan::view::{Expected, Found, Need, Passage};
 use syncline_core::plan::writes::Plan;
 use syncline_store::overlay::OverlayStore;
 use syncline_store::query::ShardFilter;
 use syncline_store::sqlite::SqliteStore;
-use syncline_store::{Store, execution::Finish};
+use syncline_store::{Store, StoreError, execution::Finish};
 
 /// What one plan does, by small numbers that are read modulo what there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Step {
     links: u8,
     changes: Vec<(u8, u8, bool)>,
@@ -169,6 +169,89 @@ async fn run(store: &dyn Store, task: &str, steps: &[Step]) {
     store.finish(finish).await.unwrap();
 }
 
+fn expected(id: i64) -> Option<Expected> {
+    let link = link(id, CRM, "", id);
+    match id % 3 {
+        0 => None,
+        1 => Some(Expected { hash: link.hash, modified: link.modified }),
+        _ => Some(Expected { hash: link.hash, modified: Some(i64::MAX) }),
+    }
+}
+
+/// Fails unless the link is live, belongs to one record alone, and says what was expected of the record.
+async fn says_so(store: &dyn Store, need: &Need, index: usize, id: LinkId) {
+    let found = store.read(Need { links: vec![id], ..Need::default() }).await.unwrap();
+    let (link, expected) = (&found.links[0], need.expected[index].unwrap());
+    assert_eq!((link.entity, link.external_id.clone()), need.records[index]);
+    assert_eq!((link.hash, link.deleted, &link.contributor), (expected.hash, false, &None));
+    assert!(link.modified >= expected.modified);
+}
+
+/// An answer with every link whole.
+async fn whole(store: &dyn Store, mut found: Found) -> Found {
+    let links = std::mem::take(&mut found.as_expected).into_iter().map(|(_, link)| link).collect();
+    found.links.extend(store.read(Need { links, ..Need::default() }).await.unwrap().links);
+    found.links.sort_unstable_by_key(|link| link.id);
+    found
+}
+
+/// Asks before every few plans, and after them holds what was found, passed on, against what is found anew.
+async fn ask_ahead(store: &dyn Store, steps: &[Step], together: usize) {
+    store.register(catalog()).await.unwrap();
+    let begun = store.begin(begin("a", 1)).await.unwrap();
+    let mut need = Need {
+        records: (1..30).map(|n: i64| (CRM, n.to_string().into())).collect(),
+        keys: (0..8).map(key).collect(),
+        members_max: 2,
+        ..Need::default()
+    };
+    need.records.sort_unstable();
+    need.keys.sort_unstable();
+    // A third of the records says what is stored first; another third, but at a time that is not stored.
+    need.expected = need.records.iter().map(|(_, id)| expected(id.parse().unwrap())).collect();
+    for steps in steps.chunks(together) {
+        let mut found = store.read(need.clone()).await.unwrap();
+        let mut passages = Vec::new();
+        for step in steps {
+            let now = store.read(Need::default()).await.unwrap();
+            let plan = Plan { epoch: now.epoch, ..plan(step, now.next_link) };
+            let passage = Passage::of(&plan, &need);
+            let committed = store.commit(Plan { execution: begun.execution, ..plan }).await;
+            passages.push(passage.to(committed.unwrap().epoch));
+        }
+        let outdated = found.pass(&passages);
+        found.replace(&need, &outdated, store.read(outdated.clone()).await.unwrap());
+        let anew = store.read(need.clone()).await.unwrap();
+        for &(index, link) in anew.as_expected.iter().chain(&found.as_expected) {
+            says_so(store, &need, index, link).await;
+        }
+        assert_eq!(whole(store, found).await, whole(store, anew).await);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_somebody_else_changed_suits_no_plan() {
+    let store = SqliteStore::open(":memory:", options()).unwrap();
+    store.register(catalog()).await.unwrap();
+    let begun = store.begin(begin("a", 1)).await.unwrap();
+    let step = Step { links: 3, ..Step::default() };
+    let need = Need { records: vec![(CRM, "2".into())], ..Need::default() };
+    let mut found = store.read(need.clone()).await.unwrap();
+    let run = begun.execution;
+    let theirs = Plan { execution: run, epoch: found.epoch, ..plan(&step, 1) };
+    let between = store.commit(theirs).await.unwrap().epoch;
+    let ours = Plan { execution: run, epoch: between, ..plan(&step, 4) };
+    let passage = Passage::of(&ours, &need);
+    let after = store.commit(ours).await.unwrap().epoch;
+    // What they changed is known to nobody.
+    assert!(found.pass(&[passage.to(after)]).is_empty());
+    let unfit = |epoch| Plan { execution: run, epoch, ..plan(&step, 7) };
+    assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
+    found.replace(&need, &need, store.read(need.clone()).await.unwrap());
+    assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
+    store.commit(unfit(after)).await.unwrap();
+}
+
 async fn compare(before: Vec<Step>, after: Vec<Step>) {
     let open = || SqliteStore::open(":memory:", options()).unwrap();
     let whole = open();
@@ -193,6 +276,15 @@ async fn compare(before: Vec<Step>, after: Vec<Step>) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_asked_ahead_is_passed_on(steps in vec(step(), 0..9), together in 1..4_usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            ask_ahead(&SqliteStore::open(":memory:", options()).unwrap(), &steps, together).await;
+            ask_ahead(&OverlayStore::empty(), &steps, together).await;
+        });
+    }
 
     #[test]
     fn stores_agree(

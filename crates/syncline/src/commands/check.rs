@@ -100,7 +100,7 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
 async fn bind_to_nothing(workspace: Workspace) -> Result<Syncline, Error> {
     let (nowhere, store) = (PathBuf::new(), workspace.store_path.clone());
     let (sync, _) = Syncline::over_memory(Workspace { store_path: nowhere, ..workspace }).await?;
-    sync.world().shared.keep_tokens_in(tokens_folder(&store));
+    sync.world().shared.keep_in(tokens_folder(&store));
     Ok(sync)
 }
 

@@ -36,9 +36,10 @@ enum Command {
         /// The states that an earlier read printed, as a list
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
-        /// How many slices of a stream are read at a time
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        concurrency: usize,
+        /// How many slices are read at a time, of one stream or of several [default: as the manifest declares,
+        /// or one with `--now`, so that requests come in the same order each time]
+        #[arg(long, value_name = "N")]
+        concurrency: Option<usize>,
     },
 }
 
@@ -104,7 +105,10 @@ async fn answer<W: io::Write>(
         Command::Check(_) => printer.check(&mut manifest, &session).await,
         Command::Discover(_) => printer.discover(&mut manifest, &session).await,
         Command::Read { catalog, state, concurrency, .. } => {
-            let mut printer = printer.side_by_side(*concurrency);
+            let mut printer = match concurrency.or(source.now.map(|_| 1)) {
+                Some(slices) => printer.side_by_side(slices),
+                None => printer,
+            };
             let states = state.as_deref().map_or_else(|| Ok(json!([])), read_json);
             match (read_json(catalog), states) {
                 (Ok(catalog), Ok(states)) => {

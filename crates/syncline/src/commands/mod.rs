@@ -8,6 +8,7 @@ pub mod connect;
 pub mod connector;
 pub mod connectors;
 pub mod dead_letters;
+pub mod erase;
 pub mod executions;
 pub mod export;
 pub mod init;

@@ -38,12 +38,13 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let log = requests.clone();
+        let (log, answer) = (requests.clone(), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
+                let (log, answer) = (log.clone(), answer.clone());
                 // A client that goes away is no reason to stop.
-                drop(serve_one(stream, &answer, &log));
+                std::thread::spawn(move || drop(serve_one(stream, &*answer, &log)));
             }
         });
         Self { url, requests }

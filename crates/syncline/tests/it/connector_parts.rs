@@ -82,6 +82,31 @@ fn a_signed_assertion_gets_an_access_token() {
     assert_eq!(asked[1].header("authorization"), Some("Bearer granted-token"));
 }
 
+#[test]
+fn an_empty_refresh_token_of_the_manifest_goes_along() {
+    let manifest = rows(
+        "{ type: OAuthAuthenticator, token_refresh_endpoint: \"{{ config['url'] }}/token\", client_id: me, \
+         client_secret: mine, refresh_token: \"\" }",
+    );
+    let api = Api::serve(|request| match request.path.as_str() {
+        "/token" => ok(&json!({"access_token": "granted-token", "expires_in": 60})),
+        _ => ok(&json!({"data": [{"id": 1}]})),
+    });
+    let (ran, _) = connector(&manifest, &api.url, &["read", "rows"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let body = &api.take_requests()[0].body;
+    assert!(body.ends_with("&refresh_token="), "{body}");
+}
+
+#[test]
+fn what_a_filter_leaves_out_need_not_be_a_record() {
+    let filter = "record_selector: { record_filter: { type: RecordFilter, condition: \"{{ record.id == 1 }}\" },";
+    let manifest = rows("{ type: NoAuth }").replace("record_selector: {", filter);
+    let api = Api::serve(|_| ok(&json!({"data": [[1], "two", {"id": 1}, {"id": 2}]})));
+    let (ran, messages) = connector(&manifest, &api.url, &["read", "rows"]);
+    assert_eq!((ran.code, records(&messages)), (Some(0), vec![json!({"id": 1})]), "{ran:#?}");
+}
+
 /// A stream of each person's notes; `stream`, `retriever` and `parent` are more of these parts.
 fn notes(stream: &str, retriever: &str, parent: &str) -> String {
     let streams = r##"

@@ -102,6 +102,22 @@ api_budget:
 }
 
 #[test]
+fn processes_on_one_store_share_a_rate() {
+    for (tenant, limits, left) in [
+        ("[]", "{ rates: [{ calls: 4, per_s: 3600 }], reserve: 0, wait_max_s: 5 }", 1),
+        ("[{ calls: 5, per_s: 3600 }]", "{ reserve: 0 }", 2),
+    ] {
+        let api = Api::serve(people);
+        let project = project(tenant, limits, "");
+        let first = run(&project, &api);
+        assert_eq!(first["results"]["requests"], 3, "{first:#}");
+        let second = project.run(&["run", "--var", &format!("url={}", api.url)]);
+        assert!(format!("{second:?}").contains("longer than allowed"), "{limits}: {second:#?}");
+        assert_eq!(api.take_requests().len(), 3 + left, "what the first left is not lost");
+    }
+}
+
+#[test]
 fn a_wait_that_the_system_asks_for_is_kept() {
     let count = AtomicUsize::new(0);
     let api = Api::serve(move |request| match count.fetch_add(1, Ordering::Relaxed) {

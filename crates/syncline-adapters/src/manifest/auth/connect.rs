@@ -7,7 +7,7 @@ use super::super::request::{Form, receive};
 use super::super::session::Session;
 use super::super::trouble::Trouble;
 use super::oauth::OAuth;
-use super::tokens::TokenFile;
+use crate::kept::KeptFile;
 use crate::{AdapterError, Shared};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,7 +27,7 @@ const REQUEST_HEAD_MAX: u64 = 64 << 10;
 /// An authorization that waits for its person.
 pub struct Connecting {
     adapter: ManifestAdapter,
-    file: TokenFile,
+    file: KeptFile,
     settings: OAuthSettings,
     listener: TcpListener,
     address: String,
@@ -58,9 +58,8 @@ impl Connecting {
                 "`{name}` does not say where a person grants access: add `oauth: {{ authorize_url: … }}` to its settings"
             ))
         })?;
-        let folder = shared.tokens();
-        let folder =
-            folder.ok_or_else(|| wrong("there is no place to keep tokens in".to_owned()))?;
+        let file = shared.kept(name);
+        let file = file.ok_or_else(|| wrong("there is no place to keep tokens in".to_owned()))?;
         let adapter = ManifestAdapter::new(connection, base, name, shared);
         let adapter = adapter.map_err(|trouble| wrong(trouble.message))?;
         if adapter.authorizations().next().is_none() {
@@ -75,7 +74,7 @@ impl Connecting {
         let port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
         let mut connecting = Self {
             adapter,
-            file: TokenFile::new(folder, name),
+            file,
             settings,
             listener,
             address: String::new(),
@@ -166,10 +165,10 @@ impl Connecting {
             Outcome::Unreachable(problem) => return Err(refused(Trouble::transient(problem))),
         };
         let tokens = oauth.granted(session, &response).map_err(refused)?;
-        let _held = self.file.lock().await.map_err(refused)?;
+        let _held = self.file.lock().await.map_err(AdapterError::Settings)?;
         for (oauth, session) in self.adapter.authorizations() {
             let key = oauth.key(session).map_err(refused)?;
-            self.file.set(&key, &tokens).map_err(refused)?;
+            self.file.set(&key, &tokens).map_err(AdapterError::Settings)?;
         }
         Ok(())
     }

@@ -5,10 +5,8 @@ mod jwt;
 mod login;
 mod oauth;
 mod session_token;
-mod tokens;
 
 pub(super) use oauth::OAuth;
-pub(super) use tokens::TokenFile;
 
 use super::expression::Expression;
 use super::interpolate::digest::base64_encode;
@@ -19,6 +17,7 @@ use super::session::Session;
 use super::trouble::Trouble;
 use jwt::Jwt;
 use login::Login;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use session_token::SessionToken;
 use std::sync::Arc;
@@ -39,6 +38,16 @@ pub(super) enum Authenticator {
         path: Vec<Expression>,
         choices: Vec<(String, Authenticator)>,
     },
+}
+
+/// A token that outlasts the process, and what the next one is asked for with.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Tokens {
+    access_token: Option<String>,
+    /// Until when it holds, in microseconds since 1970.
+    until: i64,
+    refresh_token: Option<String>,
 }
 
 /// Where a token comes from.

@@ -10,8 +10,9 @@ use super::super::load::Node;
 use super::super::request::{Form, receive};
 use super::super::session::{Clock, Response, Session};
 use super::super::trouble::{FailureKind, Trouble};
+use super::Tokens;
 use super::jwt::Jwt;
-use super::tokens::{TokenFile, Tokens};
+use crate::kept::KeptFile;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -29,6 +30,8 @@ pub(in super::super) struct OAuth {
     client_id: Option<Expression>,
     client_secret: Option<Expression>,
     refresh_token: Option<Expression>,
+    /// Whether the manifest gives an empty one, which goes along as such.
+    names_no_token: bool,
     access_token: Option<Expression>,
     expiry: Option<Expression>,
     grant: Expression,
@@ -104,6 +107,7 @@ impl OAuth {
             client_id: node.expression("client_id"),
             client_secret: node.expression("client_secret"),
             refresh_token: node.expression("refresh_token"),
+            names_no_token: node.text("refresh_token") == Some(""),
             access_token: node.expression("access_token_value"),
             expiry: node.expression("token_expiry_date"),
             grant,
@@ -176,12 +180,12 @@ impl OAuth {
     async fn kept_token(
         &self,
         session: &Session,
-        file: &TokenFile,
+        file: &KeptFile,
         refused: Option<String>,
     ) -> Result<Current, Trouble> {
         let key = self.key(session)?;
-        let _held = file.lock().await?;
-        let kept = file.get(&key)?;
+        let _held = file.lock().await.map_err(Trouble::config)?;
+        let kept: Tokens = file.get(&key).map_err(Trouble::config)?.unwrap_or_default();
         let still_holds = kept.until > session.clock.now() && kept.access_token != refused;
         if let Some(token) = kept.access_token.filter(|_| still_holds) {
             return Ok(Current { token, until: kept.until.into() });
@@ -191,13 +195,13 @@ impl OAuth {
             None => self.configured_refresh(session)?,
         };
         let answer = self.ask(session, refresh_token).await?;
-        file.set(&key, &answer.kept(kept.refresh_token))?;
+        file.set(&key, &answer.kept(kept.refresh_token)).map_err(Trouble::config)?;
         Ok(Current { token: answer.token, until: answer.until })
     }
 
     fn configured_refresh(&self, session: &Session) -> Result<Option<String>, Trouble> {
         let token = self.refresh_token.as_ref().filter(|_| self.assertion.is_none());
-        let Some(token) = token else { return Ok(None) };
+        let Some(token) = token else { return Ok(self.names_no_token.then(String::new)) };
         let is_needed = self.grant.text(session.scope())? == "refresh_token";
         match token.text(session.scope()) {
             Ok(token) if token.is_empty() && is_needed => Err(no_refresh_token()),
@@ -270,10 +274,13 @@ impl OAuth {
         forgotten: bool,
     ) -> Result<String, Trouble> {
         let key = self.key(session)?;
+        // All streams save theirs in the same place, and what one spent is of no use to another.
+        let _only = session.saving.lock().await;
         let mut held = None;
         if let Some(file) = &session.tokens {
-            held = Some(file.lock().await?);
-            self.take_over(session, saved, &file.get(&key)?);
+            held = Some(file.lock().await.map_err(Trouble::config)?);
+            let kept = file.get(&key).map_err(Trouble::config)?;
+            self.take_over(session, saved, &kept.unwrap_or_default());
         }
         let read = |path: &[String]| session.with_saved_config(|config| at(config, path).cloned());
         let until = match read(&saved.expiry) {
@@ -287,7 +294,7 @@ impl OAuth {
         let refresh_token = read(&saved.refresh_token).map(|token| text_of(&token));
         let answer = self.ask(session, refresh_token.clone()).await?;
         if let Some(file) = &session.tokens {
-            file.set(&key, &answer.kept(refresh_token))?;
+            file.set(&key, &answer.kept(refresh_token)).map_err(Trouble::config)?;
         }
         drop(held);
         let until = Moment::from_micros(answer.until)?.iso('T');

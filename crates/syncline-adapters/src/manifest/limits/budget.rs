@@ -39,6 +39,8 @@ struct Matcher {
     path: Option<Regex>,
     parameters: Map<String, Json>,
     headers: Map<String, Json>,
+    /// As how many calls a request counts.
+    weight: u32,
 }
 
 impl Budget {
@@ -53,9 +55,11 @@ impl Budget {
         budget.names = [name("ratelimit_remaining_header"), name("ratelimit_reset_header")];
         for (index, policy) in node.children("policies").iter().enumerate() {
             let matchers = policy.children("matchers");
-            let matchers = matchers.iter().map(Matcher::load).collect::<Result<_, _>>()?;
+            let matchers = matchers.iter().map(|matcher| Matcher::load(matcher, config));
+            let matchers = matchers.collect::<Result<Vec<_>, _>>()?;
+            let heaviest = matchers.iter().map(|matcher| matcher.weight).max().unwrap_or(1);
             budget.policies.push(matchers);
-            let counts = Counts::Policy(index);
+            let (counts, first) = (Counts::Policy(index), budget.rates.len());
             match policy.kind() {
                 "UnlimitedCallRatePolicy" => {}
                 "FixedWindowCallRatePolicy" => {
@@ -70,6 +74,13 @@ impl Budget {
                     }
                 }
                 _ => return Err(policy.unsupported("call rate policy")),
+            }
+            if let Some((rate, _)) = budget.rates[first..].iter().find(|(r, _)| r.calls < heaviest)
+            {
+                return Err(Trouble::config(format!(
+                    "a request counts as {heaviest} calls, which is more than the {} that `{}` allows",
+                    rate.calls, policy.path
+                )));
             }
         }
         Ok(budget)
@@ -106,19 +117,21 @@ impl Budget {
         }
     }
 
-    /// The rates that a call counts against, by index.
-    pub(super) fn counts(&self, call: &Call<'_>) -> Vec<usize> {
-        let fits = |matchers: &Vec<Matcher>| {
-            matchers.is_empty() || matchers.iter().any(|matcher| matcher.fits(call))
+    /// The rates that a call counts against, by index, and as how many calls.
+    pub(super) fn counts(&self, call: &Call<'_>) -> Vec<(usize, u32)> {
+        let weight = |matchers: &Vec<Matcher>| match matchers.as_slice() {
+            [] => Some(1),
+            some => some.iter().find(|matcher| matcher.fits(call)).map(|matcher| matcher.weight),
         };
-        let policy = self.policies.iter().position(fits);
-        let does = |counts: Counts| match counts {
-            Counts::All => true,
-            Counts::Of(of) => of == call.operation,
-            Counts::Policy(of) => Some(of) == policy,
+        let policies = self.policies.iter().enumerate();
+        let policy = policies.into_iter().find_map(|(at, matchers)| Some((at, weight(matchers)?)));
+        let count = |counts: Counts| match counts {
+            Counts::All => Some(1),
+            Counts::Of(of) => (of == call.operation).then_some(1),
+            Counts::Policy(of) => policy.filter(|(at, _)| *at == of).map(|(_, weight)| weight),
         };
         let rates = self.rates.iter().enumerate();
-        rates.filter(|(_, (_, counts))| does(*counts)).map(|(index, _)| index).collect()
+        rates.filter_map(|(index, (_, counts))| Some((index, count(*counts)?))).collect()
     }
 }
 
@@ -147,7 +160,7 @@ fn rate(
 }
 
 impl Matcher {
-    fn load(node: &Node<'_>) -> Result<Self, Trouble> {
+    fn load(node: &Node<'_>, config: &Json) -> Result<Self, Trouble> {
         if node.kind() != "HttpRequestRegexMatcher" {
             return Err(node.unsupported("request matcher"));
         }
@@ -159,7 +172,20 @@ impl Matcher {
                 ))
             })
         });
+        let weight = match node.expression("weight") {
+            None => 1,
+            Some(weight) => {
+                let weight = weight.text(Scope::new(0).with("config", config))?;
+                weight.trim().parse().ok().filter(|weight| *weight >= 1).ok_or_else(|| {
+                    Trouble::config(format!(
+                        "`{}.weight` is no whole number of at least 1",
+                        node.path
+                    ))
+                })?
+            }
+        };
         Ok(Self {
+            weight,
             method: node.text("method").map(str::to_owned),
             url_base: node.text("url_base").map(|base| base.trim_end_matches('/').to_owned()),
             path: path.transpose()?,

@@ -6,21 +6,27 @@ use super::super::trouble::Trouble;
 use super::budget::{Budget, declared};
 use super::pace::{Ask, Decision, Operation, Pace, Rules, Ticket};
 use super::said::{Said, said};
+use super::shared::SharedRates;
 use crate::Usage;
 use reqwest::{Method, Url};
 use serde_json::{Map, Value as Json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use syncline_core::config::model::{CallLimits, CallRate};
 use tokio::sync::Notify;
 
 /// The status of a call that was one too many.
 const TOO_MANY: u16 = 429;
+/// How long to wait for another process to be done with the shared rates.
+const BUSY: Duration = Duration::from_millis(1);
 
 /// One connection, or one tenant: who asks it waits here.
 pub(crate) struct Limiter {
     state: Mutex<State>,
     changed: Notify,
+    /// What it shares with other processes.
+    shared: OnceLock<SharedRates>,
 }
 
 struct State {
@@ -44,7 +50,22 @@ impl Drop for Place<'_> {
 impl Limiter {
     pub(in super::super) fn new(rules: Rules) -> Self {
         let state = State { pace: Pace::new(rules), usage: Usage::default() };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new(), shared: OnceLock::new() }
+    }
+
+    /// Keeps its rates together with all processes that share them through the file `path`.
+    pub(crate) fn share(&self, path: PathBuf) {
+        let mut state = self.state();
+        if !state.pace.rules().rates.is_empty() && self.shared.get().is_none() {
+            drop(self.shared.set(SharedRates::new(path)));
+            state.pace.share(std::process::id());
+        }
+    }
+
+    /// Has a ticket take its share of the rates; whether no other process was in the way.
+    fn claim(&self, ticket: Ticket, now: i64) -> Result<bool, Trouble> {
+        let Some(shared) = self.shared.get() else { return Ok(true) };
+        shared.change(|standing| self.state().pace.claim(ticket, standing, now))
     }
 
     /// The limits of a tenant, over all of its connections.
@@ -85,6 +106,12 @@ impl Limiter {
             };
             let more = match decision {
                 Decision::Go => return Ok(()),
+                Decision::Claim => {
+                    if !self.claim(place.ticket, now)? {
+                        tokio::time::sleep(BUSY).await;
+                    }
+                    continue;
+                }
                 Decision::Open(until) => {
                     return Err(Trouble::transient(format!(
                         "the system failed again and again, so it is left alone for {} s",
@@ -108,9 +135,23 @@ impl Limiter {
     fn heard(&self, clock: Clock, failed: bool, is_limited: bool, said: &Said) {
         let mut state = self.state();
         state.usage.limited += u64::from(is_limited);
-        state.pace.heard(clock.now(), failed, said);
+        let was_told = state.pace.heard(clock.now(), failed, said);
         drop(state);
+        if let Some(shared) = self.shared.get().filter(|_| was_told) {
+            // Where that cannot be now, others hear of it with the next claim, or are told themselves.
+            drop(shared.change(|standing| self.state().pace.tell(standing)));
+        }
         self.changed.notify_waiters();
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = self.shared.get() {
+            // Where that cannot be, what is left of the leases counts as used.
+            drop(shared.change(|standing| state.pace.give_back(standing)));
+        }
     }
 }
 
@@ -165,7 +206,7 @@ impl Gate {
         self.own.pass(Ask { operation, key: stream.to_owned(), rates }, clock).await?;
         if let Some((tenant, name)) = &self.tenant {
             let rates = tenant.state().pace.rules().rates.len();
-            let rates = (0..rates).collect();
+            let rates = (0..rates).map(|index| (index, 1)).collect();
             let began = clock.now();
             tenant.pass(Ask { operation, key: name.clone(), rates }, clock).await?;
             let waited = u64::try_from((clock.now() - began) / 1000).unwrap_or(0);

@@ -8,6 +8,7 @@ mod budget;
 mod limiter;
 mod pace;
 mod said;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod window;

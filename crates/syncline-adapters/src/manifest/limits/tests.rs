@@ -1,7 +1,7 @@
 //! How fast a system is asked, in a time of the tests' own.
 
 use super::breaker::BreakerRule;
-use super::pace::{Ask, Decision, Operation, Pace, Rules};
+use super::pace::{Ask, Decision, Operation, Pace, Rules, Standing};
 use super::said::Said;
 use super::window::Rate;
 use proptest::prelude::*;
@@ -13,7 +13,8 @@ fn rate(calls: u32, seconds: i64) -> Rate {
 }
 
 fn ask(operation: Operation, key: &str, rates: &[usize]) -> Ask {
-    Ask { operation, key: key.to_owned(), rates: rates.to_vec() }
+    let rates = rates.iter().map(|index| (*index, 1)).collect();
+    Ask { operation, key: key.to_owned(), rates }
 }
 
 fn pace(rates: Vec<Rate>, reserve: f64) -> Pace {
@@ -28,6 +29,7 @@ fn goes_at(pace: &mut Pace, ask: Ask, mut now: i64) -> i64 {
             Decision::Go => return now,
             Decision::Wait(more) => now += more,
             Decision::Open(until) => now = until,
+            Decision::Claim => unreachable!("nothing is shared"),
         }
     }
 }
@@ -142,6 +144,90 @@ fn a_connection_that_fails_is_left_alone_and_tried_once() {
     assert_eq!(goes_at(&mut pace, ask(Operation::Fetch, "a", &[]), 123 * S), 123 * S);
 }
 
+#[test]
+fn a_heavy_call_takes_the_room_of_several() {
+    for is_fixed in [false, true] {
+        let mut pace = pace(vec![Rate { is_fixed, ..rate(5, 10) }], 0.0);
+        let mut heavy = |weight: u32, now: i64| {
+            let ask = Ask { rates: vec![(0, weight)], ..ask(Operation::Fetch, "a", &[]) };
+            goes_at(&mut pace, ask, now)
+        };
+        assert_eq!([heavy(3, 0), heavy(2, 0), heavy(3, S)], [0, 0, 10 * S]);
+    }
+}
+
+/// A call of one of several processes that share `standing`, if it waits as it is told.
+fn shared_call(pace: &mut Pace, standing: &mut Standing, mut now: i64) -> i64 {
+    let ticket = pace.join(ask(Operation::Fetch, "a", &[0]));
+    loop {
+        match pace.decide(ticket, now) {
+            Decision::Go => return now,
+            Decision::Wait(more) => now += more,
+            Decision::Open(until) => now = until,
+            Decision::Claim => pace.claim(ticket, standing, now),
+        }
+    }
+}
+
+#[test]
+fn a_process_that_ends_leaves_its_calls_to_the_next() {
+    let mut standing = Standing::default();
+    let sharing = |process: u32| {
+        let mut pace = pace(vec![rate(100, 60)], 0.0);
+        pace.share(process);
+        pace
+    };
+    let mut first = sharing(1);
+    for _ in 0..42 {
+        assert_eq!(shared_call(&mut first, &mut standing, 0), 0);
+    }
+    first.give_back(&mut standing);
+    let mut second = sharing(2);
+    for _ in 0..58 {
+        assert_eq!(shared_call(&mut second, &mut standing, S), S);
+    }
+    assert_eq!(shared_call(&mut second, &mut standing, S), 60 * S);
+
+    let told = Said { not_before: Some(200 * S), ..Said::default() };
+    assert!(second.heard(61 * S, false, &told));
+    second.tell(&mut standing);
+    assert_eq!(shared_call(&mut sharing(3), &mut standing, 130 * S), 200 * S);
+}
+
+proptest! {
+    /// However many processes ask whenever: together they make no more calls than the rate allows, moving or fixed, and
+    /// they take slices of it.
+    #[test]
+    fn processes_keep_a_rate_together(
+        calls in 1_u32..120,
+        seconds in 1_i64..20,
+        is_fixed in any::<bool>(),
+        wanted in proptest::collection::vec((0_usize..3, 0_i64..300_000), 1..300),
+    ) {
+        let rate = Rate { is_fixed, ..rate(calls, seconds) };
+        let mut standing = Standing::default();
+        let mut paces: Vec<Pace> = (0..3).map(|process| {
+            let mut pace = pace(vec![rate], 0.1);
+            pace.share(process);
+            pace
+        }).collect();
+        let (mut now, mut went) = (0, Vec::new());
+        for (process, later) in wanted {
+            // Through the file that they share.
+            let text = serde_json::to_string(&standing).unwrap();
+            standing = serde_json::from_str(&text).unwrap();
+            now = shared_call(&mut paces[process], &mut standing, now + later);
+            went.push(now);
+        }
+        // Two fixed windows can meet within one period.
+        let most = if is_fixed { 2 * calls } else { calls };
+        for (index, start) in went.iter().enumerate() {
+            let within = went[index..].iter().take_while(|at| **at < start + seconds * S).count();
+            prop_assert!(within <= most as usize, "{within} calls in {seconds} s");
+        }
+    }
+}
+
 proptest! {
     /// Whatever is wanted when: no window ever holds more calls than it may.
     #[test]
@@ -174,13 +260,18 @@ fn a_policy_holds_for_the_requests_that_it_describes() {
     let matcher = json!({
         "type": "HttpRequestRegexMatcher", "method": "get", "url_base": "https://x.org/",
         "url_path_pattern": "^/v1/", "params": {"kind": 1}, "headers": {"X-Plan": "free"},
+        "weight": "{{ config['weight'] }}",
     });
     let policy = json!({
-        "type": "FixedWindowCallRatePolicy", "call_limit": 1, "period": "PT1S", "matchers": [matcher],
+        "type": "FixedWindowCallRatePolicy", "call_limit": 5, "period": "PT1S", "matchers": [matcher],
     });
     let declared = json!({"type": "HTTPAPIBudget", "policies": [policy]});
     let node = Node::new(declared.as_object().unwrap(), "api_budget".to_owned());
-    let budget = Budget::load(Some(&node), &json!({})).unwrap();
+    let load = |weight: u32| Budget::load(Some(&node), &json!({ "weight": weight }));
+    let refused = load(6).unwrap_err().message;
+    assert!(refused.contains("counts as 6 calls, which is more than the 5"), "{refused}");
+    assert!(load(0).is_err());
+    let budget = load(3).unwrap();
     let cases = [
         ("https://x.org/v1/rows?kind=1", json!({"x-plan": "free"}), true),
         ("https://x.org/v1/rows?kind=1", json!({"x-plan": "paid"}), false),
@@ -197,6 +288,7 @@ fn a_policy_holds_for_the_requests_that_it_describes() {
             url: &url.parse().unwrap(),
             headers: headers.as_object().unwrap(),
         };
-        assert_eq!(budget.counts(&call) == [0], counts, "{url} {headers}");
+        let expected = if counts { vec![(0, 3)] } else { vec![] };
+        assert_eq!(budget.counts(&call), expected, "{url} {headers}");
     }
 }

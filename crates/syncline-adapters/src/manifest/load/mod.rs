@@ -20,7 +20,7 @@ use super::trouble::Trouble;
 use dynamic::Dynamic;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncline_core::config::model::WriteBlock;
@@ -35,8 +35,10 @@ pub struct Manifest {
     loader: Loader,
     migrated: Option<Json>,
     refused: Option<Trouble>,
-    /// How many slices of a stream the connector lets be read at a time.
+    /// How many slices the connector lets be read at a time.
     pub(super) side_by_side: usize,
+    /// The groups of which one stream at a time is read, by the names of their streams.
+    groups: HashMap<String, usize>,
     pub(super) check: Check,
     pub(super) streams: Vec<Declared>,
     /// How streams are written, by name.
@@ -134,6 +136,7 @@ impl Manifest {
             migrated: normal.migrated,
             refused: normal.refused,
             side_by_side: side_by_side(&node, &loader.config),
+            groups: groups(&node),
             check: Check::load(node.child("check").as_ref()),
             loader,
             streams,
@@ -200,6 +203,13 @@ impl Manifest {
         self.templates.iter().any(Dynamic::has_cursor)
     }
 
+    /// The groups that `stream` is in with its parents, by number: nothing else of them is read at the same time.
+    pub(super) fn groups_of(&self, stream: &Stream) -> BTreeSet<usize> {
+        let mut names = vec![stream.name.as_str()];
+        stream.router.iter().for_each(|router| router.parents(&mut names));
+        names.into_iter().filter_map(|name| self.groups.get(name).copied()).collect()
+    }
+
     /// The specification of the connector's configuration, as the Airbyte protocol has it.
     pub fn spec(&self) -> &Json {
         &self.spec
@@ -225,7 +235,15 @@ impl Manifest {
 fn resolved(raw: Map<String, Json>) -> Result<Map<String, Json>, Trouble> {
     let whole = Json::Object(raw);
     let mut used = Map::new();
-    for name in ["streams", "dynamic_streams", "check", "spec", "api_budget", "concurrency_level"] {
+    for name in [
+        "streams",
+        "dynamic_streams",
+        "check",
+        "spec",
+        "api_budget",
+        "concurrency_level",
+        "stream_groups",
+    ] {
         if let Some(part) = whole.get(name) {
             used.insert(name.to_owned(), reference::resolve(&whole, part)?);
         }
@@ -253,6 +271,18 @@ fn spec(declared: Option<&Json>) -> Json {
         }
     }
     Json::Object(spec)
+}
+
+/// The groups of which one stream at a time is read.
+fn groups(manifest: &Node<'_>) -> HashMap<String, usize> {
+    let mut groups = HashMap::new();
+    let declared = manifest.child("stream_groups");
+    for (index, (_, group)) in declared.iter().flat_map(Node::entries).enumerate() {
+        let streams = group.get("streams").and_then(Json::as_array).into_iter().flatten();
+        let names = streams.filter_map(|stream| stream.get("name")?.as_str());
+        groups.extend(names.map(|name| (name.to_owned(), index)));
+    }
+    groups
 }
 
 /// The number of slices that are read at a time, as the manifest declares it; one where it does not.

@@ -89,6 +89,21 @@ fn exhausted(url: &Url, count: u32, outcome: &Outcome, resolution: Resolution) -
     }
 }
 
+/// The response that a stream goes on with, which is kept where that is asked for.
+fn answered(session: &Session, outcome: Outcome, kept_as: Option<String>) -> Arc<Response> {
+    match outcome {
+        Outcome::Response(response) => {
+            if let Some(key) = kept_as.filter(|_| response.status == 200) {
+                session.keep(key, &response);
+            }
+            response
+        }
+        Outcome::Unreachable(_) => {
+            Arc::new(Response::new(UNREACHABLE, Headers::default(), Vec::new()))
+        }
+    }
+}
+
 impl Call {
     pub(super) async fn send(
         self,
@@ -107,9 +122,14 @@ impl Call {
             let url = address(&self.base, &self.path, &parts.query)?;
             let kept_as = (kept && self.method == reqwest::Method::GET)
                 .then(|| format!("{url}\n{:?}\n{:?}", self.parts.headers, self.parts.json));
-            if let Some(response) = kept_as.as_deref().and_then(|key| session.kept(key)) {
-                return Ok(Sent::Response(response));
-            }
+            // Credentials may cost requests of their own, so it is not held while they are got.
+            let _turn = match &kept_as {
+                None => None,
+                Some(key) => match session.kept_or_turn(key).await {
+                    Ok(response) => return Ok(Sent::Response(response)),
+                    Err(turn) => Some(turn),
+                },
+            };
             attempts += 1;
             let (method, stream) = (&self.method, self.key.as_str());
             let headers = &parts.headers;
@@ -121,19 +141,7 @@ impl Call {
             let resolution = errors.resolve(session, &outcome)?;
             match resolution.action {
                 Action::Success | Action::Ignore => {
-                    return match outcome {
-                        Outcome::Response(response) => {
-                            if let Some(key) = kept_as.filter(|_| response.status == 200) {
-                                session.keep(key, &response);
-                            }
-                            Ok(Sent::Response(response))
-                        }
-                        Outcome::Unreachable(_) => Ok(Sent::Response(Arc::new(Response::new(
-                            UNREACHABLE,
-                            Headers::default(),
-                            Vec::new(),
-                        )))),
-                    };
+                    return Ok(Sent::Response(answered(session, outcome, kept_as)));
                 }
                 Action::ResetPagination => return Ok(Sent::ResetPagination),
                 Action::ShortenPage => {

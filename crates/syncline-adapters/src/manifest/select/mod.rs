@@ -224,6 +224,9 @@ impl Selector {
     ) -> Result<Option<Record>, Trouble> {
         let mut record = match record {
             Json::Object(record) => record,
+            other if !self.transform_first && !self.holds(session, place, &other)? => {
+                return Ok(None);
+            }
             other => {
                 return Err(Trouble::system(format!(
                     "the API gives `{}` where a record should be",
@@ -237,10 +240,9 @@ impl Selector {
         if !wanted(&record) {
             return Ok(None);
         }
-        if let Some(filter) = &self.filter {
+        if self.filter.is_some() {
             let json = Json::Object(record);
-            let scope = session.scope().with_slice(place.slice).with("record", &json);
-            let holds = filter.holds(scope.with("next_page_token", place.token))?;
+            let holds = self.holds(session, place, &json)?;
             record = match json {
                 Json::Object(record) if holds => record,
                 _ => return Ok(None),
@@ -253,6 +255,13 @@ impl Selector {
             normalise::normalise(&mut record, schema);
         }
         Ok(Some(record))
+    }
+
+    /// Whether the filter lets `record` pass.
+    fn holds(&self, session: &Session, place: &Place<'_>, record: &Json) -> Result<bool, Trouble> {
+        let Some(filter) = &self.filter else { return Ok(true) };
+        let scope = session.scope().with_slice(place.slice).with("record", record);
+        Ok(filter.holds(scope.with("next_page_token", place.token))?)
     }
 
     fn transform(

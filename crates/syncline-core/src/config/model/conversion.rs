@@ -287,7 +287,7 @@ pub struct Lookup {
     pub by: String,
     /// The source field with the external id or value to look for.
     pub from: String,
-    /// The field of the other shard that is taken.
+    /// The field of the other shard that is taken; or `shard_id`, its id: by external id, that can be written back.
     #[serde(rename = "return")]
     pub returns: String,
     /// For `by: external_id`: the connection of the other record. Default: the task's own.

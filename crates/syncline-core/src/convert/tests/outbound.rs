@@ -68,6 +68,12 @@ fn what_inverts_is_written_back_as_it_was_read() {
             r#"{"D":"09.12.2025"}"#,
         ),
         ("n: { from: N, transform: [to_number] }", r#"{"n":5}"#, r#"{"N":"5"}"#),
+        // Whoever sends it puts the other record's id there.
+        (
+            "a: { lookup: { shard_type: t, from: A, return: shard_id } }",
+            r#"{"a":"x"}"#,
+            r#"{"A":"x"}"#,
+        ),
         ("a: { value: fixed }", r#"{"a":"x"}"#, "{}"),
         ("a: A", r#"{"a":null}"#, r#"{"A":null}"#),
         ("a: A", "{}", "{}"),

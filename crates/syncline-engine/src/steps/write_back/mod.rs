@@ -86,7 +86,7 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
         tries.extend(left.refused.iter().map(|id| (*id, u32::MAX)));
         refused.extend(left.refused.iter().copied());
         if left.unknown {
-            resolve(execution).await?;
+            Box::pin(resolve(execution)).await?;
         }
         if execution.cancelled || execution.options.cancel.is_cancelled() {
             execution.cancelled = true;
@@ -185,7 +185,7 @@ async fn pass(
         }
         let Some(channel) = channel.as_ref() else { break };
         for batch in wanted.chunks(channel.offers.batch_max.max(1)) {
-            send(execution, channel, batch.to_vec(), &mut left).await?;
+            Box::pin(send(execution, channel, batch.to_vec(), &mut left)).await?;
             if execution.options.cancel.is_cancelled() || execution.cancelled {
                 execution.cancelled = true;
                 return Ok(left);

@@ -79,7 +79,7 @@ pub(super) async fn commit(
         return Ok(());
     }
     for _ in 0..PLANS_MAX {
-        if attempt(execution, &observed).await? {
+        if Box::pin(attempt(execution, &observed)).await? {
             return Ok(());
         }
     }

@@ -39,7 +39,7 @@ pub(in super::super) async fn resolve(execution: &mut Execution<'_>) -> Result<b
         }
         let Some(channel) = channel.as_ref() else { return Ok(is_asked) };
         for batch in sent.chunks(channel.offers.batch_max.max(1)) {
-            match settle(execution, channel, batch).await {
+            match Box::pin(settle(execution, channel, batch)).await {
                 // They stay as they are, and are looked up by the next run.
                 Err(EngineError::Adapter(error)) if error.is_transient() => is_asked = false,
                 outcome => is_asked &= outcome?,
@@ -200,9 +200,9 @@ async fn look(
     let bodies: Vec<Body> = intents.iter().map(|intent| Body::from_json(&intent.body)).collect();
     let keys = bodies.iter().filter_map(|body| converter.key_of(&body.external_id)).collect();
     let page = channel.writer()?.get(&execution.task.entity, keys).await?;
-    let shown = Shown::of(execution, &page);
-    let said = execution.transformer(false).transform(&page).items.into_iter();
-    let images: FxHashMap<CompactString, Image> = said
+    let Shown { by_id, items, .. } = Shown::of(execution, &page).await?;
+    let images: FxHashMap<CompactString, Image> = items
+        .into_iter()
         .filter(|item| item.entity == execution.entity)
         .filter_map(|item| match item.content {
             Content::Image { image, .. } => Some((item.external_id, image)),
@@ -214,7 +214,7 @@ async fn look(
     let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
     let known: FxHashMap<_, u128> = found.links.iter().map(|row| (row.id, row.hash)).collect();
     let look = |(intent, body): (&IntentRow, &Body)| {
-        let Some(&(index, hash)) = shown.by_id.get(&body.external_id) else { return Look::Gone };
+        let Some(&(index, hash)) = by_id.get(&body.external_id) else { return Look::Gone };
         let image = images.get(&body.external_id);
         let is_there = |(field, cell): &(usize, Cell)| {
             let says = image.and_then(|image| image[*field].as_ref());
@@ -255,7 +255,7 @@ async fn create(
         // only be made.
         CreateGuard::Marker => {
             let early = writer.find(entity, vec![write.clone()]).await?;
-            if Shown::of(execution, &early).ids.is_empty() {
+            if Shown::of(execution, &early).await?.ids.is_empty() {
                 wait(execution, channel, &intent).await;
             } else {
                 found = Some(early);
@@ -274,7 +274,7 @@ async fn create(
         Some(page) => page,
         None => writer.find(entity, vec![write]).await?,
     };
-    let shown = Shown::of(execution, &page);
+    let shown = Shown::of(execution, &page).await?;
     let Some(external_id) = shown.ids.first().cloned() else {
         return Ok(Some(intent));
     };

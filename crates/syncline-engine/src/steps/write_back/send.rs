@@ -1,5 +1,6 @@
 //! A batch of intents is sent, and the replies are taken up.
 
+use super::super::plan::look_up;
 use super::super::{Execution, PLANS_MAX};
 use super::observe::{Guess, Observed, commit, stated};
 use super::{Channel, Left};
@@ -10,6 +11,7 @@ use syncline_adapters::write::{Change, Replies, Target, UpdateGuard, Write, Writ
 use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::{Ack, Seen};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
+use syncline_core::plan::rules::Item;
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
 use syncline_core::record::{Page, Record};
@@ -75,7 +77,7 @@ async fn read_before(
         return Ok(befores);
     }
     let page = channel.writer()?.get(&execution.task.entity, keys).await?;
-    let shown = Shown::of(execution, &page);
+    let shown = Shown::of(execution, &page).await?;
     let links = unguarded.iter().map(|(intent, _)| intent.link).collect();
     let found = execution.world.store.read(Need { links, ..Need::default() }).await?;
     let rows: FxHashMap<_, &LinkRow> = found.links.iter().map(|link| (link.id, link)).collect();
@@ -126,13 +128,16 @@ pub(super) fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
 pub(super) struct Shown {
     pub(super) by_id: FxHashMap<CompactString, (usize, Option<u128>)>,
     pub(super) ids: Vec<CompactString>,
+    /// What they say.
+    pub(super) items: Vec<Item>,
 }
 
 impl Shown {
-    pub(super) fn of(execution: &Execution<'_>, page: &Page) -> Self {
+    pub(super) async fn of(execution: &Execution<'_>, page: &Page) -> Result<Self, EngineError> {
         let said = execution.transformer(false).transform(page);
+        let items = look_up(execution.world, execution.moment, said.items).await?;
         let mut hashes: FxHashMap<CompactString, u128> = FxHashMap::default();
-        for item in said.items.iter().filter(|item| item.entity == execution.entity) {
+        for item in items.iter().filter(|item| item.entity == execution.entity) {
             if let Some(digest) = &item.digest {
                 hashes.insert(item.external_id.clone(), digest.hash);
             }
@@ -140,7 +145,7 @@ impl Shown {
         let ids = said.external_ids;
         let by_id = ids.iter().enumerate();
         let by_id = by_id.map(|(index, id)| (id.clone(), (index, hashes.get(id).copied())));
-        Self { by_id: by_id.collect(), ids }
+        Ok(Self { by_id: by_id.collect(), ids, items })
     }
 }
 
@@ -220,7 +225,7 @@ async fn settle(
     let mut unseen: Vec<Done> = Vec::new();
     let mut look: Vec<CompactString> = Vec::new();
     let mut there: Vec<(&Sending, Option<Vec<CompactString>>)> = Vec::new();
-    let shown = Shown::of(execution, &replies.records);
+    let shown = Shown::of(execution, &replies.records).await?;
     let nothing = Written::Unknown { problem: "no reply came".to_owned() };
     let written = replies.written.into_iter().chain(std::iter::repeat(nothing));
     for (sending, written) in sending.iter().zip(written) {
@@ -307,7 +312,7 @@ async fn read_back(
         Err(error) if error.is_transient() => Page::default(),
         Err(error) => return Err(error.into()),
     };
-    let shown = Shown::of(execution, &page);
+    let shown = Shown::of(execution, &page).await?;
     if !page.is_empty() {
         for id in look.iter().filter(|id| !shown.by_id.contains_key(*id)) {
             observed.gone.push(id.clone());
@@ -390,7 +395,10 @@ async fn exist(
     let mut met: Vec<(&Sending, Option<CompactString>)> = Vec::new();
     for (sending, _) in nameless {
         let page = writer.find(entity, vec![sending.write.clone()]).await;
-        let ids = page.as_ref().map(|page| Shown::of(execution, page).ids).unwrap_or_default();
+        let ids = match &page {
+            Ok(page) => Shown::of(execution, page).await?.ids,
+            Err(_) => Vec::new(),
+        };
         met.push((sending, ids.into_iter().next()));
         pages.push(page);
     }
@@ -400,7 +408,7 @@ async fn exist(
     for page in pages {
         match page {
             Ok(page) => {
-                shown.extend(Shown::of(execution, &page).ids);
+                shown.extend(Shown::of(execution, &page).await?.ids);
                 observed.pages.push(page);
             }
             // They stay as they are: sent, and looked up by the next run.

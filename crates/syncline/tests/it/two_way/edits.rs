@@ -96,6 +96,27 @@ fn fields_that_belong_together_win_or_lose_together() {
 }
 
 #[test]
+fn fields_that_belong_together_come_from_one_record_at_first_meeting_too() {
+    let config = CONFIG.replace("tolerance_ms: 0", "tolerance_ms: 0, groups: [[name, city]]");
+    let pair = Pair::new(LEFT, RIGHT, &config);
+    pair.left(
+        "INSERT INTO people (name, email, city, updated) VALUES
+            ('Ada', 'ada@x.org', 'Rome', '2025-01-01'), ('Bob', 'bob@x.org', 'Oslo', '2025-01-03'),
+            (NULL, 'eve@x.org', NULL, '2025-01-03')",
+    );
+    pair.right(
+        "INSERT INTO contacts (\"full\", mail, town, changed) VALUES
+            ('Ada King', 'ada@x.org', NULL, '2025-01-02'), (NULL, 'bob@x.org', 'Bern', '2025-01-04'),
+            ('Eve', 'eve@x.org', 'Cork', '2025-01-02')",
+    );
+    // Field by field, Ada King would live in Rome, and Bob in Bern. Where one side says nothing of it, the other fills it.
+    pair.run(&["run"]);
+    pair.holds(&["Ada King|ada@x.org|", "Bob|bob@x.org|Oslo", "Eve|eve@x.org|Cork"]);
+    pair.run(&["conflicts", "--all"]).expect(0, &["\"Rome\"", "\"Bern\""]);
+    pair.is_quiet();
+}
+
+#[test]
 fn groups_that_make_no_sense_are_refused_with_their_place() {
     let cases = [
         ("groups: [[name]]", "a group has two fields or more"),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod deletions;
 mod edits;
+mod erase;
 mod example;
 mod faults;
 mod faults_mariadb;
