@@ -122,7 +122,7 @@ fn changes_go_to_salesforce_in_collections_and_faults_lose_and_double_nothing() 
     );
     example.server.faults(json!({ "every": 3, "kinds": ["error", "lost"], "path": "composite" }));
     example.try_run(&["run"]);
-    assert!(example.server.take_counts().faults() > 3);
+    assert!(example.server.take_counts().faults() >= 3);
     example.server.faults(json!({}));
     example.run(&["run"]);
     let all = contacts(&example);
