@@ -20,7 +20,6 @@ from datetime import datetime, timedelta, timezone
 from local_server import Reply, Server
 
 TOKEN = "pat-local"
-SEARCH_MAX = 10_000
 BATCH_MAX = 100
 NUMBERS = {"contacts": "contact", "companies": "company"}
 
@@ -39,6 +38,7 @@ LIFECYCLE = ("subscriber", "lead", "opportunity", "customer", "other")
 
 server = Server(__doc__, limited=lambda request: too_many("TEN_SECONDLY_ROLLING", "ten_secondly_rolling"))
 server.arguments.add_argument("--lag-s", type=float, default=0, help="how far the search index is behind, in seconds")
+server.arguments.add_argument("--search-max", type=int, default=10_000, help="the most results of one search")
 server.arguments.add_argument("--interval-max", type=int, default=190, help="calls in ten seconds")
 server.arguments.add_argument("--daily-max", type=int, default=650_000, help="calls a day")
 
@@ -238,8 +238,8 @@ def search(request, name):
     object_of(name)
     asked = request.json()
     limit, after = asked.get("limit", 10), int(asked.get("after") or 0)
-    if limit > 200 or after + limit > SEARCH_MAX:
-        raise problem(400, "VALIDATION_ERROR", "paging through more than 10000 results is not supported")
+    if limit > 200 or after + limit > server.options.search_max:
+        raise problem(400, "VALIDATION_ERROR", f"paging through more than {server.options.search_max} results is not supported")
     until = server.clock.now() - timedelta(seconds=server.options.lag_s)
     found = []
     for versions in account.index[name].values():

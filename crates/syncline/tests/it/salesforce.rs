@@ -104,29 +104,29 @@ fn populated(count: usize) -> Beside {
 
 #[test]
 fn changes_go_to_salesforce_in_collections_and_faults_lose_and_double_nothing() {
-    let example = populated(2000);
+    let example = populated(1000);
     example.sql("UPDATE customers SET town = 'Oslo ' || id");
-    example.run(&["run"]).expect(0, &["written: 2,000 updated"]);
+    example.run(&["run"]).expect(0, &["written: 1,000 updated"]);
     let counts = example.server.take_counts();
-    // Ten collections, read in one request before, and in one after.
-    assert_eq!(counts.of(&format!("PATCH {COLLECTIONS}")), 10, "{counts:?}");
+    // Five collections, read in one request before, and in one after.
+    assert_eq!(counts.of(&format!("PATCH {COLLECTIONS}")), 5, "{counts:?}");
     assert_eq!(counts.of(&format!("POST {COLLECTIONS}/{{name}}")), 2, "{counts:?}");
     // And a token, what changed, what was deleted.
-    assert!(counts.all() <= 15, "{counts:?}");
+    assert!(counts.all() <= 10, "{counts:?}");
 
     // Changes and creations; every third request fails, or its reply is lost.
     example.sql(
         "UPDATE customers SET town = 'Bergen ' || id;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250)
          INSERT INTO customers (last_name, mail, town) SELECT 'New', 'new' || i || '@mail.example', 'Bergen ' || i FROM n",
     );
     example.server.faults(json!({ "every": 3, "kinds": ["error", "lost"], "path": "composite" }));
     example.try_run(&["run"]);
-    assert!(example.server.take_counts().faults() > 3);
+    assert!(example.server.take_counts().faults() >= 3);
     example.server.faults(json!({}));
     example.run(&["run"]);
     let all = contacts(&example);
-    assert_eq!(all.len(), 2500);
+    assert_eq!(all.len(), 1250);
     assert!(all.iter().all(|line| line.contains("|Bergen ")));
     assert_eq!(all, customers(&example));
     example.is_quiet("customers");
