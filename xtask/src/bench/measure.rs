@@ -29,6 +29,7 @@ pub(super) fn measured(command: &Command) -> Result<Figures, Box<dyn Error>> {
     let mut helper = Command::new(std::env::current_exe()?);
     helper.current_dir(workspace::root()).args(["measure", "--"]);
     helper.arg(command.get_program()).args(command.get_args());
+    helper.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let told: Value = serde_json::from_str(&workspace::output(&mut helper)?)?;
     let figure = |name: &str| told[name].as_f64().ok_or_else(|| format!("no `{name}` in {told}"));
     Ok(Figures {
