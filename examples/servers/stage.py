@@ -85,6 +85,21 @@ class Stage:
             command += ["--var", f"{name}={value}"]
         subprocess.run(command, check=True, env={**os.environ, **self.secrets})
 
+    def person(self, name):
+        """Does what a person does in the provider's pages, step by step as a file of the example tells."""
+        for step in self.read(name):
+            self.control(step["method"], step["path"], step.get("body"))
+
+    def meet(self, what, show):
+        """Shows both sides, what would happen when they meet, and that it does."""
+        self.say(f"{what} that have never met")
+        show(self)
+        self.say("What would happen when they meet")
+        self.syncline("preview")
+        self.say("They meet")
+        self.syncline("run")
+        show(self)
+
     def is_quiet(self, query):
         """Runs twice more, and says whether anything was written, at the server or in the rows of `query`."""
         self.say("Nobody edits anything: two more runs write nothing")
@@ -96,3 +111,26 @@ class Stage:
         is_quiet = writes == 0 and self.rows(query) == before
         self.say("Nothing was written, on either side" if is_quiet else f"SOMETHING WAS WRITTEN: {writes} requests")
         return is_quiet
+
+
+def contacts_beside_a_table(server, title, records, fields, secrets):
+    """Plays an example of a provider's contacts and a table of customers: `records` is where the server shows them."""
+    rows = "SELECT * FROM customers ORDER BY id"
+
+    def show(stage):
+        held = stage.control("GET", records)
+        stage.table(title, [[record.get(name) for name in fields] for record in held])
+        stage.table("SQLite, customers", stage.rows(rows))
+
+    with Stage(f"two-way-{server}", server, secrets) as stage:
+        stage.person("people.json")
+        stage.script("shop.sql")
+        stage.meet("Contacts and a table", show)
+        stage.say("Both sides are edited")
+        stage.person("edits.people.json")
+        stage.script("edits.shop.sql")
+        stage.syncline("run")
+        show(stage)
+        stage.say("Grace got two telephones: the later one stands, the other is kept")
+        stage.syncline("conflicts", "list", "--all")
+        sys.exit(not stage.is_quiet(rows))

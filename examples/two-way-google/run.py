@@ -26,13 +26,7 @@ with Stage("two-way-google", "google", SECRETS) as stage:
     for contact in stage.read("contacts.json"):
         stage.control("POST", "/contacts", contact)
     stage.control("POST", "/sheet", {"rows": stage.read("rows.json")})
-    stage.say("Contacts, a sheet and a table that have never met")
-    show(stage)
-    stage.say("What would happen when they meet")
-    stage.syncline("preview")
-    stage.say("They meet")
-    stage.syncline("run")
-    show(stage)
+    stage.meet("Contacts, a sheet and a table", show)
     stage.say("All sides are edited, and the sheet is sorted")
     ids = {line(person)[3]: person["resourceName"].removeprefix("people/") for person in stage.control("GET", "/contacts")}
     stage.control("PATCH", f"/contacts/{ids['ada@engines.example']}", {"city": "Ockham"})

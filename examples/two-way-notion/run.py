@@ -27,13 +27,7 @@ with Stage("two-way-notion", "notion", {"NOTION_TOKEN": "ntn_secret"}) as stage:
     stage.script("shop.sql")
     for page in stage.read("pages.json"):
         stage.control("POST", "/pages", page)
-    stage.say("A data source and a table that have never met")
-    show(stage)
-    stage.say("What would happen when they meet")
-    stage.syncline("preview")
-    stage.say("They meet")
-    stage.syncline("run")
-    show(stage)
+    stage.meet("A data source and a table", show)
     stage.say("Both sides are edited, twice in one minute in Notion")
     ids = {text(page["properties"]["Email"]): page["id"] for page in stage.control("GET", "/pages")}
     stage.control("PATCH", f"/pages/{ids['ada@engines.example']}", {"City": "Horsley"})
