@@ -165,7 +165,7 @@ impl Operation {
             marker: text(&declared.marker),
             reply_key: each(&declared.reply_key),
             when: (declared.outcomes.when.iter())
-                .map(|one| (Template::new(&one.condition), one.outcome.into()))
+                .map(|one| (Template::new(&one.condition), one.outcome))
                 .collect(),
             problem: text(&declared.problem),
             problem_field: text(&declared.problem_field),

@@ -1,7 +1,9 @@
 //! What the status of a reply means for a write.
 
 use super::super::limits::Operation;
-use syncline_core::config::model::{OutcomeName, WriteOutcomes};
+/// What a status means.
+pub(super) use syncline_core::config::model::OutcomeName as Meaning;
+use syncline_core::config::model::WriteOutcomes;
 
 /// What is done to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,32 +26,6 @@ impl From<Kind> for Operation {
             Kind::Create | Kind::Upsert => Self::Create,
             Kind::Update => Self::Update,
             Kind::Delete => Self::Delete,
-        }
-    }
-}
-
-/// What a status means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    Done,
-    Changed,
-    Missing,
-    Exists,
-    Rejected,
-    NotSent,
-    Unknown,
-}
-
-impl From<OutcomeName> for Meaning {
-    fn from(name: OutcomeName) -> Self {
-        match name {
-            OutcomeName::Done => Self::Done,
-            OutcomeName::Changed => Self::Changed,
-            OutcomeName::Missing => Self::Missing,
-            OutcomeName::Exists => Self::Exists,
-            OutcomeName::Rejected => Self::Rejected,
-            OutcomeName::NotSent => Self::NotSent,
-            OutcomeName::Unknown => Self::Unknown,
         }
     }
 }
