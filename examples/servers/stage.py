@@ -100,6 +100,12 @@ class Stage:
         self.syncline("run")
         show(self)
 
+    def end(self, conflict, query):
+        """Shows the conflict, and ends well if two more runs write nothing, at the server or in the rows of `query`."""
+        self.say(conflict)
+        self.syncline("conflicts", "list", "--all")
+        sys.exit(not self.is_quiet(query))
+
     def is_quiet(self, query):
         """Runs twice more, and says whether anything was written, at the server or in the rows of `query`."""
         self.say("Nobody edits anything: two more runs write nothing")
@@ -131,6 +137,4 @@ def contacts_beside_a_table(server, title, records, fields, secrets):
         stage.script("edits.shop.sql")
         stage.syncline("run")
         show(stage)
-        stage.say("Grace got two telephones: the later one stands, the other is kept")
-        stage.syncline("conflicts", "list", "--all")
-        sys.exit(not stage.is_quiet(rows))
+        stage.end("Grace got two telephones: the later one stands, the other is kept", rows)

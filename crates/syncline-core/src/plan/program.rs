@@ -229,17 +229,9 @@ fn type_rules(types: Vec<(Arc<Layout>, Matcher)>, ids: &ProgramIds) -> Vec<TypeR
     types
         .into_iter()
         .zip(&ids.shard_types)
-        .map(|((layout, matcher), &id)| TypeRules {
-            id,
-            layout,
-            rule_ids: rule_ids.by_ref().take(matcher.rule_names().count()).collect(),
-            matcher,
-            found_by: Vec::new(),
-            found_under: Vec::new(),
-            looked_up: false,
-            referred_to: false,
-            refers: false,
-            written_to: Vec::new(),
+        .map(|((layout, matcher), &id)| {
+            let of_type = rule_ids.by_ref().take(matcher.rule_names().count()).collect();
+            TypeRules::new(id, layout, matcher, of_type)
         })
         .collect()
 }

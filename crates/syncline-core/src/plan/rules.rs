@@ -180,6 +180,22 @@ impl Conversion {
 }
 
 impl TypeRules {
+    /// A type of which nobody makes anything yet: neither lookups, nor references, nor systems that are written to.
+    pub fn new(id: TypeId, layout: Arc<Layout>, matcher: Matcher, rule_ids: Vec<RuleId>) -> Self {
+        Self {
+            id,
+            layout,
+            matcher,
+            rule_ids,
+            found_by: Vec::new(),
+            found_under: Vec::new(),
+            looked_up: false,
+            referred_to: false,
+            refers: false,
+            written_to: Vec::new(),
+        }
+    }
+
     /// The keys under which records with this image are found by field.
     pub fn field_keys(&self, image: &[Cell]) -> Vec<u64> {
         let key = |&field: &usize| {

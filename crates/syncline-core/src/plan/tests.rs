@@ -203,18 +203,7 @@ fn rules_of(contact: ShardType) -> Rules {
     let types = types.map(|((name, shard_type), id)| {
         let layout = Arc::new(Layout::new(name, &shard_type));
         let matcher = Matcher::compile(&layout, &shard_type, &ConfigPath::root()).unwrap();
-        TypeRules {
-            id: TypeId(id),
-            layout,
-            rule_ids: (1..=9).map(RuleId).collect(),
-            matcher,
-            found_by: Vec::new(),
-            found_under: Vec::new(),
-            looked_up: false,
-            referred_to: false,
-            refers: false,
-            written_to: Vec::new(),
-        }
+        TypeRules::new(TypeId(id), layout, matcher, (1..=9).map(RuleId).collect())
     });
     let entity = |connection: &str, shard_type| EntityRules {
         connection: connection.to_owned(),

@@ -64,6 +64,12 @@ impl Need {
     }
 }
 
+/// The place of a link's record among sorted records.
+fn place_of(link: &LinkRow, records: &[(EntityId, CompactString)]) -> Option<usize> {
+    let record = (link.entity, link.external_id.as_str());
+    records.binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record)).ok()
+}
+
 /// What a plan changes of an answer to records and keys that was read before the plan was applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passage {
@@ -79,14 +85,8 @@ impl Passage {
     /// all else is empty.
     pub fn of(plan: &Plan, need: &Need) -> Self {
         let links = plan.links_new.iter().chain(&plan.links_changed).chain(&plan.links_restamped);
-        let mut records: Vec<usize> = links
-            .filter_map(|link| {
-                let record = (link.entity, link.external_id.as_str());
-                need.records
-                    .binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record))
-                    .ok()
-            })
-            .collect();
+        let mut records: Vec<usize> =
+            links.filter_map(|link| place_of(link, &need.records)).collect();
         records.sort_unstable();
         let keys = plan.keys_added.iter().chain(&plan.keys_removed).map(|(key, _)| *key);
         let outdated = Need {
@@ -184,13 +184,7 @@ impl Found {
             outdated.records.binary_search(&need.records[index]).is_err()
         };
         self.as_expected.retain(is_current);
-        self.links.retain(|link| {
-            let record = (link.entity, link.external_id.as_str());
-            let position = outdated
-                .records
-                .binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record));
-            position.is_err()
-        });
+        self.links.retain(|link| place_of(link, &outdated.records).is_none());
         self.members.retain(|(key, _)| outdated.keys.binary_search(key).is_err());
         self.links.extend(anew.links);
         self.members.extend(anew.members);

@@ -124,10 +124,13 @@ impl Pump<'_> {
         }
     }
 
-    async fn read(&self) -> Result<ReadEnd, AdapterError> {
-        let adapter = match &self.source {
+    async fn read(mut self) -> Result<ReadEnd, AdapterError> {
+        let adapter = match &mut self.source {
             Source::Adapter(adapter) => adapter.clone(),
-            Source::Pages(pages) => return Ok(self.hand_over(pages).await),
+            Source::Pages(pages) => {
+                let pages = std::mem::take(pages);
+                return Ok(self.hand_over(pages).await);
+            }
         };
         let (mut attempt, mut request) = (0, self.request.clone());
         loop {
@@ -186,9 +189,9 @@ impl Pump<'_> {
     }
 
     /// Hands over what was given instead of a source. It is never all there is, so nothing counts as missing.
-    async fn hand_over(&self, pages: &[Page]) -> ReadEnd {
+    async fn hand_over(&self, pages: Vec<Page>) -> ReadEnd {
         for page in pages {
-            if self.pages.send(page.clone()).await.is_err() {
+            if self.pages.send(page).await.is_err() {
                 break;
             }
         }

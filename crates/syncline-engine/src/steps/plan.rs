@@ -37,10 +37,16 @@ pub(crate) async fn plan_with(
     world: &World,
     mut planner: Planner<'_>,
 ) -> Result<Planned, EngineError> {
+    answer(world, &mut planner).await?;
+    Ok(planner.finish())
+}
+
+/// Asks the store for what a planner needs, round by round, until nothing is needed any more.
+async fn answer(world: &World, planner: &mut Planner<'_>) -> Result<(), EngineError> {
     loop {
         let need = planner.need()?;
         if need.is_empty() {
-            return Ok(planner.finish());
+            return Ok(());
         }
         let found = world.store.read(need.clone()).await?;
         planner.supply(&need, found);
@@ -58,14 +64,8 @@ pub(super) async fn look_up(
         return Ok(items);
     }
     let mut planner = Planner::new(&world.rules, moment, items).looking_up();
-    loop {
-        let need = planner.need()?;
-        if need.is_empty() {
-            return Ok(planner.looked_up()?);
-        }
-        let found = world.store.read(need.clone()).await?;
-        planner.supply(&need, found);
-    }
+    answer(world, &mut planner).await?;
+    Ok(planner.looked_up()?)
 }
 
 /// What the planning of a page begins with: what the page says, and what the store was asked of its records.

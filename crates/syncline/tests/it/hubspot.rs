@@ -12,27 +12,12 @@ fn example(arguments: &[&str]) -> Beside {
     Beside::new("two-way-hubspot", LocalServer::start("hubspot", arguments), ENVIRONMENT)
 }
 
-/// The example without any rows.
 fn empty(arguments: &[&str]) -> Beside {
-    let example = example(arguments);
-    example.sql("DELETE FROM customers");
-    example
-}
-
-fn customers(example: &Beside) -> Vec<String> {
-    example.rows(
-        "SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id",
-    )
+    example(arguments).emptied()
 }
 
 fn contacts(example: &Beside) -> Vec<String> {
     example.records("/objects/contacts", FIELDS)
-}
-
-#[track_caller]
-fn both_hold(example: &Beside, lines: &[&str]) {
-    assert_eq!(contacts(example), lines, "HubSpot");
-    assert_eq!(customers(example), lines, "the shop");
 }
 
 #[test]
@@ -44,8 +29,8 @@ fn contacts_of_hubspot_and_a_table_are_kept_in_step() {
     example.run(&["preview"]).expect(0, &["hubspot/contact: a new record"]);
     assert_eq!(example.server.take_counts().writes(), 0, "a preview writes nothing");
     example.run(&["run"]).expect(0, &["written: 4 created, 1 updated"]);
-    both_hold(
-        &example,
+    example.both_list(
+        &contacts(&example),
         &[
             "ada@engines.example|Ada|Lovelace|+44 20 7946 0001|London",
             "alan@bletchley.example|Alan|Turing|+44 1908 640404|Bletchley",
@@ -58,8 +43,8 @@ fn contacts_of_hubspot_and_a_table_are_kept_in_step() {
     example.at_desk("edits.people.json");
     example.script("edits.shop.sql");
     example.run(&["run"]).expect(0, &["conflicts: 1 decided"]);
-    both_hold(
-        &example,
+    example.both_list(
+        &contacts(&example),
         &[
             "ada@engines.example|Augusta Ada|Lovelace|+44 20 7946 0001|Ockham",
             "alan@bletchley.example|Alan|Turing|+44 1908 640404|Bletchley",
@@ -100,7 +85,7 @@ fn what_the_search_does_not_know_yet_comes_later_and_undoes_nothing() {
     assert_eq!(contacts(&example)[0], ada);
     example.server.advance(60);
     example.run(&["run"]);
-    assert_eq!([&contacts(&example)[0], &customers(&example)[0]], [ada, ada]);
+    assert_eq!([&contacts(&example)[0], &example.customers()[0]], [ada, ada]);
     example.is_quiet("customers");
 }
 
@@ -131,7 +116,7 @@ fn a_batch_succeeds_in_part_and_lost_replies_double_nothing() {
     // The write that is still owed is tried once more before the shop is read.
     example.run(&["run", "--task", "customers"]);
     example.run(&["run"]);
-    assert_eq!(contacts(&example), customers(&example));
+    assert_eq!(contacts(&example), example.customers());
     assert!(contacts(&example).contains(&"seven@mail.example||Last 7||".to_owned()));
     example.is_quiet("customers");
 }

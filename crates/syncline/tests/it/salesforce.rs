@@ -15,17 +15,8 @@ fn example(arguments: &[&str]) -> Beside {
     Beside::new("two-way-salesforce", LocalServer::start("salesforce", arguments), ENVIRONMENT)
 }
 
-/// The example without any rows.
 fn empty(arguments: &[&str]) -> Beside {
-    let example = example(arguments);
-    example.sql("DELETE FROM customers");
-    example
-}
-
-fn customers(example: &Beside) -> Vec<String> {
-    example.rows(
-        "SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id",
-    )
+    example(arguments).emptied()
 }
 
 fn contacts(example: &Beside) -> Vec<String> {
@@ -39,12 +30,6 @@ fn make(example: &Beside, contacts: Value) -> Vec<String> {
     ids.map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
-#[track_caller]
-fn both_hold(example: &Beside, lines: &[&str]) {
-    assert_eq!(contacts(example), lines, "Salesforce");
-    assert_eq!(customers(example), lines, "the shop");
-}
-
 #[test]
 fn contacts_of_salesforce_and_a_table_are_kept_in_step() {
     // Pages of two records, and a job that is not done at once.
@@ -55,8 +40,8 @@ fn contacts_of_salesforce_and_a_table_are_kept_in_step() {
     example.run(&["preview"]).expect(0, &["salesforce/contact: a new record"]);
     assert_eq!(example.server.take_counts().writes(), 0, "a preview writes nothing");
     example.run(&["run"]).expect(0, &["written: 5 created, 1 updated"]);
-    both_hold(
-        &example,
+    example.both_list(
+        &contacts(&example),
         &[
             "ada@engines.example|Ada|Lovelace|+44 20 7946 0001|London",
             "alan@bletchley.example|Alan|Turing|+44 1908 640404|Bletchley",
@@ -81,7 +66,7 @@ fn contacts_of_salesforce_and_a_table_are_kept_in_step() {
     let katherine = "katherine@orbits.example|Katherine|Johnson|+1 757 555 0101|Hampton";
     assert_eq!(contacts(&example), [ada, alan, barbara, grace, katherine]);
     // Two contacts became one there; the shop keeps its rows, and both are about that one.
-    assert_eq!(customers(&example), [ada, alan, alan, barbara, grace, katherine]);
+    assert_eq!(example.customers(), [ada, alan, alan, barbara, grace, katherine]);
     example.run(&["conflicts", "list", "--all"]).expect(0, &["+1 212 555 0777", "+1 212 555 0199"]);
     example.is_quiet("customers");
 }
@@ -128,7 +113,7 @@ fn changes_go_to_salesforce_in_collections_and_faults_lose_and_double_nothing() 
     let all = contacts(&example);
     assert_eq!(all.len(), 1250);
     assert!(all.iter().all(|line| line.contains("|Bergen ")));
-    assert_eq!(all, customers(&example));
+    assert_eq!(all, example.customers());
     example.is_quiet("customers");
 }
 
@@ -165,16 +150,16 @@ fn what_is_gone_is_gone_even_from_the_recycle_bin() {
     example.run(&["run"]);
     let left =
         ["person2@mail.example|First|Last 2||Rome", "person3@mail.example|First|Last 3||Rome"];
-    both_hold(&example, &left);
+    example.both_list(&contacts(&example), &left);
     // A record that is deleted there while the shop changes it: it is gone, and that is no error of the others.
     example.server.control("DELETE", "/sobjects/Contact/Email=person2@mail.example", None);
     example.run(&["run"]);
-    both_hold(&example, &left[1..]);
+    example.both_list(&contacts(&example), &left[1..]);
     // A change that became visible late, with a stamp of a while ago.
     let late = json!({ "MailingCity": "Nice", "SystemModstamp": -300 });
     example.server.control("PATCH", "/sobjects/Contact/Email=person3@mail.example", Some(late));
     example.run(&["run"]);
-    both_hold(&example, &["person3@mail.example|First|Last 3||Nice"]);
+    example.both_list(&contacts(&example), &["person3@mail.example|First|Last 3||Nice"]);
     example.is_quiet("customers");
 }
 

@@ -27,6 +27,26 @@ impl Beside {
         example
     }
 
+    /// The example without any rows.
+    pub(crate) fn emptied(self) -> Self {
+        self.sql("DELETE FROM customers");
+        self
+    }
+
+    /// The table's people.
+    pub(crate) fn customers(&self) -> Vec<String> {
+        self.rows(
+            "SELECT mail, first_name, last_name, telephone, town FROM customers ORDER BY mail, id",
+        )
+    }
+
+    /// Both sides hold these people.
+    #[track_caller]
+    pub(crate) fn both_list(&self, contacts: &[String], lines: &[&str]) {
+        assert_eq!(contacts, lines, "the provider");
+        assert_eq!(self.customers(), lines, "the shop");
+    }
+
     fn text(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.join(name)).unwrap()
     }

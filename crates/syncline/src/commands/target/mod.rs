@@ -146,15 +146,16 @@ impl Target<'_> {
         let taken = self.input.take();
         for (stream, pages) in taken {
             let tasks = self.destination.tasks(&stream);
-            if tasks.is_empty() {
+            let Some((last, others)) = tasks.split_last() else {
                 let records: usize = pages.iter().map(Page::len).sum();
                 *self.unwanted.entry(stream).or_default() += records as u64;
                 continue;
-            }
+            };
             self.versions.see(&stream, &tasks, &pages, &mut self.destination).await?;
-            for task in tasks {
-                self.hand_over(&stream, &task, pages.clone()).await?;
+            for task in others {
+                self.hand_over(&stream, task, pages.clone()).await?;
             }
+            self.hand_over(&stream, last, pages).await?;
         }
         self.since = None;
         let Some(state) = self.pending.take() else { return Ok(()) };
