@@ -71,6 +71,11 @@ impl Recipe {
         self.seed == other.seed && self.parts == other.parts
     }
 
+    /// The fields that it looks at.
+    pub(super) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().map(|part| part.field)
+    }
+
     /// Adds the keys of `image`. `scratch` is overwritten.
     pub(super) fn keys(&self, image: &[Cell], scratch: &mut String, out: &mut Vec<BlockKey>) {
         let most = out.len() + KEYS_MAX * self.rules.len();

@@ -103,6 +103,11 @@ impl Rule {
         Self { name: CompactString::new(name), threshold, review, comparisons }
     }
 
+    /// The fields that it compares.
+    pub(super) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.comparisons.iter().map(|comparison| comparison.field)
+    }
+
     /// The score of two records, if it reaches `least`.
     pub(super) fn score(
         &self,

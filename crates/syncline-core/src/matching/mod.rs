@@ -273,6 +273,23 @@ impl Matcher {
         told
     }
 
+    /// The bits of the rules, a model included, that are blind to what differs between two versions of a record: they
+    /// make the same keys of both, and compare both with any other record alike.
+    pub fn unmoved(&self, before: &[Cell], after: &[Cell]) -> u64 {
+        let differs = |field: usize| before.get(field) != after.get(field);
+        let mut moved = 0;
+        for (index, rule) in self.chosen(u64::MAX) {
+            moved |= u64::from(rule.fields().any(differs)) << index;
+        }
+        for recipe in self.recipes.iter().filter(|recipe| recipe.fields().any(differs)) {
+            moved |= recipe.rules.iter().fold(0, |rules, rule| rules | 1 << rule);
+        }
+        if let Some(model) = &self.model {
+            moved |= u64::from(model.fields().any(differs)) << self.model_rule();
+        }
+        self.all_rules() & !moved
+    }
+
     fn chosen(&self, rules: u64) -> impl Iterator<Item = (u16, &Rule)> {
         (0..).zip(&self.rules).filter(move |(index, _)| rules >> index & 1 == 1)
     }

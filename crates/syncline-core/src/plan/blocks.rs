@@ -1,10 +1,15 @@
 //! Which records are compared: those that share a key which is not generic.
+//!
+//! A record that is there already and changed is compared by those rules alone that see a difference. What the others
+//! made of it is in its match edges: an edge is that of the best rule, so it stands as long as its own rule is blind to
+//! the change, and where there is none, no such rule has anything to say.
 
-use super::planner::{PlanError, Planner};
+use super::planner::{PlanError, Planner, Touched};
 use super::rows::{EntityId, LinkId, MatchEdge, RuleId, Verdict};
 use super::view::Need;
 use crate::matching::{BlockKey, Features, Matcher, PAIRS_FETCHED, PairScore, Zone};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Ordering;
 
 /// What is known of the pairs that a batch bears upon.
 #[derive(Default)]
@@ -40,6 +45,8 @@ struct Pair {
     a: LinkId,
     b: LinkId,
     rules: u64,
+    /// Whether `rules` are all by which the two are compared now, so that what is stored of them does not count.
+    is_anew: bool,
     /// Index into the types of the rules.
     shard_type: usize,
 }
@@ -62,8 +69,47 @@ impl Planner<'_> {
             };
             need.links.extend(block.members.iter().filter(unknown));
         }
+        let ends = self.fallen_edges().into_iter().flat_map(|(a, b)| [a, b]);
+        let is_read = |link: &LinkId| {
+            self.touched_of.contains_key(link) || self.view.loaded.contains(link)
+        };
+        need.links.extend(ends.filter(|link| !is_read(link)));
         sort_links(&mut need.links);
         need
+    }
+
+    /// The rules that are blind to what changed of a record.
+    fn unmoved(&self, link: LinkId) -> u64 {
+        self.touched(link).map_or(u64::MAX, |touched| touched.unmoved)
+    }
+
+    /// Whether what a stored edge says stands, since its rule is blind to what changed.
+    fn stands(&self, edge: &MatchEdge) -> bool {
+        let rules = &self.type_of(self.entity_of(edge.a, edge.b)).rule_ids;
+        let rule = rules.iter().position(|rule| *rule == edge.rule);
+        let unmoved = self.unmoved(edge.a) & self.unmoved(edge.b);
+        rule.is_some_and(|rule| unmoved.checked_shr(rule as u32).is_some_and(|bits| bits & 1 == 1))
+    }
+
+    /// Edges that do not stand, between records that other rules may go on to match, whose keys were not looked at.
+    fn fallen_edges(&self) -> Vec<(LinkId, LinkId)> {
+        let mut fallen = Vec::new();
+        for touched in self.touched.iter().filter(|touched| touched.unmoved != 0) {
+            for edge in self.view.edges.get(&touched.id).into_iter().flatten() {
+                if self.unmoved(edge.a) & self.unmoved(edge.b) != 0 && !self.stands(edge) {
+                    fallen.push((edge.a, edge.b));
+                }
+            }
+        }
+        fallen
+    }
+
+    /// Whether a record is touched, and its part in a block is not as it was, or was looked at.
+    fn moves_in(&self, link: LinkId, hash: u64) -> bool {
+        let moves = |touched: &Touched| {
+            touched.unmoved == 0 || has(&touched.keys, hash) || has(&touched.keys_old, hash)
+        };
+        self.touched(link).is_some_and(moves)
     }
 
     fn blocks(&self) -> Vec<Block> {
@@ -122,6 +168,10 @@ impl Planner<'_> {
             return Ok(Need { keys: unknown, members_max, ..Need::default() });
         }
         let mut pairs = self.touched_pairs();
+        let is_crossing = |pair: &Pair| {
+            crossing.binary_search_by_key(&(pair.a, pair.b), |other| (other.a, other.b)).is_ok()
+        };
+        pairs.retain(|pair| !is_crossing(pair));
         pairs.extend(crossing);
         self.compare_all(&pairs)?;
         self.settle_edges();
@@ -139,7 +189,7 @@ impl Planner<'_> {
             self.prepared(link)?;
         }
         let mut by_model = self.compare_by_model(&compared).into_iter().peekable();
-        for &Pair { a, b, rules, shard_type } in pairs {
+        for &Pair { a, b, rules, is_anew, shard_type } in pairs {
             let by_model = by_model.next_if(|found| (found.0, found.1) == (a, b));
             let by_model = by_model.map(|(_, _, score)| score);
             let matcher = &self.rules.types[shard_type].matcher;
@@ -149,11 +199,28 @@ impl Planner<'_> {
                 let (left, right) = (self.image(a)?, self.image(b)?);
                 Matcher::better(matcher.compare_by_rules(&left, &right, rules), by_model)
             };
+            let score = if is_anew { score } else { self.with_what_stands(a, b, score) };
             if score.is_some() || self.view.edge.contains_key(&(a, b)) {
                 self.pairs.scores.insert((a, b), score);
             }
         }
         Ok(())
+    }
+
+    /// The better of a score and of that of a stored edge which stands.
+    fn with_what_stands(&self, a: LinkId, b: LinkId, score: Option<PairScore>) -> Option<PairScore> {
+        let Some(edge) = self.edge(a, b).filter(|edge| self.stands(edge)) else { return score };
+        let rules = &self.type_of(self.entity_of(a, b)).rule_ids;
+        let rule = rules.iter().position(|rule| *rule == edge.rule)?;
+        let rule = u16::try_from(rule).ok()?;
+        let stored = PairScore { score: edge.score, rule, zone: edge.zone };
+        // Of equals, the first rule.
+        let is_better = |found: &PairScore| match found.zone.cmp(&stored.zone) {
+            Ordering::Equal if found.score == stored.score => found.rule < stored.rule,
+            Ordering::Equal => found.score > stored.score,
+            zone => zone == Ordering::Greater,
+        };
+        Some(score.filter(is_better).unwrap_or(stored))
     }
 
     /// What models make of pairs, where they match, in the same order.
@@ -187,22 +254,23 @@ impl Planner<'_> {
         ids.get(usize::from(rule)).copied().unwrap_or_default()
     }
 
-    /// Every pair of a touched record and another in a block that is not generic, once each.
+    /// Every pair of a touched record and another in a block that is not generic, and in which the former moves; once
+    /// each.
     fn touched_pairs(&self) -> Vec<Pair> {
         let mut places: Vec<(LinkId, usize)> = Vec::with_capacity(self.touched.len() * 8);
         for (index, block) in self.pairs.blocks.iter().enumerate().filter(|(_, b)| !b.is_generic) {
-            let touched = block.members.iter().filter(|id| self.touched_of.contains_key(id));
-            places.extend(touched.map(|&id| (id, index)));
+            let moving = block.members.iter().filter(|id| self.moves_in(**id, block.hash));
+            places.extend(moving.map(|&id| (id, index)));
         }
         places.sort_unstable();
         let (mut pairs, mut others) = (Vec::with_capacity(places.len() * 4), Vec::new());
         for places in places.chunk_by(|x, y| x.0 == y.0) {
             let touched = places[0].0;
             for &(_, index) in places {
-                let Block { members, rules, .. } = &self.pairs.blocks[index];
-                // Two touched records meet in each other's list, and are compared in that of the greater number.
+                let Block { members, rules, hash, .. } = &self.pairs.blocks[index];
+                // Two that move meet in each other's list, and are compared in that of the greater number.
                 let is_first = |other: LinkId| {
-                    other < touched || other > touched && !self.touched_of.contains_key(&other)
+                    other < touched || other > touched && !self.moves_in(other, *hash)
                 };
                 let shard_type = self.pairs.blocks[index].shard_type;
                 let first = members.iter().filter(|other| is_first(**other));
@@ -212,26 +280,35 @@ impl Planner<'_> {
             for group in others.chunk_by(|x, y| x.0 == y.0) {
                 let rules = group.iter().fold(0, |rules, (_, rule, _)| rules | rule);
                 let (a, b) = (touched.min(group[0].0), touched.max(group[0].0));
-                pairs.push(Pair { a, b, rules, shard_type: group[0].2 });
+                pairs.push(Pair { a, b, rules, is_anew: false, shard_type: group[0].2 });
             }
             others.clear();
+        }
+        if self.touched.iter().any(|touched| touched.unmoved != 0) {
+            // Of two records, the one may move in a block, and the other in another.
+            pairs.sort_unstable_by_key(|pair| (pair.a, pair.b));
+            pairs.dedup_by(|again, pair| {
+                let is_same = (again.a, again.b) == (pair.a, pair.b);
+                pair.rules |= if is_same { again.rules } else { 0 };
+                is_same
+            });
         }
         pairs
     }
 
-    /// Pairs of untouched records in blocks that became generic, or stopped being so, with the rules of the
-    /// keys that they still share; and the keys of which that is not known yet.
+    /// Pairs of records in blocks that became generic, or stopped being so, and in which neither moves, and those whose
+    /// edges fell: sorted, with the rules of the keys that they share now; and the keys of which that is not known yet.
     fn crossing_pairs(&mut self) -> Result<(Vec<Pair>, Vec<u64>), PlanError> {
-        let mut suspects: Vec<(LinkId, LinkId)> = Vec::new();
+        let mut suspects = self.fallen_edges();
         for block in self.pairs.blocks.iter().filter(|b| b.was_generic != b.is_generic) {
-            let untouched: Vec<LinkId> = block
+            let unmoved: Vec<LinkId> = block
                 .members
                 .iter()
                 .copied()
-                .filter(|id| !self.touched_of.contains_key(id))
+                .filter(|id| !self.moves_in(*id, block.hash))
                 .collect();
-            for (position, &a) in untouched.iter().enumerate() {
-                let later = &untouched[position + 1..];
+            for (position, &a) in unmoved.iter().enumerate() {
+                let later = &unmoved[position + 1..];
                 let connected = |b: &&LinkId| !block.is_generic || self.edge(a, **b).is_some();
                 suspects.extend(later.iter().filter(connected).map(|&b| (a, b)));
             }
@@ -248,8 +325,8 @@ impl Planner<'_> {
                     None => unknown.push(key.hash),
                 }
             }
-            let shard_type = self.entity(self.view.links[&a].entity).shard_type;
-            pairs.push(Pair { a, b, rules, shard_type });
+            let shard_type = self.entity(self.entity_of(a, b)).shard_type;
+            pairs.push(Pair { a, b, rules, is_anew: true, shard_type });
         }
         unknown.sort_unstable();
         unknown.dedup();
@@ -257,10 +334,10 @@ impl Planner<'_> {
     }
 
     fn shared_keys(&mut self, a: LinkId, b: LinkId) -> Result<Vec<BlockKey>, PlanError> {
-        let matcher = &self.type_of(self.view.links[&a].entity).matcher;
+        let matcher = &self.type_of(self.entity_of(a, b)).matcher;
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for (link, keys) in [(a, &mut left), (b, &mut right)] {
-            let (image, prepared) = (self.stored_image(link)?, self.prepared(link)?);
+            let (image, prepared) = (self.image(link)?, self.prepared(link)?);
             matcher.keys_prepared(&image, &prepared, keys);
         }
         left.retain(|key| has(&right, key.hash));
@@ -271,7 +348,7 @@ impl Planner<'_> {
         if let Some(&generic) = self.pairs.generic.get(&hash) {
             return Some(generic);
         }
-        let block_max = self.type_of(self.view.links[&member].entity).matcher.block_max();
+        let block_max = self.type_of(self.record(member).0).matcher.block_max();
         let asked = self.view.asked.contains(&hash);
         let count = self.view.members.get(&hash).map_or(0, Vec::len);
         asked.then_some(count > block_max)
@@ -301,7 +378,7 @@ impl Planner<'_> {
         }
         for touched in &self.touched {
             for edge in self.view.edges.get(&touched.id).into_iter().flatten() {
-                if !self.pairs.scores.contains_key(&(edge.a, edge.b)) {
+                if !self.pairs.scores.contains_key(&(edge.a, edge.b)) && !self.stands(edge) {
                     self.pairs.removed.insert((edge.a, edge.b));
                 }
             }

@@ -208,8 +208,12 @@ pub(super) struct Touched {
     pub(super) json: Arc<str>,
     pub(super) hash: u128,
     pub(super) edges: Option<Vec<EdgeTarget>>,
+    /// The blocking keys of `image`, without those that only rules of `unmoved` made.
     pub(super) keys: Vec<BlockKey>,
+    /// The same of what it said before.
     pub(super) keys_old: Vec<BlockKey>,
+    /// The rules, by their bits, that are blind to what changed: what they make of the record stands.
+    pub(super) unmoved: u64,
     /// Whether the record said something, other than that it is gone.
     pub(super) said: bool,
 }
@@ -507,15 +511,43 @@ impl<'a> Planner<'a> {
         need.links.extend(&self.rekeyed);
         need.keys_of.extend(&self.rekeyed);
         need.edges_of = self.changed_makers();
-        for touched in &self.touched {
-            need.keys.extend(touched.keys.iter().map(|key| key.hash));
-            if !touched.is_new {
-                need.links.push(touched.id);
+        for index in 0..self.touched.len() {
+            if !self.touched[index].is_new {
+                self.hold_against_stored(index)?;
+                need.links.push(self.touched[index].id);
             }
+            need.keys.extend(self.unknown_keys(index));
         }
         sort_keys(&mut need.keys);
-        need.keys.retain(|key| !self.view.asked.contains(key));
         Ok(need)
+    }
+
+    /// Finds out which rules are blind to how a record differs from what is stored of it: they need no look at its
+    /// keys, and compare it with nothing.
+    fn hold_against_stored(&mut self, index: usize) -> Result<(), PlanError> {
+        let id = self.touched[index].id;
+        let image = self.stored_image(id)?;
+        let matcher = &self.type_of(self.touched[index].entity).matcher;
+        if self.touched[index].json.is_empty() {
+            let json = self.stored_json(id);
+            (self.touched[index].image, self.touched[index].json) = (image.clone(), json);
+        }
+        let touched = &mut self.touched[index];
+        let mut unmoved = matcher.unmoved(&image, &touched.image);
+        let is_unmoved = |key: &BlockKey| unmoved >> key.rule & 1 == 1;
+        if unmoved != matcher.all_rules() {
+            matcher.keys(&image, &mut touched.keys_old);
+        }
+        // Rules may share a key: then it is looked at for all of them.
+        let both = touched.keys.iter().chain(&touched.keys_old);
+        let moved: FxHashSet<u64> = both.filter(|key| !is_unmoved(key)).map(|k| k.hash).collect();
+        touched.keys.retain(|key| moved.contains(&key.hash));
+        touched.keys_old.retain(|key| moved.contains(&key.hash));
+        for key in touched.keys.iter().chain(&touched.keys_old) {
+            unmoved &= !(1 << key.rule);
+        }
+        touched.unmoved = unmoved;
+        Ok(())
     }
 
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
@@ -529,26 +561,16 @@ impl<'a> Planner<'a> {
                 need.keys.extend(self.unknown_keys(index));
                 continue;
             }
-            let image = self.stored_image(self.touched[index].id)?;
-            let matcher = &self.type_of(self.touched[index].entity).matcher;
-            let mut keys = Vec::new();
-            matcher.keys(&image, &mut keys);
+            // Derived records that nobody makes any more were touched since.
             if self.touched[index].json.is_empty() {
-                let json = self.stored_json(self.touched[index].id);
-                let touched = &mut self.touched[index];
-                (touched.image, touched.json, touched.keys) = (image.clone(), json, keys.clone());
+                self.hold_against_stored(index)?;
             }
-            let asked = &self.view.asked;
-            need.keys.extend(keys.iter().map(|key| key.hash).filter(|key| !asked.contains(key)));
-            need.keys.extend(
-                self.touched[index].keys.iter().map(|k| k.hash).filter(|key| !asked.contains(key)),
-            );
-            self.touched[index].keys_old = keys;
-            let rules = self.type_of(self.touched[index].entity);
+            let touched = &self.touched[index];
+            let rules = self.type_of(touched.entity);
             if rules.looked_up {
-                let now = rules.found_as(&self.touched[index].image);
-                need.dependents
-                    .extend(rules.found_as(&image).into_iter().filter(|old| !now.contains(old)));
+                let now = rules.found_as(&touched.image);
+                let before = rules.found_as(&self.view.images[&touched.id]);
+                need.dependents.extend(before.into_iter().filter(|old| !now.contains(old)));
             }
         }
         sort_keys(&mut need.keys);

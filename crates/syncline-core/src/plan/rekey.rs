@@ -38,6 +38,7 @@ impl Planner<'_> {
                 edges: None,
                 keys,
                 keys_old,
+                unmoved: 0,
                 said: false,
             });
         }

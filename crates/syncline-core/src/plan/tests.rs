@@ -425,6 +425,71 @@ proptest! {
     }
 }
 
+/// Three rules, of which two share their keys, and with few records to a key.
+const OVERLAPPING: &str = r#"{"block_max": 3, "cluster_max": 6, "rules": [
+    {"name": "email", "compare": [{"field": "email"}], "threshold": 1.0},
+    {"name": "name", "block": ["city"], "compare": [{"field": "name", "by": "levenshtein"}], "threshold": 0.7},
+    {"name": "near", "block": ["city"], "compare": [{"field": "email", "by": "levenshtein"}],
+     "threshold": 0.9, "review": 0.6}]}"#;
+
+impl Shelf {
+    /// The match edges by the records' names, which do not hang on the order of arrival.
+    fn edges_by_name(&self) -> BTreeMap<[&str; 2], MatchEdge> {
+        let named = self.match_edges.values().map(|edge| {
+            let mut ends = [edge.a, edge.b].map(|id| self.links[&id].external_id.as_str());
+            ends.sort_unstable();
+            (ends, MatchEdge { a: LinkId(0), b: LinkId(0), ..*edge })
+        });
+        named.collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// What a changed record is not compared by stands.
+    #[test]
+    fn edits_of_single_fields_leave_the_edges_of_a_fresh_start(
+        saids in prop::collection::vec((prop::option::of(0..6_u8), 0..6_u8, 0..3_u8), 1..14),
+        edits in prop::collection::vec((0..14_usize, 0..3_usize, 0..6_u8), 1..14),
+        sizes in prop::collection::vec(1..6_usize, 1..4),
+        by_model in any::<bool>(),
+    ) {
+        let rules = if by_model { rules_with_model(3) } else { rules(OVERLAPPING) };
+        let item = |index: usize, (email, name, city): (Option<u8>, u8, u8), at: usize| {
+            let mut item = Said::Contact(true, 0, email, name, city).item(index);
+            item.modified = Some(at as i64);
+            item
+        };
+        let mut now = saids.clone();
+        let first = now.iter().enumerate().map(|(index, said)| item(index, *said, 0)).collect();
+        let (shelf, _) = run_all(&rules, first, &sizes);
+        let mut later = Vec::new();
+        for (at, (index, field, value)) in edits.into_iter().enumerate() {
+            let index = index % now.len();
+            match field {
+                0 => now[index].0 = (value > 0).then_some(value),
+                1 => now[index].1 = value,
+                _ => now[index].2 = value % 3,
+            }
+            later.push(item(index, now[index], at + 1));
+        }
+        let last: Vec<i64> = (0..now.len())
+            .map(|index| {
+                let id = format!("r{index}");
+                let of = later.iter().filter(|item| item.external_id == id.as_str());
+                of.filter_map(|item| item.modified).max().unwrap_or(0)
+            })
+            .collect();
+        let (edited, _) = run_on(shelf, &rules, later, &sizes);
+        let fresh = now.iter().zip(last).enumerate();
+        let fresh = fresh.map(|(index, (said, at))| item(index, *said, at as usize)).collect();
+        let (fresh, _) = run_all(&rules, fresh, &[1000]);
+        prop_assert_eq!(edited.edges_by_name(), fresh.edges_by_name());
+        prop_assert_eq!(edited.outcome(), fresh.outcome());
+    }
+}
+
 #[test]
 fn a_record_that_bridges_two_shards_merges_them_and_the_older_id_stays() {
     let rules = rules(MATCHING);

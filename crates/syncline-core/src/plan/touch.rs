@@ -201,6 +201,7 @@ impl Planner<'_> {
             edges: (!is_new || !said.edges.is_empty()).then_some(said.edges),
             keys,
             keys_old: Vec::new(),
+            unmoved: 0,
             said: true,
         };
         Fate::Touched(self.push_touched(touched))
@@ -285,6 +286,7 @@ impl Touched {
             edges: None,
             keys: Vec::new(),
             keys_old: Vec::new(),
+            unmoved: 0,
             said: false,
         }
     }

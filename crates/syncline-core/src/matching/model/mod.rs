@@ -95,6 +95,11 @@ impl Model {
         &self.declaration
     }
 
+    /// The fields that it looks at.
+    pub(super) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.declaration.comparisons.iter().map(|comparison| comparison.field)
+    }
+
     /// The least probability of a match.
     pub fn threshold(&self) -> f64 {
         self.threshold
