@@ -58,7 +58,8 @@ pub type Position = (Option<Cursor>, Option<i64>);
 pub struct Committed {
     /// Somebody asked for the execution to stop at the next batch border.
     pub cancel_requested: bool,
-    /// Names the state that the commit has made, as [`Found::epoch`] does.
+    /// Names the state that the commit has made, as [`Found::epoch`] does: [`Plan::state_after`], unless the plan was
+    /// made from nothing that was read.
     pub epoch: u64,
 }
 

@@ -70,9 +70,8 @@ impl Planner<'_> {
             need.links.extend(block.members.iter().filter(unknown));
         }
         let ends = self.fallen_edges().into_iter().flat_map(|(a, b)| [a, b]);
-        let is_read = |link: &LinkId| {
-            self.touched_of.contains_key(link) || self.view.loaded.contains(link)
-        };
+        let is_read =
+            |link: &LinkId| self.touched_of.contains_key(link) || self.view.loaded.contains(link);
         need.links.extend(ends.filter(|link| !is_read(link)));
         sort_links(&mut need.links);
         need
@@ -208,7 +207,12 @@ impl Planner<'_> {
     }
 
     /// The better of a score and of that of a stored edge which stands.
-    fn with_what_stands(&self, a: LinkId, b: LinkId, score: Option<PairScore>) -> Option<PairScore> {
+    fn with_what_stands(
+        &self,
+        a: LinkId,
+        b: LinkId,
+        score: Option<PairScore>,
+    ) -> Option<PairScore> {
         let Some(edge) = self.edge(a, b).filter(|edge| self.stands(edge)) else { return score };
         let rules = &self.type_of(self.entity_of(a, b)).rule_ids;
         let rule = rules.iter().position(|rule| *rule == edge.rule)?;

@@ -71,42 +71,35 @@ fn place_of(link: &LinkRow, records: &[(EntityId, CompactString)]) -> Option<usi
 }
 
 /// What a plan changes of an answer to records and keys that was read before the plan was applied.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Passage {
     before: u64,
     after: u64,
     next_link: Option<i64>,
     next_shard: Option<i64>,
-    outdated: Need,
+    /// Links of records that were asked for, as the plan leaves them.
+    links: Vec<LinkRow>,
+    /// Members of keys that were asked for: sorted.
+    added: Vec<(u64, LinkId)>,
+    /// The same, of those that are no members any more.
+    removed: Vec<(u64, LinkId)>,
 }
 
 impl Passage {
     /// What `plan` changes of the answer to `need`, of which `records`, without repeats, and `keys` are sorted and
-    /// all else is empty.
-    pub fn of(plan: &Plan, need: &Need) -> Self {
+    /// all else is empty; where the plan leads to the state `after`.
+    pub fn of(plan: &Plan, need: &Need, after: u64) -> Self {
         let links = plan.links_new.iter().chain(&plan.links_changed).chain(&plan.links_restamped);
-        let mut records: Vec<usize> =
-            links.filter_map(|link| place_of(link, &need.records)).collect();
-        records.sort_unstable();
-        let keys = plan.keys_added.iter().chain(&plan.keys_removed).map(|(key, _)| *key);
-        let outdated = Need {
-            records: records.into_iter().map(|index| need.records[index].clone()).collect(),
-            keys: keys.filter(|key| need.keys.binary_search(key).is_ok()).collect(),
-            members_max: need.members_max,
-            ..Need::default()
-        };
+        let is_asked = |&&(key, _): &&(u64, LinkId)| need.keys.binary_search(&key).is_ok();
         Self {
             before: plan.epoch,
-            after: plan.epoch,
+            after,
             next_link: plan.links_new.last().map(|link| link.id.0 + 1),
             next_shard: plan.shards_new.last().map(|shard| shard.id.0 + 1),
-            outdated,
+            links: links.filter(|link| place_of(link, &need.records).is_some()).cloned().collect(),
+            added: plan.keys_added.iter().filter(is_asked).copied().collect(),
+            removed: plan.keys_removed.iter().filter(is_asked).copied().collect(),
         }
-    }
-
-    /// Says which state the plan left.
-    pub fn to(self, after: u64) -> Self {
-        Self { after, ..self }
     }
 }
 
@@ -155,10 +148,11 @@ pub struct Found {
 }
 
 impl Found {
-    /// Goes on to the state that `passages`, in order, lead to: what has to be read anew, and put in by
-    /// [`Found::replace`].
-    pub fn pass(&mut self, passages: &[Passage]) -> Need {
-        let mut outdated = Need::default();
+    /// Goes on to the state that `passages`, in order, lead to. `need` is what was asked. Gives back the keys that have
+    /// to be read anew, and put in by [`Found::replace`]: those that lost a member, and may have had more of them than
+    /// were wanted.
+    pub fn pass(&mut self, need: &Need, passages: Vec<Passage>) -> Vec<u64> {
+        let mut outdated = Vec::new();
         for passage in passages {
             if passage.before != self.epoch {
                 continue;
@@ -166,29 +160,56 @@ impl Found {
             self.epoch = passage.after;
             self.next_link = passage.next_link.unwrap_or(self.next_link);
             self.next_shard = passage.next_shard.unwrap_or(self.next_shard);
-            outdated.members_max = passage.outdated.members_max;
-            outdated.records.extend_from_slice(&passage.outdated.records);
-            outdated.keys.extend_from_slice(&passage.outdated.keys);
+            self.pass_links(need, passage.links);
+            outdated.extend(passage.removed.iter().map(|(key, _)| *key).filter(|key| {
+                let first = self.members.partition_point(|(other, _)| other < key);
+                let count = self.members[first..].iter().take_while(|(other, _)| other == key);
+                count.count() >= need.members_max
+            }));
+            self.pass_members(need.members_max, &passage.added, &passage.removed);
         }
-        outdated.records.sort_unstable();
-        outdated.records.dedup();
-        outdated.keys.sort_unstable();
-        outdated.keys.dedup();
+        outdated.sort_unstable();
+        outdated.dedup();
         outdated
     }
 
-    /// Puts in what was found when `outdated`, a part of `need`, was read anew. Where another state was met than the
-    /// one that this answer is of, no plan can be made of it.
-    pub fn replace(&mut self, need: &Need, outdated: &Need, anew: Self) {
-        let is_current = |&(index, _): &(usize, _)| {
-            outdated.records.binary_search(&need.records[index]).is_err()
-        };
-        self.as_expected.retain(is_current);
-        self.links.retain(|link| place_of(link, &outdated.records).is_none());
-        self.members.retain(|(key, _)| outdated.keys.binary_search(key).is_err());
-        self.links.extend(anew.links);
-        self.members.extend(anew.members);
+    fn pass_links(&mut self, need: &Need, links: Vec<LinkRow>) {
+        if links.is_empty() {
+            return;
+        }
+        let mut places: Vec<usize> =
+            links.iter().filter_map(|link| place_of(link, &need.records)).collect();
+        places.sort_unstable();
+        let mut ids: Vec<LinkId> = links.iter().map(|link| link.id).collect();
+        ids.sort_unstable();
+        self.as_expected.retain(|(place, _)| places.binary_search(place).is_err());
+        self.links.retain(|link| ids.binary_search(&link.id).is_err());
+        self.links.extend(links);
         self.links.sort_unstable_by_key(|link| link.id);
+    }
+
+    fn pass_members(&mut self, max: usize, added: &[(u64, LinkId)], removed: &[(u64, LinkId)]) {
+        if !removed.is_empty() {
+            self.members.retain(|member| removed.binary_search(member).is_err());
+        }
+        if !added.is_empty() {
+            self.members.extend(added);
+            self.members.sort_unstable();
+            self.members.dedup();
+            let (mut last, mut count) = (None, 0);
+            self.members.retain(|&(key, _)| {
+                count = if last == Some(key) { count + 1 } else { 1 };
+                last = Some(key);
+                count <= max
+            });
+        }
+    }
+
+    /// Puts in what was found when `outdated`, some of the keys, were read anew. Where another state was met than the
+    /// one that this answer is of, no plan can be made of it.
+    pub fn replace(&mut self, outdated: &[u64], anew: Self) {
+        self.members.retain(|(key, _)| outdated.binary_search(key).is_err());
+        self.members.extend(anew.members);
         self.members.sort_unstable();
         if anew.epoch != self.epoch {
             self.epoch = u64::MAX;

@@ -78,6 +78,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The name of the state that the plan leads to, where it is applied to the one that it was made from.
+    pub fn state_after(&self) -> u64 {
+        self.epoch.wrapping_add(u64::from(!self.changes_nothing()))
+    }
+
     /// Whether applying the plan would change no shard, link, key, edge or list.
     pub fn changes_nothing(&self) -> bool {
         let Self { execution: _, epoch: _, checkpoint: _, .. } = self;

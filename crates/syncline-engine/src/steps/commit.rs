@@ -1,18 +1,21 @@
 //! The fifth step: plans are applied, one batch after the other.
 
 use super::fetch::Fetching;
+use super::letters::Met;
 use super::plan::{Asked, Batch};
 use super::transform::Work;
-use super::{End, Execution, PLANS_MAX, mark, rematch, settle};
+use super::{End, Execution, PLANS_MAX, mark, rematch, settle, unmark};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::EngineError;
 use crate::world::World;
-use futures_util::future::join;
+use futures_util::future::{BoxFuture, join};
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use syncline_core::plan::rows::LinkId;
 use syncline_core::plan::writes::{Counters, Plan};
-use syncline_store::StoreError;
+use syncline_store::{Committed, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,31 @@ async fn stop_asked(world: &World, task: String, clock: &dyn Clock, cancel: Canc
         () = cancel.cancelled() => {}
         () = asked_in_store => {}
     }
+}
+
+/// A page whose plan was handed to the store, with what is taken back if it went stale.
+pub(super) struct Sent<'a> {
+    work: Work,
+    /// In a lock that nobody waits for: whoever holds an execution may be moved to another thread.
+    committing: Mutex<BoxFuture<'a, Result<Committed, StoreError>>>,
+    /// The state that it leads to, as far as is known.
+    after: u64,
+    met: Met,
+    before: (Counters, Option<i64>),
+    seen: Vec<u8>,
+    /// Links that the execution met in it for the first time.
+    marked: Vec<LinkId>,
+    counters: Counters,
+}
+
+/// What became of a plan.
+pub(super) enum Heard {
+    /// It is committed, and led to where it was thought to lead.
+    Stands,
+    /// It is committed, and led elsewhere.
+    Moved,
+    /// Nothing of it is committed, since another process wrote in between.
+    Stale { work: Box<Work>, marked: Vec<LinkId> },
 }
 
 impl<'a> Execution<'a> {
@@ -59,94 +87,97 @@ impl<'a> Execution<'a> {
         })
     }
 
-    async fn commit_all(&mut self, mut incoming: mpsc::Receiver<Work>) -> Result<(), EngineError> {
+    async fn commit_all(&mut self, incoming: mpsc::Receiver<Work>) -> Result<(), EngineError> {
+        self.incoming = Some(incoming);
+        let done = self.commit_pages().await;
+        // Whatever ended it: what was handed to the store counts.
+        let confirmed = self.confirm().await;
+        // Nobody takes any more pages.
+        self.incoming = None;
+        done?;
+        confirmed?;
+        settle::run(self).await
+    }
+
+    async fn commit_pages(&mut self) -> Result<(), EngineError> {
         let mut stop = pin!(stop_asked(
             self.world,
             self.name.clone(),
             self.clock,
             self.options.cancel.clone()
         ));
-        loop {
-            let (mut work, asked) = match self.next.take() {
-                Some((work, asked)) => (work, Some(asked)),
-                None => tokio::select! {
-                    // What has been read already is committed first: nothing depends on chance.
-                    biased;
-                    next = incoming.recv() => match next {
-                        Some(work) => (work, None),
-                        None => return Ok(()),
-                    },
-                    () = &mut stop => {
-                        self.cancelled = true;
-                        return Ok(());
+        while !self.cancelled {
+            if self.next.is_none() {
+                // While the source keeps us waiting, what was done is told.
+                let Some(work) = self.at_hand().await? else {
+                    let Some(incoming) = &mut self.incoming else { return Ok(()) };
+                    tokio::select! {
+                        // What has been read already is committed first: nothing depends on chance.
+                        biased;
+                        next = incoming.recv() => match next {
+                            Some(work) => self.next = Some((work, None)),
+                            None => return Ok(()),
+                        },
+                        () = &mut stop => self.cancelled = true,
                     }
-                },
-            };
+                    continue;
+                };
+                self.next = Some((work, None));
+            }
+            let Some((work, asked)) = self.next.take() else { continue };
             self.advance("transforming", 30.0);
-            self.commit_page(&mut work, asked, &mut incoming).await?;
-            settle::run(self).await?;
-            if self.options.cancel.is_cancelled() {
-                self.cancelled = true;
+            self.commit_page(work, asked).await?;
+            if self.unsettled {
+                self.confirm().await?;
+                settle::run(self).await?;
             }
-            if self.cancelled {
-                return Ok(());
-            }
+            self.cancelled |= self.options.cancel.is_cancelled();
             let pause = Duration::from_millis(self.task.batch.delay_ms);
-            if !pause.is_zero() {
+            if !pause.is_zero() && !self.cancelled {
+                self.confirm().await?;
                 tokio::select! {
                     biased;
                     () = self.clock.sleep(pause) => {}
-                    () = &mut stop => {
-                        self.cancelled = true;
-                        return Ok(());
-                    }
+                    () = &mut stop => self.cancelled = true,
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The next page, where it is there already; otherwise what became of the last one is waited for.
+    async fn at_hand(&mut self) -> Result<Option<Work>, EngineError> {
+        if let Some(Ok(work)) = self.incoming.as_mut().map(mpsc::Receiver::try_recv) {
+            return Ok(Some(work));
+        }
+        self.confirm().await?;
+        Ok(None)
     }
 
     async fn commit_page(
         &mut self,
-        work: &mut Work,
-        mut asked: Option<Box<Asked<'a>>>,
-        incoming: &mut mpsc::Receiver<Work>,
+        mut work: Work,
+        asked: Option<Box<Asked<'a>>>,
     ) -> Result<(), EngineError> {
         self.emit(&Event::Fetched {
             task_id: self.name.clone(),
             integration_id: self.task.connection.clone(),
             metric: self.counters.fetched + work.page.len() as u64,
         });
-        let standing = (self.counters, self.high_water);
-        let seen = self.seen.clone();
-        for _ in 0..PLANS_MAX {
-            let mut batch = Box::pin(self.plan(work, asked.take(), incoming)).await?;
-            let counters = batch.counters;
-            let met = self.letters.meet(&mut batch);
-            match self.commit_batch(work, batch).await {
-                Ok(()) => {
-                    self.letters.forget(&met.subjects);
-                    if !met.done.is_empty() {
-                        self.world.store.replayed(met.done, self.begun.execution).await?;
-                    }
-                    self.report(work, counters.created, counters.failed);
-                    return Ok(());
-                }
-                // Another process wrote in between: what was read is read again.
-                Err(StoreError::Stale) => {
-                    (self.counters, self.high_water) = standing;
-                    self.seen.clone_from(&seen);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Stale.into())
+        let batch = Box::pin(self.plan(&mut work, asked)).await?;
+        self.send(work, batch).await
     }
 
-    async fn commit_batch(&mut self, work: &Work, batch: Batch) -> Result<(), StoreError> {
+    /// Hands a page's plan to the store, and does not wait until it is there: see [`Execution::hear`].
+    async fn send(&mut self, work: Work, mut batch: Batch) -> Result<(), EngineError> {
+        let met = self.letters.meet(&mut batch);
+        let before = (self.counters, self.high_water);
+        let seen = if self.full { self.seen.clone() } else { Vec::new() };
+        let counters = batch.counters;
         let mut plan = batch.planned.plan;
         plan.execution = self.begun.execution;
         plan.dead_letters = batch.dead_letters;
-        self.counters.add(&batch.counters);
+        self.counters.add(&counters);
         self.cursor = work.page.cursor.clone();
         self.high_water = self.high_water.max(work.high_water);
         if self.full {
@@ -165,15 +196,78 @@ impl<'a> Execution<'a> {
         self.wrote |= !plan.changes_nothing();
         rematch::own_up(self, &mut plan).await?;
         plan.checkpoint = Some(self.checkpoint());
-        let passing = self.passing(&plan);
-        let committed = self.world.store.commit(plan).await?;
         self.recall = batch.planned.recall;
-        self.pass(passing, committed.epoch);
+        self.pass(&plan);
+        let mut marked = Vec::new();
         for &link in batch.planned.links.iter().flatten() {
-            mark(&mut self.met, link);
+            if !self.has_met(link) {
+                mark(&mut self.met, link);
+                marked.push(link);
+            }
         }
-        self.cancelled |= committed.cancel_requested;
+        let after = plan.state_after();
+        let world = self.world;
+        let committing = Mutex::new(world.store.commit(plan));
+        self.sent = Some(Sent { work, committing, after, met, before, seen, marked, counters });
         Ok(())
+    }
+
+    /// Waits for what became of the plan that was handed to the store last.
+    pub(super) async fn hear(&mut self) -> Result<Heard, EngineError> {
+        let Some(sent) = self.sent.take() else { return Ok(Heard::Stands) };
+        let Sent { work, committing, after, met, before, seen, marked, counters } = sent;
+        let committing = committing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match committing.await {
+            Ok(committed) => {
+                self.cancelled |= committed.cancel_requested;
+                self.letters.forget(&met.subjects);
+                if !met.done.is_empty() {
+                    self.world.store.replayed(met.done, self.begun.execution).await?;
+                }
+                self.report(&work, counters.created, counters.failed);
+                Ok(if committed.epoch == after { Heard::Stands } else { Heard::Moved })
+            }
+            // Another process wrote in between: what was read is read again.
+            Err(StoreError::Stale) => {
+                (self.counters, self.high_water) = before;
+                if self.full {
+                    self.seen = seen;
+                }
+                Ok(Heard::Stale { work: Box::new(work), marked })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does what follows where a plan did not come to what was thought. One that went stale is made again, until it is
+    /// committed.
+    pub(super) fn make_good(&mut self, heard: Heard) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async move {
+            let mut heard = heard;
+            for _ in 0..PLANS_MAX {
+                if matches!(heard, Heard::Stands) {
+                    return Ok(());
+                }
+                self.forget_asked();
+                let Heard::Stale { mut work, marked } = heard else { return Ok(()) };
+                for link in marked {
+                    unmark(&mut self.met, link);
+                }
+                let batch = self.plan(&mut work, None).await?;
+                self.send(*work, batch).await?;
+                heard = self.hear().await?;
+            }
+            Err(StoreError::Stale.into())
+        })
+    }
+
+    /// Waits until the plan that was handed to the store last is there, however often it has to be made. `false` where
+    /// what was read before does not count any more.
+    pub(super) async fn confirm(&mut self) -> Result<bool, EngineError> {
+        let heard = self.hear().await?;
+        let stands = matches!(heard, Heard::Stands);
+        self.make_good(heard).await?;
+        Ok(stands)
     }
 
     /// Commits a plan that no page stands behind: deletions, and values that travel on. `false`, and nothing
@@ -190,14 +284,18 @@ impl<'a> Execution<'a> {
         self.counters.add(counters);
         plan.execution = self.begun.execution;
         plan.checkpoint = Some(self.checkpoint());
-        let passing = self.passing(&plan);
+        let after = plan.state_after();
+        self.pass(&plan);
         match self.world.store.commit(plan).await {
             Ok(committed) => {
-                self.pass(passing, committed.epoch);
+                if committed.epoch != after {
+                    self.forget_asked();
+                }
                 self.cancelled |= committed.cancel_requested;
                 Ok(true)
             }
             Err(StoreError::Stale) => {
+                self.forget_asked();
                 self.counters = before;
                 Ok(false)
             }

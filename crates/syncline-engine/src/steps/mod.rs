@@ -32,6 +32,7 @@ use syncline_core::plan::rows::{EntityId, LinkId};
 use syncline_core::plan::writes::{Checkpoint, Counters};
 use syncline_core::record::Cursor;
 use syncline_store::execution::Begun;
+use tokio::sync::mpsc::Receiver;
 
 /// An execution on its way.
 pub(crate) struct Execution<'a> {
@@ -73,8 +74,14 @@ pub(crate) struct Execution<'a> {
     recall: Recall,
     /// Whether records may be waiting to be looked at again, because what they look up changed.
     unsettled: bool,
-    /// The page that comes after the one that is planned, where it is there already.
-    next: Option<(transform::Work, Box<plan::Asked<'a>>)>,
+    /// Pages that were read and transformed.
+    incoming: Option<Receiver<transform::Work>>,
+    /// The page that comes after the one that is planned, where it is there already, and what the store was asked of it.
+    next: Option<(transform::Work, Option<Box<plan::Asked<'a>>>)>,
+    /// Whether the last plan keeps the store busy for long.
+    writes_much: bool,
+    /// The page whose plan the store was handed, while nobody knows yet what became of it.
+    sent: Option<commit::Sent<'a>>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
@@ -132,6 +139,14 @@ fn mark(bits: &mut Vec<u8>, link: LinkId) {
     bits[bit / 8] |= 1 << (bit % 8);
 }
 
+/// Takes a link's bit back.
+fn unmark(bits: &mut [u8], link: LinkId) {
+    let bit = usize::try_from(link.0).unwrap_or(usize::MAX);
+    if let Some(byte) = bits.get_mut(bit / 8) {
+        *byte &= !(1 << (bit % 8));
+    }
+}
+
 /// Whether a link's bit is set.
 fn is_marked(bits: &[u8], link: LinkId) -> bool {
     let Ok(bit) = usize::try_from(link.0) else { return false };
@@ -180,10 +195,7 @@ impl Execution<'_> {
 
     /// Takes back that a link was seen: the same read said later that its record is gone.
     fn unsee(&mut self, link: LinkId) {
-        let bit = usize::try_from(link.0).unwrap_or(usize::MAX);
-        if let Some(byte) = self.seen.get_mut(bit / 8) {
-            *byte &= !(1 << (bit % 8));
-        }
+        unmark(&mut self.seen, link);
     }
 
     fn has_seen(&self, link: LinkId) -> bool {

@@ -1,6 +1,7 @@
 //! The fourth step: a batch's items and what the store holds become a plan.
 
 use super::Execution;
+use super::commit::Heard;
 use super::transform::{Said, Work, refused};
 use crate::execution::EngineError;
 use crate::world::World;
@@ -10,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Mutex, PoisonError};
 use syncline_core::plan::constrain::Rulings;
 use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
+use syncline_core::plan::recall::Recall;
 use syncline_core::plan::rows::{EntityId, LinkId, Verdict};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::{Found, Need, Passage};
@@ -17,6 +19,9 @@ use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
 use syncline_core::record::Page;
 use syncline_store::StoreError;
 use tokio::sync::mpsc::Receiver;
+
+/// A plan that writes so many links keeps the store busy for longer than it takes to find a page's records.
+const MANY: usize = 500;
 
 /// A planned batch, and what became of the records that never got as far.
 #[derive(Default)]
@@ -79,14 +84,6 @@ pub(super) struct Asked<'a> {
     passages: Vec<Passage>,
 }
 
-/// What a plan changes of what this process knows of the store.
-pub(super) struct Passing {
-    before: u64,
-    changed: Vec<LinkId>,
-    unsettles: bool,
-    passage: Option<Passage>,
-}
-
 impl<'a> Execution<'a> {
     /// Asks the store for the records of a page.
     fn ask(&self, work: &mut Work) -> Result<Box<Asked<'a>>, EngineError> {
@@ -101,65 +98,127 @@ impl<'a> Execution<'a> {
     }
 
     /// While a page is planned, the store is asked for the records of the next one, if that is there already: the
-    /// store and the planner need not wait for each other.
-    fn ask_ahead(&mut self, incoming: &mut Receiver<Work>) -> Result<(), EngineError> {
+    /// store and the planner need not wait for each other. Where pages are all but unchanged, that is while this one is
+    /// held against what is stored; where they write much, the store has the last one to write then, and is asked while
+    /// this one's changes are made.
+    fn ask_ahead(&mut self) -> Result<(), EngineError> {
         if self.next.is_none()
-            && let Ok(mut next) = incoming.try_recv()
+            && let Some(Ok(mut next)) = self.incoming.as_mut().map(Receiver::try_recv)
         {
             let asked = self.ask(&mut next)?;
-            self.next = Some((next, asked));
+            self.next = Some((next, Some(asked)));
         }
         Ok(())
     }
 
-    /// What `plan` will change of what is known of the store: remembered records, and what was asked ahead.
-    pub(super) fn passing(&self, plan: &Plan) -> Passing {
-        let next = self.next.as_ref();
-        Passing {
-            before: plan.epoch,
-            changed: plan.links_changed.iter().map(|row| row.id).collect(),
-            unsettles: !plan.unsettled.is_empty(),
-            passage: next.map(|(_, asked)| Passage::of(plan, &asked.need)),
+    /// Notes what `plan`, which is handed to the store now, changes of what is known of the store: remembered records,
+    /// and what was asked ahead.
+    pub(super) fn pass(&mut self, plan: &Plan) {
+        let after = plan.state_after();
+        let changed: Vec<LinkId> = plan.links_changed.iter().map(|row| row.id).collect();
+        self.recall.pass(plan.epoch, after, &changed);
+        self.unsettled |= !plan.unsettled.is_empty();
+        self.writes_much = plan.links_new.len() + plan.links_changed.len() > MANY;
+        if let Some((_, Some(asked))) = &mut self.next {
+            asked.passages.push(Passage::of(plan, &asked.need, after));
         }
     }
 
-    /// The plan was committed, and left the state `after`.
-    pub(super) fn pass(&mut self, passing: Passing, after: u64) {
-        self.recall.pass(passing.before, after, &passing.changed);
-        self.unsettled |= passing.unsettles;
-        if let (Some((_, asked)), Some(passage)) = (&mut self.next, passing.passage) {
-            asked.passages.push(passage.to(after));
+    /// The store is not as it was thought to be: what was asked ahead counts for nothing.
+    pub(super) fn forget_asked(&mut self) {
+        self.recall = Recall::default();
+        if let Some((_, asked)) = &mut self.next {
+            *asked = None;
         }
     }
 
-    /// Plans a page of records, of which the store may have been asked ahead.
+    /// Plans a page of records, of which the store may have been asked ahead. Before anything else is read, the plan
+    /// that was handed to the store last has to be there.
     pub(super) async fn plan(
         &mut self,
         work: &mut Work,
         asked: Option<Box<Asked<'a>>>,
-        incoming: &mut Receiver<Work>,
     ) -> Result<Batch, EngineError> {
-        let asked = match asked {
-            Some(asked) => asked,
-            None => self.ask(work)?,
-        };
-        let Asked { said, planner, need, found, passages } = *asked;
+        let mut asked = asked;
+        loop {
+            let is_ahead = asked.is_some();
+            let of_page = match asked.take() {
+                Some(asked) => asked,
+                None => {
+                    self.confirm().await?;
+                    self.ask(work)?
+                }
+            };
+            match self.plan_asked(work, *of_page).await? {
+                Some(batch) => return Ok(batch),
+                // What was asked ahead did not last.
+                None if is_ahead => {}
+                None => return Err(StoreError::Stale.into()),
+            }
+        }
+    }
+
+    /// Plans a page from what the store was asked; `None` where that does not count any more.
+    async fn plan_asked(
+        &mut self,
+        work: &Work,
+        asked: Asked<'a>,
+    ) -> Result<Option<Batch>, EngineError> {
+        let Asked { said, planner, need, found, passages } = asked;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = found.await?;
-        let outdated = found.pass(&passages);
-        let anew = (!outdated.is_empty()).then(|| self.world.store.read(outdated.clone()));
-        self.ask_ahead(incoming)?;
-        if let Some(anew) = anew {
-            found.replace(&need, &outdated, anew.await?);
+        let keys = found.pass(&need, passages);
+        let merged = self.merged_there(&work.page);
+        if (!keys.is_empty() || !merged.is_empty()) && !self.confirm().await? {
+            return Ok(None);
         }
+        if !keys.is_empty() {
+            let members_max = need.members_max;
+            let anew = Need { keys: keys.clone(), members_max, ..Need::default() };
+            found.replace(&keys, self.world.store.read(anew).await?);
+        }
+        if !self.writes_much {
+            self.ask_ahead()?;
+        }
+        let rulings = self.rulings(&merged).await?;
+        let (met, news) = (std::mem::take(&mut self.met), self.told(&work.page));
+        let planner = planner.having_seen(&met).told(news).deciding(rulings);
+        let planned = self.plan_page(planner, &need, found).await;
+        self.met = met;
+        match planned? {
+            Ok(planned) => self.batch(work, said, planned).await.map(Some),
+            Err(other) => self.make_good(other).await.map(|()| None),
+        }
+    }
+
+    /// Plans with what was found first. What follows from that alone is worked out while the store goes on with the plan
+    /// before; where that one came to something else than was thought, this one is given up.
+    async fn plan_page(
+        &mut self,
+        mut planner: Planner<'_>,
+        need: &Need,
+        found: Found,
+    ) -> Result<Result<Planned, Heard>, EngineError> {
+        planner = planner.recalling(std::mem::take(&mut self.recall));
+        planner.supply(need, found);
+        let next = planner.need()?;
+        match self.hear().await? {
+            Heard::Stands => {}
+            other => return Ok(Err(other)),
+        }
+        if !next.is_empty() {
+            let found = self.world.store.read(next.clone()).await?;
+            planner.supply(&next, found);
+        }
+        answer(self.world, &mut planner).await?;
+        self.ask_ahead()?;
+        Ok(Ok(planner.finish()))
+    }
+
+    /// What a plan comes to, with the records that never got as far.
+    async fn batch(&self, work: &Work, said: Said, planned: Planned) -> Result<Batch, EngineError> {
         let Said { origins, passed_over, counters, dead_letters, external_ids, .. } = said;
-        let mut batch = Batch { counters, dead_letters, external_ids, ..Batch::default() };
-        let recall = std::mem::take(&mut self.recall);
-        let news = self.told(&work.page);
-        let planner = planner.having_seen(&self.met).recalling(recall).told(news);
-        let mut planner = planner.deciding(self.merged_there(&work.page).await?);
-        planner.supply(&need, found);
-        batch.planned = plan_with(self.world, planner).await?;
+        let mut batch = Batch { planned, counters, dead_letters, external_ids, ..Batch::default() };
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {
@@ -184,13 +243,20 @@ impl<'a> Execution<'a> {
         Ok(batch)
     }
 
-    /// What the system's own merges say: a record that was merged into another is about the same thing as that one. So
-    /// what is linked to it stays, and its deletion takes nothing with it.
-    async fn merged_there(&self, page: &Page) -> Result<Rulings, EngineError> {
-        let mut rulings = Rulings::default();
+    /// Records of a page that were merged into others, each with the one that stays.
+    fn merged_there(&self, page: &Page) -> Vec<(CompactString, CompactString)> {
         let rules = self.world.rules.entities.get(&self.entity);
         let conversion = rules.and_then(|rules| rules.conversion.as_ref());
-        let pairs = conversion.map(|one| one.converter.merged(page)).unwrap_or_default();
+        conversion.map(|one| one.converter.merged(page)).unwrap_or_default()
+    }
+
+    /// What the system's own merges say: a record that was merged into another is about the same thing as that one. So
+    /// what is linked to it stays, and its deletion takes nothing with it.
+    async fn rulings(
+        &self,
+        pairs: &[(CompactString, CompactString)],
+    ) -> Result<Rulings, EngineError> {
+        let mut rulings = Rulings::default();
         if pairs.is_empty() {
             return Ok(rulings);
         }
@@ -200,7 +266,7 @@ impl<'a> Execution<'a> {
         let links: FxHashMap<_, _> =
             found.links.iter().map(|link| (&link.external_id, link)).collect();
         let why = "the records were merged there";
-        for (gone, stays) in &pairs {
+        for (gone, stays) in pairs {
             // One that is known to be gone was told of before.
             if let (Some(gone), Some(stays)) = (links.get(gone), links.get(stays))
                 && !gone.deleted

@@ -15,3 +15,4 @@ mod order;
 mod relationships;
 mod rematch;
 mod retries;
+mod together;

@@ -84,7 +84,7 @@ impl Default for Options {
             busy_ms: 10_000,
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
-            cache_kib: 80 * 1024,
+            cache_kib: 32 * 1024,
             wal_pages: 50_000,
             key_log_max: 900_000,
             pages_max: None,

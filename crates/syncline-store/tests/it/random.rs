@@ -215,12 +215,15 @@ async fn ask_ahead(store: &dyn Store, steps: &[Step], together: usize) {
         for step in steps {
             let now = store.read(Need::default()).await.unwrap();
             let plan = Plan { epoch: now.epoch, ..plan(step, now.next_link) };
-            let passage = Passage::of(&plan, &need);
+            let passage = Passage::of(&plan, &need, plan.state_after());
+            let after = plan.state_after();
             let committed = store.commit(Plan { execution: begun.execution, ..plan }).await;
-            passages.push(passage.to(committed.unwrap().epoch));
+            assert_eq!(committed.unwrap().epoch, after);
+            passages.push(passage);
         }
-        let outdated = found.pass(&passages);
-        found.replace(&need, &outdated, store.read(outdated.clone()).await.unwrap());
+        let keys = found.pass(&need, passages);
+        let anew = Need { keys: keys.clone(), members_max: need.members_max, ..Need::default() };
+        found.replace(&keys, store.read(anew).await.unwrap());
         let anew = store.read(need.clone()).await.unwrap();
         for &(index, link) in anew.as_expected.iter().chain(&found.as_expected) {
             says_so(store, &need, index, link).await;
@@ -241,13 +244,13 @@ async fn an_answer_that_somebody_else_changed_suits_no_plan() {
     let theirs = Plan { execution: run, epoch: found.epoch, ..plan(&step, 1) };
     let between = store.commit(theirs).await.unwrap().epoch;
     let ours = Plan { execution: run, epoch: between, ..plan(&step, 4) };
-    let passage = Passage::of(&ours, &need);
+    let passage = Passage::of(&ours, &need, ours.state_after());
     let after = store.commit(ours).await.unwrap().epoch;
     // What they changed is known to nobody.
-    assert!(found.pass(&[passage.to(after)]).is_empty());
+    assert!(found.pass(&need, vec![passage]).is_empty());
     let unfit = |epoch| Plan { execution: run, epoch, ..plan(&step, 7) };
     assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
-    found.replace(&need, &need, store.read(need.clone()).await.unwrap());
+    found.replace(&[], store.read(need.clone()).await.unwrap());
     assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
     store.commit(unfit(after)).await.unwrap();
 }
