@@ -325,9 +325,9 @@ impl Sim {
                 0 => Answer::Local,
                 1 => Answer::Remote,
                 _ => {
-                    let (bits, tenant) = (self.random.bits(), self.remotes[0].tenant());
-                    let domain = if row.field == "email" { "@example.com" } else { tenant };
-                    Answer::Value(Value::text(format!("decided {bits}{domain}")))
+                    let (bits, tenant) = (self.random.bits() >> 30, self.remotes[0].tenant());
+                    let domain = if row.field == "email" { "@x.org" } else { tenant };
+                    Answer::Value(Value::text(format!("said {bits}{domain}")))
                 }
             };
             tell(|| format!("a person decides {row:?}: {answer:?}"));

@@ -76,8 +76,14 @@ impl SimStore {
             return Ok(Vec::new());
         }
         let ids: Vec<ShardId> = plan.shards_changed.iter().map(|row| row.id).collect();
-        let links = self.inner.links_of(ids.clone()).await?;
-        let shards = self.inner.shards_by_row(ids).await?;
+        let shards = self.inner.shards_by_row(ids.clone()).await?;
+        let is_same = |now: &ShardRow| {
+            shards.iter().any(|before| before.id == now.id && before.data == now.data)
+        };
+        if plan.shards_changed.iter().all(is_same) {
+            return Ok(Vec::new());
+        }
+        let links = self.inner.links_of(ids).await?;
         let mut taken = Vec::new();
         for now in &plan.shards_changed {
             let stays = |link: &LinkRow| {

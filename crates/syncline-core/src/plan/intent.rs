@@ -75,36 +75,59 @@ impl Body {
 
 /// Fields as JSON, in which null and absent stay two things: `["name", null]` and `["name"]`.
 mod named {
-    use crate::value::{Cell, Value};
+    use crate::value::Cell;
     use compact_str::CompactString;
+    use serde::de::{Error as _, SeqAccess, Visitor};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::fmt;
 
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Named {
-        Said(CompactString, Value),
-        Absent((CompactString,)),
+    struct Written<'a>(&'a CompactString, &'a Cell);
+
+    impl Serialize for Written<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.1 {
+                Some(value) => (self.0, value).serialize(serializer),
+                None => (self.0,).serialize(serializer),
+            }
+        }
+    }
+
+    struct Read(CompactString, Cell);
+
+    impl<'de> Deserialize<'de> for Read {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_seq(Reader)
+        }
+    }
+
+    struct Reader;
+
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Read;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a field's name, and its value where it has one")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
+            let name = list.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+            // An option would take null for absent.
+            Ok(Read(name, list.next_element()?))
+        }
     }
 
     pub(super) fn serialize<S: Serializer>(
         cells: &[(CompactString, Cell)],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(cells.iter().map(|(name, cell)| match cell {
-            Some(value) => Named::Said(name.clone(), value.clone()),
-            None => Named::Absent((name.clone(),)),
-        }))
+        serializer.collect_seq(cells.iter().map(|(name, cell)| Written(name, cell)))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<(CompactString, Cell)>, D::Error> {
-        let cells = Vec::<Named>::deserialize(deserializer)?.into_iter();
-        let read = |named| match named {
-            Named::Said(name, value) => (name, Some(value)),
-            Named::Absent((name,)) => (name, None),
-        };
-        Ok(cells.map(read).collect())
+        let cells = Vec::<Read>::deserialize(deserializer)?.into_iter();
+        Ok(cells.map(|Read(name, cell)| (name, cell)).collect())
     }
 }
 

@@ -82,6 +82,9 @@ impl Owing<'_, '_, '_> {
             Err(error) => return self.refuse(two_way, side.entity, &external_id, &error),
         };
         let waiting = self.planner.refer(rules, &mut record);
+        if record.is_empty() {
+            return self.replace(open, side.entity, side.link, None);
+        }
         changed.retain(|field| !waiting.contains(field));
         let names = self.rules.layout.names();
         let cells = |image: &[Cell]| {
@@ -95,8 +98,7 @@ impl Owing<'_, '_, '_> {
             record,
             ..Body::default()
         };
-        let wanted = (!body.record.is_empty()).then_some((IntentKind::Update, body));
-        self.replace(open, side.entity, side.link, wanted);
+        self.replace(open, side.entity, side.link, Some((IntentKind::Update, body)));
     }
 
     /// The fields that a record is owed. One that would be read back as it is there already is agreed on.
@@ -186,6 +188,12 @@ impl Owing<'_, '_, '_> {
             }
         };
         let waiting = self.planner.refer(rules, &mut record);
+        let (link, mut open) = (anchor.link, open.into_iter());
+        let first = open.next();
+        self.plan.intents_dropped.extend(open.map(|intent| intent.id));
+        if record.is_empty() {
+            return self.replace(first, entity, link, None);
+        }
         let names = self.rules.layout.names().iter().cloned().zip(agreement.image.iter().cloned());
         let is_sent =
             |field: &usize| two_way.policy.flows[*field].gives && !waiting.contains(field);
@@ -200,11 +208,7 @@ impl Owing<'_, '_, '_> {
             record,
             ..Body::default()
         };
-        let wanted = (!body.record.is_empty()).then_some((IntentKind::Create, body));
-        let (link, mut open) = (anchor.link, open.into_iter());
-        let first = open.next();
-        self.plan.intents_dropped.extend(open.map(|intent| intent.id));
-        self.replace(first, entity, link, wanted);
+        self.replace(first, entity, link, Some((IntentKind::Create, body)));
     }
 
     /// The record of a creation of which nobody could tell whether it arrived has been met: it did.

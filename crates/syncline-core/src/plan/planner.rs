@@ -88,7 +88,8 @@ pub struct Planner<'a> {
     pub(super) rules: &'a Rules,
     pub(super) moment: Moment,
     pub(super) items: Vec<Item>,
-    pub(super) view: View,
+    /// In a box: a planner is handed on, whole, at every step of its making.
+    pub(super) view: Box<View>,
     pub(super) touched: Vec<Touched>,
     pub(super) touched_of: FxHashMap<LinkId, usize>,
     pub(super) restamped: FxHashMap<LinkId, LinkRow>,
@@ -226,7 +227,7 @@ impl<'a> Planner<'a> {
         Self {
             rules,
             moment,
-            view: View::default(),
+            view: Box::default(),
             touched: Vec::with_capacity(items.len()),
             touched_of: FxHashMap::default(),
             restamped: FxHashMap::default(),
@@ -318,6 +319,9 @@ impl<'a> Planner<'a> {
             if !repeats || need.is_empty() {
                 self.stage = self.stage.next();
             }
+            if self.stage == Stage::Derived && self.leaves_all() {
+                self.stage = Stage::Done;
+            }
             if self.stage == Stage::Closure && !self.rekeyed.is_empty() {
                 self.stage = Stage::Done;
             }
@@ -329,7 +333,7 @@ impl<'a> Planner<'a> {
 
     /// Takes what was found for the last need.
     pub fn supply(&mut self, need: &Need, found: Found) {
-        let view = &mut self.view;
+        let view = &mut *self.view;
         view.next_link = view.next_link.max(found.next_link);
         view.next_shard = view.next_shard.max(found.next_shard);
         // Rounds that saw different states make a plan that fits none of them.

@@ -44,6 +44,15 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether no record says anything new, and nothing is to be looked at for another reason: no cluster changes then.
+    pub(super) fn leaves_all(&self) -> bool {
+        self.touched.is_empty()
+            && self.reformed.is_empty()
+            && self.rekeyed.is_empty()
+            && self.forsaken.is_empty()
+            && self.view.stated.is_empty()
+    }
+
     /// Leaves a link as it is: its record says what was expected.
     pub(super) fn leave(&mut self, item: Item, id: LinkId) -> Fate {
         self.join(&(item.entity, item.external_id), id);

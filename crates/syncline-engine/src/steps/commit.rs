@@ -159,7 +159,7 @@ impl<'a> Execution<'a> {
         mut work: Work,
         asked: Option<Box<Asked<'a>>>,
     ) -> Result<(), EngineError> {
-        self.emit(&Event::Fetched {
+        self.emit(|| Event::Fetched {
             task_id: self.name.clone(),
             integration_id: self.task.connection.clone(),
             metric: self.counters.fetched + work.page.len() as u64,
@@ -304,7 +304,7 @@ impl<'a> Execution<'a> {
     }
 
     fn report(&mut self, work: &Work, created: u64, failed: u64) {
-        self.emit(&Event::BatchProcessed {
+        self.emit(|| Event::BatchProcessed {
             task_id: self.name.clone(),
             batch_index: self.batches,
             batch_size: work.page.len() as u64,

@@ -58,14 +58,14 @@ impl Verdict {
 
 /// Ends an execution, whatever came of it.
 pub(super) async fn finish(
-    mut execution: Execution<'_>,
+    execution: &mut Execution<'_>,
     outcome: Result<Outcome, EngineError>,
 ) -> Result<Report, EngineError> {
     let verdict = match outcome {
         // Whoever took over ends the execution; this process has no say any more.
         Err(EngineError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
         Err(error) => Verdict::new("failed", error.to_string(), BROKEN_HINT),
-        Ok(outcome) => verdict(&execution, outcome).await?,
+        Ok(outcome) => verdict(execution, outcome).await?,
     };
     let error = verdict.error.map(|error| execution.world.scrub(&error));
     let remark = verdict.remark.map(|remark| execution.world.scrub(&remark));
@@ -96,8 +96,8 @@ pub(super) async fn finish(
         })
         .await?;
     let duration_ms = u64::try_from((now - execution.begun.started) / 1000).unwrap_or(0);
-    let results = execution.counters;
-    execution.emit(&Event::Completed {
+    let (execution, results) = (&*execution, execution.counters);
+    execution.emit(|| Event::Completed {
         task_id: execution.name.clone(),
         execution_id: execution.uuid(),
         status: status.to_owned(),

@@ -127,7 +127,7 @@ pub(crate) async fn run(
             }
         }
     }
-    complete::finish(execution, outcome).await
+    complete::finish(&mut execution, outcome).await
 }
 
 /// Sets a link's bit.
@@ -242,9 +242,10 @@ impl Execution<'_> {
         }
     }
 
-    fn emit(&self, event: &Event) {
+    /// Tells of an event, which is made only where somebody listens.
+    fn emit(&self, event: impl FnOnce() -> Event) {
         if let Some(listener) = &self.options.on_event {
-            listener(event);
+            listener(&event());
         }
     }
 }

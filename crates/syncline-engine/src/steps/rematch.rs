@@ -9,7 +9,6 @@
 use super::Execution;
 use super::plan::plan_with;
 use crate::execution::EngineError;
-use crate::world::World;
 use serde::{Deserialize, Serialize};
 use syncline_core::plan::planner::{Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId, TypeId};
@@ -22,6 +21,8 @@ pub(super) struct Matching {
     index: usize,
     rules: String,
     merging: String,
+    /// What the store says of it once all records are matched so.
+    done: String,
 }
 
 /// How the records of a shard type are matched, and how far that is.
@@ -67,7 +68,10 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     let world = execution.world;
     let matching = |index| {
         let (rules, merging) = world.match_fingerprints(index);
-        Matching { index, rules, merging }
+        let (stage, after) = (Stage::Done, LinkId(0));
+        let all = Matched { rules, merging, stage, after };
+        let done = serde_json::to_string(&all).expect("it is plain data");
+        Matching { index, rules: all.rules, merging: all.merging, done }
     };
     execution.matching = world.types_of_task(&execution.name).into_iter().map(matching).collect();
     for at in 0..execution.matching.len() {
@@ -86,7 +90,11 @@ async fn batch(execution: &mut Execution<'_>, at: usize) -> Result<bool, EngineE
     let world = execution.world;
     let index = execution.matching[at].index;
     let shard_type = world.rules.types[index].id;
-    let kept = kept(world, shard_type).await?;
+    let kept = world.store.matched(shard_type).await?;
+    if kept.as_ref() == Some(&execution.matching[at].done) {
+        return Ok(false);
+    }
+    let kept = kept.as_deref().and_then(read);
     let is_empty = kept.is_none() && world.store.links(LinkId(0), 1).await?.is_empty();
     let now = Matched::next(kept.clone(), &execution.matching[at], is_empty);
     if now.stage == Stage::Done {
@@ -129,9 +137,8 @@ async fn batch(execution: &mut Execution<'_>, at: usize) -> Result<bool, EngineE
 }
 
 /// What was last committed of how the records of a shard type are matched.
-async fn kept(world: &World, shard_type: TypeId) -> Result<Option<Matched>, StoreError> {
-    let text = world.store.matched(shard_type).await?;
-    Ok(text.as_deref().and_then(|text| serde_json::from_str(text).ok()))
+fn read(text: &str) -> Option<Matched> {
+    serde_json::from_str(text).ok()
 }
 
 /// Says in a plan that it matches records in another way than all others are matched by now: another process has
@@ -144,7 +151,11 @@ pub(super) async fn own_up(execution: &Execution<'_>, plan: &mut Plan) -> Result
     }
     for matching in &execution.matching {
         let shard_type = execution.world.rules.types[matching.index].id;
-        let kept = kept(execution.world, shard_type).await?;
+        let kept = execution.world.store.matched(shard_type).await?;
+        if kept.as_ref() == Some(&matching.done) {
+            continue;
+        }
+        let kept = kept.as_deref().and_then(read);
         let is_empty = kept.is_none();
         let next = Matched::next(kept.clone(), matching, is_empty);
         let is_same = |kept: &Matched| kept.rules == next.rules && kept.merging == next.merging;

@@ -107,7 +107,7 @@ async fn live_before(
 
 impl Execution<'_> {
     fn announce(&self) {
-        self.emit(&Event::Triggered {
+        self.emit(|| Event::Triggered {
             task_id: self.name.clone(),
             tenant_id: self.world.tenant.clone(),
             execution_id: self.uuid(),

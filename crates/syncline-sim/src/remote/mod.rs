@@ -162,6 +162,9 @@ pub struct Remote {
     /// Whether things go wrong, and people edit.
     live: std::sync::atomic::AtomicBool,
     people: People,
+    /// Its pages': the columns, and where records come from.
+    shape: Arc<Shape>,
+    source: Arc<str>,
 }
 
 impl Remote {
@@ -184,6 +187,8 @@ impl Remote {
             random: Mutex::new(Random::new(seed)),
             live: std::sync::atomic::AtomicBool::new(true),
             people,
+            shape: Arc::new(Shape::new(["id", "email", "name", "notes", "at", "v"])),
+            source: Arc::from(name),
         })
     }
 
@@ -476,23 +481,19 @@ impl Remote {
 
     fn page(&self, ids: impl IntoIterator<Item = String>) -> Page {
         let state = self.state();
-        let names = ["id", "email", "name", "notes", "at", "v"];
         let records = ids.into_iter().filter_map(|id| {
             let held = state.records.get(&id)?;
-            let mut cells = vec![Some(Value::text(&id))];
-            cells.extend(FIELDS.iter().map(|name| held.fields.get(*name).cloned()));
-            cells.push(
-                Some(Value::Int(held.modified / 1_000_000 * 1_000_000))
-                    .map(|_| Value::text(instant(held.modified))),
-            );
-            cells.push(self.traits.versions.then(|| Value::Int(held.version.cast_signed())));
+            let [email, name, notes] = FIELDS.map(|name| held.fields.get(name).cloned());
+            let at = Some(Value::Text(instant(held.modified)));
+            let version = self.traits.versions.then(|| Value::Int(held.version.cast_signed()));
+            let cells = vec![Some(Value::text(&id)), email, name, notes, at, version];
             Some(Record { cells, line: 1, ..Record::default() })
         });
         let records = records.collect();
         Page {
-            shape: Arc::new(Shape::new(names)),
+            shape: self.shape.clone(),
             records,
-            sources: vec![Arc::from(self.name.as_str())],
+            sources: vec![self.source.clone()],
             ..Page::default()
         }
     }

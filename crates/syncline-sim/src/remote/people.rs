@@ -50,9 +50,10 @@ impl Remote {
         let People { tenant, crowd, .. } = self.people;
         let mut state = self.state();
         state.edits += 1;
-        let ids: Vec<String> = state.records.keys().cloned().collect();
-        let target = ids.get(usize::try_from(which).unwrap_or(0) % ids.len().max(1)).cloned();
-        let is_full = crowd > 0 && ids.len() >= crowd;
+        let len = state.records.len();
+        let target = usize::try_from(which).unwrap_or(0) % len.max(1);
+        let target = state.records.keys().nth(target).cloned();
+        let is_full = crowd > 0 && len >= crowd;
         match (what, target) {
             (0, Some(id)) => {
                 tell(|| format!("a person deletes {id}"));
@@ -63,10 +64,10 @@ impl Remote {
                 state.next += 1;
                 let id = format!("{}{}", self.name, state.next);
                 // Some are known elsewhere already.
-                let email = format!("p{}@example.com", which % 6);
+                let email = format!("p{}@x.org", which % 6);
                 let is_taken =
                     state.records.values().any(|r| r.fields["email"] == Value::text(&email));
-                let email = if is_taken { format!("{id}@example.com") } else { email };
+                let email = if is_taken { format!("{id}@x.org") } else { email };
                 let mut fields = BTreeMap::new();
                 fields.insert("email".to_owned(), Value::text(email));
                 let name = self.stored("name", &Value::text(format!("N{value}{tenant}")));
@@ -102,7 +103,7 @@ impl Remote {
         let mut state = self.state();
         let Some(held) = state.records.get_mut(id) else { return };
         let text = match field {
-            "email" => format!("{id}v{value}@example.com"),
+            "email" => format!("{id}v{value}@x.org"),
             other => format!("{other} V{value}{tenant}"),
         };
         tell(|| format!("a person sets {field} of {id} to {text}"));
@@ -123,6 +124,10 @@ impl Remote {
     }
 
     fn made_up(&self, random: &mut Random) -> u64 {
-        if self.people.domain > 0 { random.below(self.people.domain) } else { random.bits() }
+        match self.people.domain {
+            // Short enough that every text of it fits where short texts are kept.
+            0 => random.bits() >> 30,
+            domain => random.below(domain),
+        }
     }
 }

@@ -13,7 +13,6 @@ use crate::query::{
     MergeRow, ShardFilter, id_range,
 };
 use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
-use compact_str::CompactString;
 use futures_util::future::BoxFuture;
 use own::{Own, Task};
 use std::collections::BTreeMap;
@@ -320,17 +319,18 @@ impl Store for OverlayStore {
 
     fn live_links(&self, entity: EntityId) -> Answer<'_, u64> {
         Box::pin(async move {
-            let own: Vec<(EntityId, CompactString, bool)> = {
-                let own = self.own();
-                let of_entity = own.links.values().filter(|link| link.entity == entity);
-                of_entity.map(|link| (entity, link.external_id.clone(), !link.deleted)).collect()
-            };
-            let mut count = own.iter().filter(|(.., is_live)| *is_live).count() as u64;
+            let (mut count, mut records) = (0, Vec::new());
+            for link in self.own().links.values().filter(|link| link.entity == entity) {
+                count += u64::from(!link.deleted);
+                if self.base.is_some() {
+                    records.push((entity, link.external_id.clone()));
+                }
+            }
             let Some(base) = &self.base else { return Ok(count) };
             count += base.live_links(entity).await?;
             // What the base has of records that are here is as it was before.
-            for chunk in own.chunks(edges::PAGE) {
-                let records = chunk.iter().map(|(entity, id, _)| (*entity, id.clone())).collect();
+            for chunk in records.chunks(edges::PAGE) {
+                let records = chunk.to_vec();
                 let before = base.read(Need { records, ..Need::default() }).await?.links;
                 count -= before.iter().filter(|link| !link.deleted).count() as u64;
             }
@@ -370,7 +370,7 @@ impl Store for OverlayStore {
     }
 
     fn shards_by_row(&self, ids: Vec<ShardId>) -> Answer<'_, Vec<ShardRow>> {
-        Box::pin(self.shards_of(ids.into_iter().collect()))
+        Box::pin(self.shards_of(ids))
     }
 
     fn links_of(&self, shards: Vec<ShardId>) -> Answer<'_, Vec<LinkRow>> {

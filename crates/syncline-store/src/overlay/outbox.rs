@@ -3,6 +3,7 @@
 use super::own::Own;
 use super::{Outcome, OverlayStore};
 use crate::query::{ConflictFilter, IntentFilter};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use syncline_core::plan::rows::{
@@ -83,7 +84,7 @@ impl Outbox {
         found.bases = bases.into_values().collect();
         found.intents.retain(|intent| !self.intents.contains_key(&intent.id));
         let own_intents = self.intents.values().flatten();
-        let wanted = own_intents.filter(|row| need.agreed.contains(&row.link) && is_unsettled(row));
+        let wanted = own_intents.filter(|row| is_unsettled(row) && need.agreed.contains(&row.link));
         found.intents.extend(wanted.cloned());
         found.intents.sort_unstable_by_key(|intent| intent.id);
         let mut stamps: BTreeMap<ShardId, Arc<str>> = found.stamps.drain(..).collect();
@@ -132,30 +133,35 @@ impl OverlayStore {
     }
 
     pub(super) async fn all_intents(&self, filter: IntentFilter) -> Outcome<Vec<IntentRow>> {
-        let mut out = BTreeMap::new();
-        if let Some(base) = &self.base {
-            let all = IntentFilter { limit: usize::MAX, ..filter.clone() };
-            out.extend(base.intents(all).await?.into_iter().map(|row| (row.id, row)));
-        }
+        let mut out = match &self.base {
+            Some(base) => {
+                base.intents(IntentFilter { limit: usize::MAX, ..filter.clone() }).await?
+            }
+            None => Vec::new(),
+        };
         let own = self.own();
-        for (id, row) in &own.outbox.intents {
-            out.remove(id);
-            out.extend(row.iter().filter(|row| filter.admits(row)).map(|row| (*id, row.clone())));
-        }
-        Ok(out.into_values().take(filter.limit).collect())
+        let own = &own.outbox.intents;
+        out.retain(|row| !own.contains_key(&row.id));
+        out.extend(own.values().flatten().filter(|row| filter.admits(row)).cloned());
+        out.sort_unstable_by_key(|row| row.id);
+        out.truncate(filter.limit);
+        Ok(out)
     }
 
     pub(super) async fn all_conflicts(&self, filter: ConflictFilter) -> Outcome<Vec<ConflictRow>> {
-        let mut out = BTreeMap::new();
-        if let Some(base) = &self.base {
-            let all = ConflictFilter { limit: usize::MAX, ..filter.clone() };
-            out.extend(base.conflicts(all).await?.into_iter().map(|row| (row.id, row)));
-        }
+        let mut out = match &self.base {
+            Some(base) => {
+                base.conflicts(ConflictFilter { limit: usize::MAX, ..filter.clone() }).await?
+            }
+            None => Vec::new(),
+        };
         let own = self.own();
-        out.retain(|id, _| !own.outbox.replaced.contains(id));
-        out.extend(own.outbox.conflicts.iter().map(|(id, row)| (*id, row.clone())));
-        out.retain(|_, row| filter.admits(row));
-        Ok(out.into_values().rev().take(filter.limit).collect())
+        let own = &own.outbox;
+        out.retain(|row| !own.replaced.contains(&row.id) && !own.conflicts.contains_key(&row.id));
+        out.extend(own.conflicts.values().filter(|row| filter.admits(row)).cloned());
+        out.sort_unstable_by_key(|row| Reverse(row.id));
+        out.truncate(filter.limit);
+        Ok(out)
     }
 
     pub(super) async fn swept_of(&self, entity: EntityId) -> Outcome<Option<String>> {

@@ -184,6 +184,9 @@ impl Own {
         members_max: usize,
         base: &[(u64, LinkId)],
     ) -> Vec<(u64, LinkId)> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
         let mut out: BTreeSet<(u64, LinkId)> =
             base.iter().filter(|key| !self.keys_removed.contains(key)).copied().collect();
         for &key in keys {
@@ -240,12 +243,14 @@ impl Own {
     /// The decisions about each of `links`, given those of the base.
     pub(super) fn decisions_of(&self, links: &[LinkId], base: Vec<Decision>) -> Vec<Decision> {
         let mut out = base;
+        if self.decisions.is_empty() {
+            return out;
+        }
         out.retain(|decision| !self.decisions.contains_key(&(decision.a, decision.b)));
-        let own = self.decisions.values().flatten();
-        let own: Vec<&Decision> = own.collect();
-        for link in links.iter().collect::<BTreeSet<_>>() {
-            let about = own.iter().filter(|decision| decision.a == *link || decision.b == *link);
-            out.extend(about.copied().cloned());
+        let links: FxHashSet<&LinkId> = links.iter().collect();
+        for decision in self.decisions.values().flatten() {
+            let ends = [&decision.a, &decision.b].into_iter().filter(|end| links.contains(end));
+            out.extend(ends.map(|_| decision.clone()));
         }
         out.sort_by_key(|decision| (decision.a, decision.b));
         out
@@ -257,6 +262,9 @@ impl Own {
         shards: &[ShardId],
         base: &[(ShardId, LinkId)],
     ) -> Vec<(ShardId, LinkId)> {
+        if shards.is_empty() {
+            return Vec::new();
+        }
         let mut out: BTreeSet<(ShardId, LinkId)> =
             base.iter().filter(|(_, link)| !self.links.contains_key(link)).copied().collect();
         let own = self.links.values().filter(|link| shards.contains(&link.shard));
@@ -271,6 +279,9 @@ impl Own {
         base: Vec<(LinkId, ShardId)>,
     ) -> Vec<(LinkId, ShardId)> {
         let mut out = base;
+        if links.is_empty() {
+            return out;
+        }
         for merge in &self.merges {
             let of = merge.records.iter().filter(|(link, _)| links.contains(link));
             let of: Vec<(LinkId, ShardId)> = of.copied().collect();

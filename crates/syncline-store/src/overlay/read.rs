@@ -6,7 +6,7 @@ use crate::Store;
 use crate::query::ShardFilter;
 use compact_str::CompactString;
 use rustc_hash::FxHashSet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use syncline_core::plan::rows::{EntityId, LinkId, LinkRow, ShardId, ShardRow};
 use syncline_core::plan::view::{Found, Need};
 
@@ -29,9 +29,9 @@ impl OverlayStore {
             found.links.extend(more.links);
             found.links.sort_unstable_by_key(|link| link.id);
         }
-        let wanted: BTreeSet<LinkId> = need.links.iter().copied().collect();
+        let wanted: FxHashSet<LinkId> = need.links.iter().copied().collect();
         let of_wanted = found.links.iter().filter(|link| wanted.contains(&link.id));
-        let mut late: BTreeSet<ShardId> = of_wanted.map(|link| link.shard).collect();
+        let mut late: Vec<ShardId> = of_wanted.map(|link| link.shard).collect();
         late.extend(found.histories.iter().map(|(_, shard)| *shard));
         late.extend(self.with_uuids(&need.uuids, &found.shards));
         found.shards = self.shards_of(late).await?;
@@ -61,23 +61,26 @@ impl OverlayStore {
         found.histories = own.histories(&need.histories, std::mem::take(&mut found.histories));
         own.outbox.overlay(need, &own, found);
         found.dependents = own.dependents(&need.dependents, &found.dependents);
-        let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
         let pointing = found.dependents.iter().map(|(_, link)| *link);
-        let mut asked: BTreeSet<LinkId> = need.links.iter().copied().chain(pointing).collect();
+        let mut asked: Vec<LinkId> = need.links.iter().copied().chain(pointing).collect();
         asked.extend(need.records.iter().filter_map(|record| own.records.get(record)));
-        let mut links: BTreeMap<LinkId, LinkRow> = std::mem::take(&mut found.links)
-            .into_iter()
+        asked.sort_unstable();
+        asked.dedup();
+        if !found.links.is_empty() {
+            let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
             // A link of the base that pointed to a target, and no longer does, is not part of the answer.
-            .filter(|link| {
-                asked.contains(&link.id)
-                    || records.contains(&(link.entity, link.external_id.clone()))
-            })
-            .map(|link| (link.id, link))
-            .collect();
-        links.extend(asked.iter().filter_map(|id| Some((*id, own.links.get(id)?.clone()))));
+            found.links.retain(|link| {
+                let is_asked = asked.binary_search(&link.id).is_ok()
+                    || records.contains(&(link.entity, link.external_id.clone()));
+                is_asked && !own.links.contains_key(&link.id)
+            });
+        }
+        found.links.extend(asked.iter().filter_map(|id| own.links.get(id).cloned()));
+        found.links.sort_unstable_by_key(|link| link.id);
+        found.links.dedup_by_key(|link| link.id);
+        let is_here = |id: &LinkId| found.links.binary_search_by_key(id, |link| link.id).is_ok();
         let missing = found.dependents.iter().map(|(_, link)| *link);
-        let missing: BTreeSet<LinkId> = missing.filter(|link| !links.contains_key(link)).collect();
-        found.links = links.into_values().collect();
+        let missing: BTreeSet<LinkId> = missing.filter(|link| !is_here(link)).collect();
         let next = |last: Option<i64>, base: i64| last.map_or(base, |last| base.max(last + 1));
         found.next_link = next(own.links.keys().next_back().map(|id| id.0), found.next_link);
         found.next_shard = next(own.shards.keys().next_back().map(|id| id.0), found.next_shard);
@@ -85,7 +88,10 @@ impl OverlayStore {
         missing.into_iter().collect()
     }
 
-    pub(super) async fn shards_of(&self, ids: BTreeSet<ShardId>) -> Outcome<Vec<ShardRow>> {
+    /// The shards with these row numbers, by row number.
+    pub(super) async fn shards_of(&self, mut ids: Vec<ShardId>) -> Outcome<Vec<ShardRow>> {
+        ids.sort_unstable();
+        ids.dedup();
         let (mut out, missing): (Vec<ShardRow>, Vec<ShardId>) = {
             let own = self.own();
             let mine = ids.iter().filter_map(|id| own.shards.get(id).cloned()).collect();

@@ -151,7 +151,9 @@ fn record_hash(entity: EntityId, external_id: &str) -> u64 {
 }
 
 /// Says which hashes are certainly not among those added (a Bloom filter).
+#[derive(Default)]
 struct Filter {
+    /// Empty until something is added: most executions add nothing.
     words: Vec<u64>,
 }
 
@@ -159,21 +161,18 @@ struct Filter {
 /// it no longer helps, and costs little.
 const WORDS: usize = 1 << 20;
 
-impl Default for Filter {
-    fn default() -> Self {
-        Self { words: vec![0; WORDS] }
-    }
-}
-
 impl Filter {
     fn add(&mut self, hash: u64) {
+        if self.words.is_empty() {
+            self.words = vec![0; WORDS];
+        }
         let (word, bits) = place(hash);
         self.words[word] |= bits;
     }
 
     fn may_hold(&self, hash: u64) -> bool {
         let (word, bits) = place(hash);
-        self.words[word] & bits == bits
+        self.words.get(word).is_some_and(|word| word & bits == bits)
     }
 }
 

@@ -73,10 +73,10 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
         return Ok(());
     }
     let deletes = planned_deletes(execution).await?;
-    let live = execution.world.store.live_links(execution.entity).await?;
-    let is_fused = delete::blows(execution.task.fuse, deletes, live);
-    if is_fused && !execution.options.allow_deletes {
-        execution.fused = Some((deletes, live));
+    if deletes > 0 && !execution.options.allow_deletes {
+        let live = execution.world.store.live_links(execution.entity).await?;
+        let is_fused = delete::blows(execution.task.fuse, deletes, live);
+        execution.fused = is_fused.then_some((deletes, live));
     }
     let mut channel = None;
     let mut tries: FxHashMap<IntentId, u32> = FxHashMap::default();
@@ -152,11 +152,15 @@ async fn pass(
     tries: &mut FxHashMap<IntentId, u32>,
 ) -> Result<Left, EngineError> {
     let (mut left, mut after) = (Left::default(), IntentId(0));
-    let first_new = next_intent(execution).await?;
+    let mut before = None;
     loop {
         let planned = intents(execution, vec![IntentState::Planned], after).await?;
         let Some(last) = planned.last().map(|intent| intent.id) else { break };
         after = last;
+        let first_new = match before {
+            Some(first_new) => first_new,
+            None => *before.insert(next_intent(execution).await?),
+        };
         let is_fused = execution.fused.is_some();
         let only = execution.options.only.as_deref();
         let is_meant = |intent: &IntentRow| {
@@ -192,7 +196,9 @@ async fn pass(
             }
         }
     }
-    left.replanned |= next_intent(execution).await? > first_new;
+    if let Some(first_new) = before {
+        left.replanned |= next_intent(execution).await? > first_new;
+    }
     Ok(left)
 }
 
@@ -202,7 +208,7 @@ async fn wait(execution: &Execution<'_>, tries: &FxHashMap<IntentId, u32>, left:
     let Some(delay) = retry_delay(&execution.task.retry, attempt, 0.0, left.asked_ms) else {
         return;
     };
-    execution.emit(&Event::RetryAttempt {
+    execution.emit(|| Event::RetryAttempt {
         task_id: execution.name.clone(),
         attempt,
         records_retried: left.again,

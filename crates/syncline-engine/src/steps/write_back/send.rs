@@ -34,6 +34,11 @@ pub(super) async fn send(
     intents: Vec<IntentRow>,
     left: &mut Left,
 ) -> Result<(), EngineError> {
+    let read = |intent: IntentRow| {
+        let body = Body::from_json(&intent.body);
+        (intent, body)
+    };
+    let intents: Vec<(IntentRow, Body)> = intents.into_iter().map(read).collect();
     let befores = match read_before(execution, channel, &intents).await {
         Ok(befores) => befores,
         Err(EngineError::Adapter(error)) if error.is_transient() => {
@@ -60,14 +65,13 @@ type Before = FxHashMap<IntentId, Vec<(CompactString, Value)>>;
 async fn read_before(
     execution: &mut Execution<'_>,
     channel: &Channel,
-    intents: &[IntentRow],
+    intents: &[(IntentRow, Body)],
 ) -> Result<Before, EngineError> {
     let converter = execution.converter()?;
     let is_strong = channel.offers.update == UpdateGuard::Strong;
-    let unguarded: Vec<(&IntentRow, Body)> = intents
+    let unguarded: Vec<&(IntentRow, Body)> = intents
         .iter()
-        .filter(|intent| intent.kind != IntentKind::Create)
-        .map(|intent| (intent, Body::from_json(&intent.body)))
+        .filter(|(intent, _)| intent.kind != IntentKind::Create)
         .filter(|(_, body)| !is_strong || body.version.is_none())
         .collect();
     let mut befores = Before::default();
@@ -83,7 +87,7 @@ async fn read_before(
     let rows: FxHashMap<_, &LinkRow> = found.links.iter().map(|link| (link.id, link)).collect();
     let mut observed = Observed::default();
     let mut changed = FxHashSet::default();
-    for (intent, body) in &unguarded {
+    for (intent, body) in unguarded {
         match shown.by_id.get(&body.external_id) {
             None => observed.gone.push(body.external_id.clone()),
             Some(&(index, hash)) => {
@@ -152,18 +156,18 @@ impl Shown {
 /// Stores that the intents are sent, durably; those that are not wanted any more are left out.
 async fn mark_sent(
     execution: &mut Execution<'_>,
-    intents: Vec<IntentRow>,
+    intents: Vec<(IntentRow, Body)>,
     befores: &Before,
 ) -> Result<Vec<Sending>, EngineError> {
     for _ in 0..PLANS_MAX {
-        let agreed = intents.iter().map(|intent| intent.link).collect();
+        let agreed = intents.iter().map(|(intent, _)| intent.link).collect();
         let found = execution.world.store.read(Need { agreed, ..Need::default() }).await?;
         let now: FxHashMap<IntentId, &IntentRow> =
             found.intents.iter().map(|intent| (intent.id, intent)).collect();
         let sending: Vec<Sending> = intents
             .iter()
-            .filter(|intent| now.get(&intent.id) == Some(intent))
-            .filter_map(|intent| sending(execution, intent, befores))
+            .filter(|(intent, _)| now.get(&intent.id) == Some(&intent))
+            .filter_map(|(intent, body)| sending(execution, intent, body, befores))
             .collect();
         if sending.is_empty() {
             return Ok(sending);
@@ -187,8 +191,12 @@ async fn mark_sent(
     Err(StoreError::Stale.into())
 }
 
-fn sending(execution: &Execution<'_>, intent: &IntentRow, befores: &Before) -> Option<Sending> {
-    let body = Body::from_json(&intent.body);
+fn sending(
+    execution: &Execution<'_>,
+    intent: &IntentRow,
+    body: &Body,
+    befores: &Before,
+) -> Option<Sending> {
     let key = execution.converter().ok()?.key_of(&body.external_id).unwrap_or_default();
     let before = befores.get(&intent.id).cloned();
     // What was read before is as old as its version; one of both is needed.
@@ -210,7 +218,7 @@ fn sending(execution: &Execution<'_>, intent: &IntentRow, befores: &Before) -> O
         sent: Some(execution.clock.now()),
         ..intent.clone()
     };
-    Some(Sending { intent, is_again, body, write })
+    Some(Sending { intent, is_again, body: body.clone(), write })
 }
 
 /// Takes up the replies to a batch.
