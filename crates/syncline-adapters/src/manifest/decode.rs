@@ -119,7 +119,11 @@ impl Decoder {
             Self::Jsonl => {
                 lines().filter_map(|line| serde_json::from_slice(line.trim_ascii()).ok()).collect()
             }
-            Self::Lines => lines()
+            Self::Lines => body
+                .strip_suffix(b"\n")
+                .unwrap_or(body)
+                .split(|byte| *byte == b'\n')
+                .filter(|_| !body.is_empty())
                 .map(|line| {
                     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
                     Json::Object(Map::from_iter([("record".to_owned(), Json::from(line))]))

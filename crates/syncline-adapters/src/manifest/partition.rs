@@ -463,7 +463,9 @@ impl Parent {
         let key = self.key.text(session.scope())?;
         let path: Vec<String> =
             key.split('/').filter(|step| !step.is_empty()).map(str::to_owned).collect();
-        let Some(value) = at(&record, &path) else { return Ok(None) };
+        let Some(value) = at(&record, &path).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
         let mut partition = Map::new();
         partition.insert(self.field.text(session.scope())?, value.clone());
         partition.insert("parent_slice".to_owned(), Json::Object(parent.partition().clone()));

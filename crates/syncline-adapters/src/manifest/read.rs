@@ -259,6 +259,7 @@ impl StreamReader {
         let (parents, now) = (self.partitions.parent_state(), self.session.clock.now());
         match &mut self.cursor {
             Progress::PerPartition { cursor, .. } if !self.failed => cursor.finish(parents, now),
+            Progress::PerPartition { cursor, .. } => cursor.break_off(parents),
             _ => {}
         }
         Step::End

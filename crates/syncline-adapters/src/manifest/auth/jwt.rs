@@ -87,6 +87,7 @@ impl Jwt {
         let mut header = evaluated(&self.more_header, &self.header)?;
         header.insert("alg".to_owned(), Json::from(self.algorithm.as_str()));
         header.entry("typ").or_insert_with(|| Json::from("JWT"));
+        header.sort_keys();
         let mut payload = evaluated(&self.more_payload, &self.payload)?;
         let now = session.clock.now() / 1_000_000;
         payload.insert("iat".to_owned(), now.into());

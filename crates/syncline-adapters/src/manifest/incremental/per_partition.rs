@@ -24,6 +24,8 @@ pub(in super::super) struct PerPartition {
     use_global: bool,
     parent_state: Option<Json>,
     saw_records: bool,
+    /// The first partition of this run, and whether it was read to its end.
+    first: Option<(String, bool)>,
     /// When this run began, in microseconds since 1970.
     began: i64,
 }
@@ -73,6 +75,7 @@ impl PerPartition {
                 .filter(|s| super::super::load::is_truthy(s))
                 .cloned(),
             saw_records: false,
+            first: None,
             began,
         };
         if !state.contains_key("states") && !state.contains_key("state") {
@@ -130,6 +133,7 @@ impl PerPartition {
             let position = Position::from_state(&self.rules, &state, lookback)?;
             self.keep(key.clone(), partition.clone(), position, false);
         }
+        self.first.get_or_insert_with(|| (key.clone(), false));
         let kept = self.positions.get_mut(&key).filter(|kept| !kept.seen);
         Ok(kept.map(|kept| {
             kept.seen = true;
@@ -172,6 +176,9 @@ impl PerPartition {
         slice: &super::super::interpolate::StreamSlice,
         is_last: bool,
     ) -> Result<(), Trouble> {
+        if let Some((first, closed)) = &mut self.first {
+            *closed |= is_last && *first == key_of(slice.partition());
+        }
         if self.use_global {
             return Ok(());
         }
@@ -192,6 +199,15 @@ impl PerPartition {
             self.lookback = (now - self.began).max(0) / 1_000_000 + 1;
         }
         self.parent_state = parent_state;
+    }
+
+    /// Takes note that not every partition was read. What parents that nothing depends on are at is nothing, and is
+    /// said once a partition was read.
+    pub(in super::super) fn break_off(&mut self, parent_state: Option<Json>) {
+        let is_empty = |state: &Json| state.as_object().is_some_and(Map::is_empty);
+        if self.parent_state.is_none() && self.first.as_ref().is_some_and(|(_, closed)| *closed) {
+            self.parent_state = parent_state.filter(is_empty);
+        }
     }
 
     pub(in super::super) fn state(&self) -> Map<String, Json> {

@@ -78,11 +78,25 @@ pub(super) enum Target {
 pub(super) enum Node {
     Text(String),
     Emit(Expr),
-    For { target: Target, over: Expr, only: Option<Expr>, body: Vec<Node>, otherwise: Vec<Node> },
-    If { condition: Expr, then: Vec<Node>, otherwise: Vec<Node> },
+    For {
+        target: Target,
+        over: Expr,
+        only: Option<Expr>,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    If {
+        condition: Expr,
+        then: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
     Set(Target, Expr),
     SetBlock(Target, Vec<Node>),
     Do(Expr),
+    /// One after the other.
+    Several(Vec<Node>),
+    /// With variables of their own.
+    Scoped(Vec<Node>),
 }
 
 /// A compiled template: its nodes, and the variables that it does not define itself.
@@ -179,9 +193,48 @@ impl Compiler {
                 let body = self.nodes(&set.body)?;
                 Node::SetBlock(self.target(&set.target)?, body)
             }
+            ast::Stmt::SetBlock(set) => {
+                let Some(filter) = &set.filter else { return Err("nothing is set".to_owned()) };
+                let hidden = "set block".to_owned();
+                let body = Node::SetBlock(Target::Name(hidden.clone()), self.nodes(&set.body)?);
+                let value = self.filtered(filter, Expr::Var(hidden))?;
+                let set = Node::Set(self.target(&set.target)?, value);
+                Node::Several(vec![body, set])
+            }
+            ast::Stmt::FilterBlock(block) => {
+                let hidden = "filter block".to_owned();
+                let body = Node::SetBlock(Target::Name(hidden.clone()), self.nodes(&block.body)?);
+                let value = self.filtered(&block.filter, Expr::Var(hidden))?;
+                Node::Several(vec![body, Node::Emit(value)])
+            }
+            ast::Stmt::WithBlock(block) => {
+                let mut nodes = Vec::new();
+                for (target, value) in &block.assignments {
+                    let value = self.expr(value)?;
+                    nodes.push(Node::Set(self.target(target)?, value));
+                }
+                nodes.extend(self.nodes(&block.body)?);
+                Node::Scoped(nodes)
+            }
             ast::Stmt::Do(call) => Node::Do(self.call(&call.call.expr, &call.call.args)?),
             _ => return Err("the template has a block of a kind that is not supported".to_owned()),
         })
+    }
+
+    /// The filters of a block, the innermost of `value`.
+    fn filtered(&mut self, filter: &ast::Expr<'_>, value: Expr) -> Compiled<Expr> {
+        let ast::Expr::Filter(filter) = filter else {
+            return Err("a block has a filter that is none".to_owned());
+        };
+        let value = match &filter.expr {
+            Some(inner) => self.filtered(inner, value)?,
+            None => value,
+        };
+        if !super::filters::is_filter(filter.name) {
+            return Err(format!("there is no filter `{}`", filter.name));
+        }
+        let arguments = self.arguments(&filter.args)?;
+        Ok(Expr::Filter(filter.name.to_owned(), Box::new(value), arguments))
     }
 
     fn target(&mut self, target: &ast::Expr<'_>) -> Compiled<Target> {

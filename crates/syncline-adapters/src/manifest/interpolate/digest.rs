@@ -103,6 +103,7 @@ fn write_json(value: &Val<'_>, sorted: bool, out: &mut String) -> Result<(), Fau
         }
         Val::Float(f) => out.push_str(&float_text(*f)),
         Val::Str(text) => write_json_text(text, out),
+        Val::Slice(_) => return Err(Fault::Type),
         _ if value.is_map() => {
             let mut entries = Vec::new();
             for (key, value) in value.entries().unwrap_or_default() {

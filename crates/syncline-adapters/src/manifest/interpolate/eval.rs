@@ -84,6 +84,12 @@ impl<'a, 'p> Machine<'a, 'p> {
                 Node::Do(expr) => {
                     self.eval(expr)?;
                 }
+                Node::Several(nodes) => self.render(nodes, out)?,
+                Node::Scoped(nodes) => {
+                    self.locals.push(Vec::new());
+                    self.render(nodes, out)?;
+                    self.locals.pop();
+                }
             }
             if out.len() > OUTPUT_MAX {
                 return Err(Fault::error("the template makes too much text"));
@@ -196,6 +202,25 @@ impl<'a, 'p> Machine<'a, 'p> {
         self.scope.get(name).or_else(|| functions::function(name)).unwrap_or(Val::Undefined)
     }
 
+    /// A list or map of the context is changed in a copy, which has its name from then on.
+    fn own(&mut self, called: &'p Expr) {
+        let Expr::Attribute(of, method) = called else { return };
+        let Expr::Var(name) = of.as_ref() else { return };
+        if !methods::changes(method) {
+            return;
+        }
+        if let Val::Json(json) = self.variable(name) {
+            let value = Val::json_copy(json);
+            let locals = self.locals.iter_mut().rev();
+            let known = locals.flat_map(|level| level.iter_mut().rev());
+            let known = known.filter(|(known, _)| known == name).map(|(_, value)| value).next();
+            match known {
+                Some(old) => *old = value,
+                None => self.locals[0].push((name, value)),
+            }
+        }
+    }
+
     fn evals(&mut self, exprs: &'p [Expr]) -> Result<Vec<Val<'a>>, Fault> {
         exprs.iter().map(|expr| self.eval(expr)).collect()
     }
@@ -245,6 +270,7 @@ impl<'a, 'p> Machine<'a, 'p> {
                 operate::slice(&of, values)?
             }
             Expr::Call(called, arguments) => {
+                self.own(called);
                 let called = self.eval(called)?;
                 let args = self.arguments(arguments)?;
                 match called {

@@ -1,7 +1,7 @@
 //! The filters: `value | name(args)`.
 
 use super::eval::Args;
-use super::methods::{capitalize, sort, title};
+use super::methods::{capitalize, centred, sort};
 use super::value::{Fault, Number, Outcome, Val, equal, is_list};
 use super::{digest, operate, tests_of};
 use regex::Regex;
@@ -17,6 +17,7 @@ const FILTERS: &[&str] = &[
     "base64encode",
     "batch",
     "capitalize",
+    "center",
     "count",
     "d",
     "default",
@@ -25,8 +26,12 @@ const FILTERS: &[&str] = &[
     "escape",
     "first",
     "float",
+    "forceescape",
+    "format",
+    "groupby",
     "hash",
     "hmac",
+    "indent",
     "int",
     "items",
     "join",
@@ -37,6 +42,7 @@ const FILTERS: &[&str] = &[
     "map",
     "max",
     "min",
+    "pprint",
     "regex_replace",
     "regex_search",
     "reject",
@@ -47,12 +53,15 @@ const FILTERS: &[&str] = &[
     "safe",
     "select",
     "selectattr",
+    "slice",
     "sort",
     "string",
+    "striptags",
     "sum",
     "title",
     "tojson",
     "trim",
+    "truncate",
     "unique",
     "upper",
     "urlencode",
@@ -98,7 +107,7 @@ pub(super) fn apply<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<
         },
         "lower" => Val::str(soft(&value).to_lowercase()),
         "upper" => Val::str(soft(&value).to_uppercase()),
-        "title" => Val::str(title(&soft(&value))),
+        "title" => Val::str(titled(&soft(&value))),
         "capitalize" => Val::str(capitalize(&soft(&value))),
         "trim" => {
             let text = soft(&value);
@@ -107,8 +116,8 @@ pub(super) fn apply<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<
                 _ => Val::str(text.trim()),
             }
         }
-        "safe" => value,
-        "escape" | "e" => Val::str(
+        "safe" => Val::str(soft(&value)),
+        "escape" | "e" | "forceescape" => Val::str(
             soft(&value)
                 .replace('&', "&amp;")
                 .replace('<', "&lt;")
@@ -116,7 +125,34 @@ pub(super) fn apply<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<
                 .replace('\'', "&#39;")
                 .replace('"', "&#34;"),
         ),
-        "wordcount" => Val::Int(soft(&value).split_whitespace().count() as i128),
+        "wordcount" => {
+            Val::Int(soft(&value).split(|c| !is_word(c)).filter(|w| !w.is_empty()).count() as i128)
+        }
+        "center" => {
+            let width = whole(args, 0, "width")?.unwrap_or(80);
+            Val::str(centred(&soft(&value), width, " "))
+        }
+        "format" => {
+            let named = args.pairs();
+            let given = match (named.is_empty(), args.positional.is_empty()) {
+                (false, false) => {
+                    return Err(Fault::error(
+                        "`format` takes values by place or by name, not both",
+                    ));
+                }
+                (false, true) => Val::Dict(Rc::new(named.into())),
+                (true, _) => Val::tuple(args.positional.clone()),
+            };
+            operate::binary(super::compile::Operator::Rem, &Val::str(soft(&value)), &given)?
+        }
+        "indent" => Val::str(indented(&soft(&value), args)?),
+        "striptags" => Val::str(without_tags(&soft(&value))),
+        "truncate" => Val::str(truncated(&soft(&value), args)?),
+        "pprint" => {
+            let mut out = String::new();
+            value.write_repr(&mut out);
+            Val::str(out)
+        }
         "replace" => {
             let old = args.need(0, "old")?.to_text().into_owned();
             let new = args.need(1, "new")?.to_text().into_owned();
@@ -168,12 +204,104 @@ pub(super) fn apply<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<
         "abs" => match value.number() {
             Some(Number::Int(int)) => Val::Int(int.abs()),
             Some(Number::Float(float)) => Val::Float(float.abs()),
-            None => return Err(no_number(&value)),
+            None => return Err(Fault::Type),
         },
         "round" => round(&value, args)?,
-        "attr" => operate::attribute(&value, &soft(&args.need(0, "name")?))?,
+        "attr" => match operate::attribute(&value, &soft(&args.need(0, "name")?))? {
+            found @ Val::Method(..) => found,
+            // What a map holds is no attribute of it.
+            found if !value.is_map() || matches!(value, Val::Slice(_)) => found,
+            _ => Val::Undefined,
+        },
         _ => of_items(name, value, args)?,
     })
+}
+
+/// A whole number of characters or parts.
+fn whole(args: &Args<'_>, index: usize, name: &str) -> Result<Option<usize>, Fault> {
+    match args.get(index, name).map(|value| value.number()) {
+        None => Ok(None),
+        Some(Some(Number::Int(int))) => Ok(Some(usize::try_from(int.max(0)).unwrap_or(usize::MAX))),
+        Some(_) => Err(Fault::Type),
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
+}
+
+/// Each part after a blank, a dash or a bracket with a large letter first, the rest in small ones.
+fn titled(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut begins = true;
+    for c in text.chars() {
+        if begins {
+            out.extend(c.to_uppercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
+        begins = c.is_whitespace() || "-({[<".contains(c);
+    }
+    out
+}
+
+/// Every line but the first, and it too where that is asked for, further to the right.
+fn indented(text: &str, args: &Args<'_>) -> Result<String, Fault> {
+    let blanks = match args.get(0, "width") {
+        Some(Val::Str(blanks)) => blanks.into_owned(),
+        _ => " ".repeat(whole(args, 0, "width")?.unwrap_or(4).min(1000)),
+    };
+    let first = args.get(1, "first").is_some_and(|first| first.truthy());
+    let blank = args.get(2, "blank").is_some_and(|blank| blank.truthy());
+    let mut out = if first { blanks.clone() } else { String::new() };
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.push('\n');
+            out.push_str(if blank || !line.is_empty() { &blanks } else { "" });
+        }
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+/// Text without tags and comments, with single blanks.
+fn without_tags(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find('<') {
+        let comment = rest[begin..].starts_with("<!--");
+        let end = if comment { "-->" } else { ">" };
+        let Some(length) = rest[begin..].find(end) else { break };
+        out.push_str(&rest[..begin]);
+        rest = &rest[begin + length + end.len()..];
+    }
+    out.push_str(rest);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    out.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&#39;", "'")
+        .replace("&#34;", "\"")
+        .replace("&amp;", "&")
+}
+
+/// The beginning of `text`, up to a whole word unless that is not asked for, with `...` at its end.
+fn truncated(text: &str, args: &Args<'_>) -> Result<String, Fault> {
+    let length = whole(args, 0, "length")?.unwrap_or(255);
+    let cuts_words = args.get(1, "killwords").is_some_and(|cuts| cuts.truthy());
+    let end = args.get(2, "end").map_or_else(|| "...".to_owned(), |end| soft(&end));
+    let leeway = whole(args, 3, "leeway")?.unwrap_or(5);
+    let chars: Vec<char> = text.chars().collect();
+    let room = length.checked_sub(end.chars().count());
+    let room = room.ok_or_else(|| Fault::error("`truncate` needs room for its end"))?;
+    if chars.len() <= length.saturating_add(leeway) {
+        return Ok(text.to_owned());
+    }
+    let kept: String = chars[..room].iter().collect();
+    let kept = match kept.rfind(' ') {
+        Some(blank) if !cuts_words => kept[..blank].to_owned(),
+        _ => kept,
+    };
+    Ok(kept + &end)
 }
 
 fn no_number(value: &Val<'_>) -> Fault {
@@ -224,7 +352,7 @@ fn round<'a>(value: &Val<'a>, args: &Args<'a>) -> Outcome<'a> {
         _ => 0,
     };
     let method = args.get(1, "method").map_or_else(|| "common".to_owned(), |v| soft(&v));
-    let number = value.number().ok_or_else(|| no_number(value))?;
+    let number = value.number().ok_or(Fault::Type)?;
     let scale = 10_f64.powi(digits);
     Ok(match (method.as_str(), number) {
         ("common", Number::Int(int)) => Val::Int(int),
@@ -292,6 +420,38 @@ fn of_items<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
             let items = value.items()?;
             Val::list(items.chunks(size).map(|part| Val::list(part.to_vec())).collect())
         }
+        "slice" => {
+            let count = whole(args, 0, "slices")?.filter(|count| *count > 0).ok_or(Fault::Type)?;
+            let items = value.items()?;
+            let (each, more) = (items.len() / count, items.len() % count);
+            let mut at = 0;
+            let mut part = |index: usize| {
+                let begin = at;
+                at += each + usize::from(index < more);
+                let mut part = items[begin..at].to_vec();
+                part.extend(args.get(1, "fill_with").filter(|_| index >= more));
+                Val::list(part)
+            };
+            Val::Iter(Rc::new((0..count.min(10_000)).map(&mut part).collect()))
+        }
+        "groupby" => {
+            let path = args.need(0, "attribute")?;
+            let mut items = value.items()?;
+            sort(&mut items, false, |item| Ok(Val::list(vec![folded(by_path(item, &path)?)])))?;
+            let mut groups: Vec<(Val<'a>, Vec<Val<'a>>)> = Vec::new();
+            for item in items {
+                let key = by_path(&item, &path)?;
+                match groups.last_mut() {
+                    Some((known, group)) if equal(&folded(known.clone()), &folded(key.clone())) => {
+                        group.push(item);
+                    }
+                    _ => groups.push((key, vec![item])),
+                }
+            }
+            let group = |(key, items)| Val::tuple(vec![key, Val::list(items)]);
+            Val::list(groups.into_iter().map(group).collect())
+        }
+        "last" if matches!(value, Val::Slice(_)) => return Err(Fault::Type),
         "first" => value.items()?.into_iter().next().unwrap_or(Val::Undefined),
         "last" if matches!(value, Val::Iter(_)) => return Err(Fault::Type),
         "last" => value.items()?.into_iter().next_back().unwrap_or(Val::Undefined),
@@ -303,19 +463,38 @@ fn of_items<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
         }
         "reverse" => match &value {
             Val::Str(text) => Val::str(text.chars().rev().collect::<String>()),
-            _ => Val::Iter(Rc::new(value.items()?.into_iter().rev().collect())),
+            _ => match value.items() {
+                Ok(items) => Val::Iter(Rc::new(items.into_iter().rev().collect())),
+                Err(_) => return Err(Fault::error("only a list can be reversed")),
+            },
         },
         "items" | "dictsort" => {
             let mut entries = match (&value, value.entries()) {
                 (Val::Undefined, _) => Vec::new(),
                 (_, Some(entries)) => entries,
+                (_, None) if name == "dictsort" => {
+                    return Err(Fault::error("only a map has entries"));
+                }
                 (_, None) => return Err(Fault::Type),
             };
-            if name == "dictsort" {
-                entries.sort_by_key(|(key, _)| soft(key).to_lowercase());
+            let pair = |(k, v)| Val::tuple(vec![k, v]);
+            let mut pairs: Vec<_> = entries.drain(..).map(pair).collect();
+            if name == "items" {
+                Val::Iter(Rc::new(pairs))
+            } else {
+                let place = match args.get(1, "by").map(|by| soft(&by)).as_deref() {
+                    None | Some("key") => 0,
+                    Some("value") => 1,
+                    Some(_) => return Err(Fault::error("a map is sorted by its key or value")),
+                };
+                let exact = args.get(0, "case_sensitive").is_some_and(|exact| exact.truthy());
+                let reverse = args.get(2, "reverse").is_some_and(|reverse| reverse.truthy());
+                sort(&mut pairs, reverse, |pair| {
+                    let key = operate::item(pair, &Val::Int(place))?;
+                    Ok(if exact { key } else { folded(key) })
+                })?;
+                Val::list(pairs)
             }
-            let pairs = entries.into_iter().map(|(k, v)| Val::tuple(vec![k, v])).collect();
-            if name == "items" { Val::Iter(Rc::new(pairs)) } else { Val::list(pairs) }
         }
         "unique" => {
             let mut seen: Vec<Val<'a>> = Vec::new();
@@ -334,15 +513,24 @@ fn of_items<'a>(name: &str, value: Val<'a>, args: &Args<'a>) -> Outcome<'a> {
         }
         "sort" => {
             let mut items = value.items()?;
-            sort(&mut items, |item| Ok(folded(attribute(item)?)))?;
-            if args.get(0, "reverse").is_some_and(|reverse| reverse.truthy()) {
-                items.reverse();
+            let reverse = args.get(0, "reverse").is_some_and(|reverse| reverse.truthy());
+            let exact = args.get(1, "case_sensitive").is_some_and(|exact| exact.truthy());
+            let fold = |key| if exact { key } else { folded(key) };
+            match args.get(2, "attribute").filter(|paths| !matches!(paths, Val::None)) {
+                None => sort(&mut items, reverse, |item| Ok(fold(item.clone())))?,
+                // What two items both lack is alike.
+                Some(paths) => sort(&mut items, reverse, |item| {
+                    let paths = soft(&paths);
+                    let keys =
+                        paths.split(',').map(|path| Ok(fold(by_path(item, &Val::str(path))?)));
+                    Ok(Val::list(keys.collect::<Result<_, Fault>>()?))
+                })?,
             }
             Val::list(items)
         }
         "min" | "max" => {
             let mut items = value.items()?;
-            sort(&mut items, |item| Ok(folded(attribute(item)?)))?;
+            sort(&mut items, false, |item| Ok(folded(attribute(item)?)))?;
             let found = if name == "min" { items.into_iter().next() } else { items.pop() };
             found.unwrap_or(Val::Undefined)
         }

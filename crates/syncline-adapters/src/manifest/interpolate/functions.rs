@@ -3,7 +3,7 @@
 use super::Scope;
 use super::eval::Args;
 use super::moment::{Moment, Period};
-use super::value::{Fault, Number, Outcome, Val, compare, is_list};
+use super::value::{Fault, Number, Outcome, Val, compare};
 use super::{digest, parse_moment};
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -79,11 +79,26 @@ pub(super) fn call<'a>(name: &str, args: &Args<'a>, scope: &Scope<'a>) -> Outcom
         "camel_case_to_snake_case" => Val::str(snake_case(&text(0, "value")?)),
         "generate_uuid" => Val::str(digest::random_uuid()?),
         _ => {
-            let mut entries = args.get(0, "").and_then(|of| of.entries()).unwrap_or_default();
+            let mut entries = match args.get(0, "") {
+                None => Vec::new(),
+                Some(of) => match of.entries() {
+                    Some(entries) => entries,
+                    None => pairs(&of)?,
+                },
+            };
             entries.extend(args.pairs());
             Val::Dict(Rc::new(RefCell::new(entries)))
         }
     })
+}
+
+/// The pairs of a list, as a map takes them.
+fn pairs<'a>(of: &Val<'a>) -> Result<Vec<(Val<'a>, Val<'a>)>, Fault> {
+    let pair = |item: Val<'a>| match item.items()?.as_slice() {
+        [key, value] if key.is_hashable() => Ok((key.clone(), value.clone())),
+        _ => Err(Fault::error("a map takes pairs")),
+    };
+    of.items()?.into_iter().map(pair).collect()
 }
 
 /// The moment that text in ISO 8601 names.
@@ -91,9 +106,11 @@ fn to_moment(value: &Val<'_>) -> Result<Moment, Fault> {
     match value {
         Val::Str(text) => parse_moment::iso(text),
         Val::Undefined => Err(Fault::Undefined("a date is not there".to_owned())),
-        // A list has a length and no digits, which counts as a date that is none.
-        value if value.is_map() || is_list(value) => parse_moment::iso(&value.to_text()),
-        _ => Err(Fault::Type),
+        // What has a length below that of a year counts as a date that is none.
+        value => match value.len() {
+            Ok(length) if length < 4 => Err(Fault::error("that is no ISO 8601 date")),
+            _ => Err(Fault::Type),
+        },
     }
 }
 

@@ -185,18 +185,12 @@ impl Parser<'_> {
     }
 
     fn signed(&mut self) -> Option<Json> {
-        let mut negative = false;
-        loop {
-            self.skip();
-            if let Some(rest) = self.rest.strip_prefix('-') {
-                negative = !negative;
-                self.rest = rest;
-            } else if let Some(rest) = self.rest.strip_prefix('+') {
-                self.rest = rest;
-            } else {
-                break;
-            }
+        let negative = self.take('-');
+        if !negative {
+            self.take('+');
         }
+        self.skip();
+        // One sign alone: a second one makes it a sum.
         if !self.rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             return None;
         }

@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 const OF_TEXT: &[&str] = &[
     "capitalize",
+    "casefold",
+    "center",
     "count",
     "endswith",
     "find",
@@ -17,6 +19,7 @@ const OF_TEXT: &[&str] = &[
     "isalnum",
     "isalpha",
     "isdigit",
+    "isidentifier",
     "islower",
     "isnumeric",
     "isspace",
@@ -43,17 +46,51 @@ const OF_TEXT: &[&str] = &[
     "upper",
     "zfill",
 ];
-const OF_MAP: &[&str] = &["copy", "get", "items", "keys", "pop", "setdefault", "update", "values"];
-const OF_LIST: &[&str] =
-    &["append", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
-const OF_MOMENT: &[&str] = &[
-    "astimezone",
-    "date",
+const OF_MAP: &[&str] =
+    &["clear", "copy", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
+/// The part of a stream is no map of its own: it has what can be asked of one, and nothing that changes it.
+const OF_SLICE: &[&str] = &["get", "items", "keys", "values"];
+const OF_LIST: &[&str] = &[
+    "append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse",
+    "sort",
+];
+/// Methods that change what they are called on.
+const CHANGES: &[&str] = &[
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+];
+const OF_DATE: &[&str] = &[
+    "ctime",
+    "isocalendar",
     "isoformat",
     "isoweekday",
     "replace",
     "strftime",
+    "toordinal",
+    "weekday",
+];
+const OF_MOMENT: &[&str] = &[
+    "astimezone",
+    "ctime",
+    "date",
+    "isocalendar",
+    "isoformat",
+    "isoweekday",
+    "replace",
+    "strftime",
+    "time",
     "timestamp",
+    "toordinal",
+    "utcoffset",
     "weekday",
 ];
 const OF_PERIOD: &[&str] = &["total_seconds"];
@@ -62,7 +99,9 @@ const OF_PERIOD: &[&str] = &["total_seconds"];
 pub(super) fn is_method(of: &Val<'_>, name: &str) -> bool {
     let names = match of {
         Val::Str(_) => OF_TEXT,
+        Val::Moment(moment) if moment.is_date => OF_DATE,
         Val::Moment(_) => OF_MOMENT,
+        Val::Slice(_) => OF_SLICE,
         Val::Period(_) => OF_PERIOD,
         Val::Tuple(_) => &["count", "index"],
         _ if of.is_map() => OF_MAP,
@@ -70,6 +109,11 @@ pub(super) fn is_method(of: &Val<'_>, name: &str) -> bool {
         _ => return false,
     };
     names.contains(&name)
+}
+
+/// Whether the method `name` changes a list or a map.
+pub(super) fn changes(name: &str) -> bool {
+    CHANGES.contains(&name)
 }
 
 /// Calls `of.name(args)`.
@@ -218,6 +262,11 @@ fn of_text<'a>(text: &str, name: &str, args: &Args<'a>) -> Outcome<'a> {
             let pad = width.min(10_000).saturating_sub(text.chars().count());
             Val::str(format!("{sign}{}{digits}", "0".repeat(pad)))
         }
+        "center" => {
+            let width = usize::try_from(int_arg(args, 0, "width")?.unwrap_or(0)).unwrap_or(0);
+            let fill = text_or_none(args, 1, "fillchar")?.unwrap_or_else(|| " ".to_owned());
+            Val::str(centred(text, width, &fill))
+        }
         "ljust" | "rjust" => {
             let width = usize::try_from(int_arg(args, 0, "width")?.unwrap_or(0)).unwrap_or(0);
             let fill = text_or_none(args, 1, "fillchar")?.unwrap_or_else(|| " ".to_owned());
@@ -229,10 +278,34 @@ fn of_text<'a>(text: &str, name: &str, args: &Args<'a>) -> Outcome<'a> {
         "isalpha" => every(char::is_alphabetic),
         "isalnum" => every(char::is_alphanumeric),
         "isspace" => every(char::is_whitespace),
-        "islower" => Val::Bool(text.to_lowercase() == text && text.to_uppercase() != text),
-        "isupper" => Val::Bool(text.to_uppercase() == text && text.to_lowercase() != text),
+        "islower" => Val::Bool(is_lower(text)),
+        "isupper" => Val::Bool(is_upper(text)),
+        "casefold" => Val::str(text.to_lowercase().replace('ß', "ss")),
+        "isidentifier" => {
+            let begins = |c: char| c == '_' || c.is_alphabetic();
+            let first = text.chars().next().is_some_and(begins);
+            Val::Bool(first && text.chars().all(|c| begins(c) || c.is_numeric()))
+        }
         _ => return Err(Fault::Type),
     })
+}
+
+/// Whether there are letters, and none of them is large.
+pub(super) fn is_lower(text: &str) -> bool {
+    text.to_lowercase() == text && text.to_uppercase() != text
+}
+
+/// Whether there are letters, and none of them is small.
+pub(super) fn is_upper(text: &str) -> bool {
+    text.to_uppercase() == text && text.to_lowercase() != text
+}
+
+/// `text` in the middle of `width` characters.
+pub(super) fn centred(text: &str, width: usize, fill: &str) -> String {
+    let pad = width.min(10_000).saturating_sub(text.chars().count());
+    // An odd one goes to the left where the width is odd, too.
+    let left = pad / 2 + (pad & width & 1);
+    format!("{}{text}{}", fill.repeat(left), fill.repeat(pad - left))
 }
 
 /// Each word with a large letter first.
@@ -339,6 +412,14 @@ fn of_map<'a>(of: &Val<'a>, name: &str, args: &Args<'a>) -> Outcome<'a> {
         "keys" => Val::list(entries().into_iter().map(|(k, _)| k).collect()),
         "values" => Val::list(entries().into_iter().map(|(_, v)| v).collect()),
         "copy" => Val::Dict(Rc::new(RefCell::new(entries()))),
+        "clear" => {
+            own(of)?.borrow_mut().clear();
+            Val::None
+        }
+        "popitem" => match own(of)?.borrow_mut().pop() {
+            Some((key, value)) => Val::tuple(vec![key, value]),
+            None => return Err(Fault::error("the map is empty")),
+        },
         "pop" => {
             let key = key()?;
             let found = of.entry(&key).or_else(|| args.get(1, "default"));
@@ -424,12 +505,11 @@ fn of_list<'a>(of: &Val<'a>, name: &str, args: &Args<'a>) -> Outcome<'a> {
             items.borrow_mut().remove(found);
         }
         "reverse" => items.borrow_mut().reverse(),
+        "clear" => items.borrow_mut().clear(),
         "sort" => {
             let mut sorted = items.borrow().clone();
-            sort(&mut sorted, |item| Ok(item.clone()))?;
-            if args.by_name("reverse").is_some_and(Val::truthy) {
-                sorted.reverse();
-            }
+            let reverse = args.by_name("reverse").is_some_and(Val::truthy);
+            sort(&mut sorted, reverse, |item| Ok(item.clone()))?;
             *items.borrow_mut() = sorted;
         }
         _ => return Err(Fault::Type),
@@ -437,9 +517,10 @@ fn of_list<'a>(of: &Val<'a>, name: &str, args: &Args<'a>) -> Outcome<'a> {
     Ok(Val::None)
 }
 
-/// Sorts `items` by what `key` makes of them.
+/// Sorts `items` by what `key` makes of them, the largest first if `reverse`. Those that are alike stay in their order.
 pub(super) fn sort<'a>(
     items: &mut Vec<Val<'a>>,
+    reverse: bool,
     key: impl Fn(&Val<'a>) -> Outcome<'a>,
 ) -> Result<(), Fault> {
     let mut keyed = Vec::with_capacity(items.len());
@@ -448,6 +529,7 @@ pub(super) fn sort<'a>(
     }
     let mut fault = None;
     keyed.sort_by(|(a, _), (b, _)| match compare(a, b) {
+        Ok(Some(order)) if reverse => order.reverse(),
         Ok(order) => order.unwrap_or(Ordering::Equal),
         Err(found) => {
             fault = Some(found);
@@ -471,13 +553,36 @@ fn of_moment<'a>(moment: &Moment, name: &str, args: &Args<'a>) -> Outcome<'a> {
         }
         "weekday" => Val::Int(weekday),
         "isoweekday" => Val::Int(weekday + 1),
-        _ if moment.is_date && name != "replace" => return Err(Fault::error("a date has no time")),
+        "ctime" => Val::str(moment.strftime("%c")),
+        "toordinal" => {
+            Val::Int(i128::from(moment.date().micros().div_euclid(86_400_000_000) as i64 + 719_163))
+        }
+        "isocalendar" => {
+            let week = moment.civil.date().iso_week_date();
+            let (year, number) = (i128::from(week.year()), i128::from(week.week()));
+            Val::tuple(vec![Val::Int(year), Val::Int(number), Val::Int(weekday + 1)])
+        }
+        "time" => {
+            let text = moment.at_civil(moment.civil).iso('T');
+            let text = text.split('T').nth(1).unwrap_or_default();
+            Val::str(text.split(['+', '-']).next().unwrap_or_default())
+        }
+        "utcoffset" => match moment.offset {
+            Some(offset) => {
+                let micros = i128::from(offset) * 1_000_000;
+                Val::Period(super::moment::Period { micros, months: 0 })
+            }
+            None => Val::None,
+        },
         "timestamp" => Val::Float(moment.micros() as f64 / 1e6),
         "date" => Val::Moment(moment.date()),
         "astimezone" => Val::Moment(moment.in_utc()?),
         "replace" => {
+            const PARTS: [&str; 7] =
+                ["year", "month", "day", "hour", "minute", "second", "microsecond"];
             let part = |name: &str, old: i128| {
-                let given = args.by_name(name).map(|value| match value.number() {
+                let place = PARTS.iter().position(|part| *part == name).unwrap_or(PARTS.len());
+                let given = args.get(place, name).map(|value| match value.number() {
                     Some(Number::Int(int)) => Ok(int),
                     _ => Err(Fault::Type),
                 });

@@ -110,11 +110,18 @@ pub(super) fn delta_text(period: &Period) -> String {
     let (days, rest) =
         (period.micros.div_euclid(MICROS_PER_DAY), period.micros.rem_euclid(MICROS_PER_DAY));
     let (seconds, micros) = (rest / MICROS_PER_SECOND, rest % MICROS_PER_SECOND);
-    let mut out = match days {
-        0 => String::new(),
-        1 | -1 => format!("{days} day, "),
-        _ => format!("{days} days, "),
-    };
+    let mut out = String::new();
+    for (count, unit) in [
+        (i128::from(period.months / 12), "year"),
+        (i128::from(period.months % 12), "month"),
+        (days, "day"),
+    ] {
+        match count {
+            0 => {}
+            1 | -1 => out += &format!("{count} {unit}, "),
+            _ => out += &format!("{count} {unit}s, "),
+        }
+    }
     out += &format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     if micros > 0 {
         out += &format!(".{micros:06}");
@@ -180,6 +187,15 @@ impl Moment {
             return Err(Fault::error("the date is out of range"));
         }
         Ok(Self { civil, ..*self })
+    }
+
+    /// This moment less `period`; of a date, whole days alone.
+    pub(crate) fn minus(&self, period: &Period) -> Result<Self, Fault> {
+        if self.is_date && period.months == 0 {
+            let days = period.micros.div_euclid(MICROS_PER_DAY);
+            return self.plus(&Period { micros: -days * MICROS_PER_DAY, months: 0 });
+        }
+        self.plus(&period.negated())
     }
 
     /// ISO 8601, with `separator` between date and time.

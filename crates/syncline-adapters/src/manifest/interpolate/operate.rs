@@ -27,7 +27,7 @@ pub(super) fn attribute<'a>(of: &Val<'a>, name: &str) -> Outcome<'a> {
                 return Ok(value);
             }
         }
-        Val::Period(period) if period.months == 0 => {
+        Val::Period(period) => {
             if let Some(value) = period_attribute(period, name) {
                 return Ok(value);
             }
@@ -50,6 +50,9 @@ fn moment_attribute<'a>(moment: &Moment, name: &str) -> Option<Val<'a>> {
         "month" => i128::from(date.month()),
         "day" => i128::from(date.day()),
         _ if moment.is_date => return None,
+        "tzinfo" => {
+            return Some(moment.offset.map_or(Val::None, |_| Val::str(moment.strftime("%Z"))));
+        }
         "hour" => i128::from(time.hour()),
         "minute" => i128::from(time.minute()),
         "second" => i128::from(time.second()),
@@ -65,6 +68,11 @@ fn period_attribute<'a>(period: &Period, name: &str) -> Option<Val<'a>> {
         "days" => period.micros.div_euclid(day),
         "seconds" => period.micros.rem_euclid(day) / 1_000_000,
         "microseconds" => period.micros.rem_euclid(1_000_000),
+        "years" if period.months != 0 => i128::from(period.months / 12),
+        "months" if period.months != 0 => i128::from(period.months % 12),
+        "tdelta" if period.months != 0 => {
+            return Some(Val::Period(Period { micros: period.micros, months: 0 }));
+        }
         _ => return None,
     }))
 }
@@ -204,15 +212,16 @@ pub(super) fn binary<'a>(operator: Operator, left: &Val<'a>, right: &Val<'a>) ->
     match operator {
         Operator::Add => add(left, right),
         Operator::Sub => match (left, right) {
-            (Val::Moment(moment), Val::Period(period)) => {
-                Ok(Val::Moment(moment.plus(&period.negated())?))
-            }
+            (Val::Moment(moment), Val::Period(period)) => Ok(Val::Moment(moment.minus(period)?)),
             (Val::Period(a), Val::Period(b)) => Ok(Val::Period(sum(a, &b.negated()))),
             (Val::Moment(a), Val::Moment(b)) if a.compare(b).is_some() => {
                 Ok(Val::Period(Period { micros: a.micros() - b.micros(), months: 0 }))
             }
             _ => Err(Fault::Type),
         },
+        Operator::Div | Operator::FloorDiv | Operator::Rem if matches!(left, Val::Period(period) if period.months == 0) => {
+            divided(operator, left, right)
+        }
         Operator::Mul => {
             let (of, times) = match (left.number(), right.number()) {
                 (None, Some(Number::Int(times))) => (left, times),
@@ -220,6 +229,32 @@ pub(super) fn binary<'a>(operator: Operator, left: &Val<'a>, right: &Val<'a>) ->
                 _ => return Err(Fault::Type),
             };
             repeat(of, times)
+        }
+        _ => Err(Fault::Type),
+    }
+}
+
+/// A stretch of time by a number, or by another one.
+fn divided<'a>(operator: Operator, left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
+    let Val::Period(Period { micros, .. }) = left else { return Err(Fault::Type) };
+    let period = |micros| Ok(Val::Period(Period { micros, months: 0 }));
+    let by_zero = || Fault::error("a stretch of time is divided by zero");
+    match (operator, right, right.number()) {
+        (_, Val::Period(Period { micros: other, months: 0 }), _) => {
+            let (a, b) = (Number::Int(*micros), Number::Int(*other));
+            match (operator, arithmetic(operator, a, b)?) {
+                (Operator::Rem, Val::Int(micros)) => period(micros),
+                (_, other) => Ok(other),
+            }
+        }
+        (Operator::FloorDiv, _, Some(Number::Int(by))) if by != 0 => {
+            period(micros.div_euclid(by.abs()) * by.signum())
+        }
+        (Operator::Div, _, Some(by)) if by.as_f64() != 0.0 => {
+            period((*micros as f64 / by.as_f64()).round_ties_even() as i128)
+        }
+        (Operator::FloorDiv, _, Some(Number::Int(_))) | (Operator::Div, _, Some(_)) => {
+            Err(by_zero())
         }
         _ => Err(Fault::Type),
     }
@@ -295,6 +330,7 @@ fn float<'a>(operator: Operator, x: f64, y: f64) -> Option<Val<'a>> {
         Operator::Add => x + y,
         Operator::Sub => x - y,
         Operator::Mul => x * y,
+        Operator::Pow if x == 0.0 && y < 0.0 => return None,
         Operator::Pow => x.powf(y),
         _ if y == 0.0 => return None,
         Operator::Div => x / y,
@@ -345,7 +381,9 @@ fn percent(format: &str, right: &Val<'_>) -> Result<String, Fault> {
             _ => format!("{text:>len$}"),
         };
     }
-    if args.next().is_some() && !right.is_map() {
+    // What has items by a key may have more of them than are asked for.
+    let has_more = right.is_map() || is_list(right) || matches!(right, Val::Undefined);
+    if args.next().is_some() && !has_more {
         return Err(Fault::Type);
     }
     out.push_str(rest);

@@ -3,12 +3,19 @@
 use serde_json::{Map, Value as Json};
 
 /// One slice of a stream, as templates see it: a map of both, with each reachable by its own name.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamSlice {
     partition: Json,
     cursor_slice: Json,
     extra_fields: Json,
     merged: Map<String, Json>,
+}
+
+/// The slice of a stream without partitions and windows: its parts are there, and empty.
+impl Default for StreamSlice {
+    fn default() -> Self {
+        Self::new(Map::new(), Map::new(), Map::new())
+    }
 }
 
 impl StreamSlice {

@@ -83,6 +83,70 @@ fn templates_come_to_python_values() {
 }
 
 #[test]
+fn what_few_manifests_use_comes_to_python_values_too() {
+    let own = |source: &'static str| (source, json!(source));
+    let cases = [
+        ("{{ 'a-b c' | title }} {{ '2024-01-02t03' | title }}", json!("A-B C 2024-01-02t03")),
+        ("{{ '5' is lower }}{{ 'ab' is lower }}{{ 'AB1' is upper }}", json!("FalseTrueTrue")),
+        ("{{ 2.5 is odd }}{{ 3 is odd }}{{ -3 is odd }}", json!("FalseTrueTrue")),
+        ("{{ 'one, two' | wordcount }}", json!(2)),
+        ("{{ [3, 1, 2] | sort(reverse=true) }}", json!([3, 2, 1])),
+        ("{{ ['n', 'N', 'a'] | sort(reverse=true) | join }}", json!("nNa")),
+        (
+            "{{ [{'k': 2, 'j': 1}, {'k': 1}] | sort(attribute='k') | map(attribute='k') | list }}",
+            json!([1, 2]),
+        ),
+        ("{{ [{'a': 1}, {'a': 2}] | sort(attribute='nobody') | length }}", json!(2)),
+        ("{{ {'b': 1, 'A': 2} | dictsort }}", json!([["A", 2], ["b", 1]])),
+        ("{{ {'b': 1, 'A': 2} | dictsort(by='value') | first | first }}", json!("b")),
+        ("{{ config.map | attr('a') }}x", json!("x")),
+        ("{{ '%s-%s' | format('a', 1) }} {{ '%s' % config.list }}", json!("a-1 ['a', 'b']")),
+        ("{{ 'abc' % config.list }}{{ 'x' % config.missing }}", json!("abcx")),
+        ("{{ 'ab' | center(5) }}|{{ 'ab'.center(4, '*') }}", json!("  ab |*ab*")),
+        ("{{ 'one two three' | truncate(9, leeway=0) }}", json!("one...")),
+        ("{{ 'a\nb' | indent(2) }}", json!("a\n  b")),
+        ("{{ '<b>1 &lt; 2</b> x' | striptags }}", json!("1 < 2 x")),
+        ("{{ [1, 2, 3, 4, 5] | slice(2) | list }}", json!([[1, 2, 3], [4, 5]])),
+        (
+            "{% for key, all in [{'k': 1}, {'k': 2}, {'k': 1}] | groupby('k') %}{{ key }}:{{ all | length }} {% endfor %}",
+            json!("1:2 2:1 "),
+        ),
+        ("{% with y = 1 %}{{ y }}{% endwith %}{{ y is defined }}", json!("1False")),
+        ("{% filter upper | replace('B', 'x') %}ab{% endfilter %}", json!("Ax")),
+        ("{% set x | upper %}ab{% endset %}{{ x }}", json!("AB")),
+        ("{{ dict([('a', 1)]) }}", json!({"a": 1})),
+        ("{{ duration('P1M') }} {{ duration('P1Y2M').years }}", json!("1 month, 0:00:00 1")),
+        ("{{ (duration('P3D') / 2).days }} {{ duration('P1D') // 2 }}", json!("1 12:00:00")),
+        ("{{ today_utc() - duration('PT90S') }}", json!("2025-06-15")),
+        ("{{ today_utc().toordinal() }} {{ now_utc().isocalendar()[1] }}", json!("739417 24")),
+        ("{{ now_utc().tzinfo }} {{ now_utc().time() }}", json!("UTC 12:00:00")),
+        ("{{ now_utc().replace(2024, 2, 3).date() }}", json!("2024-02-03")),
+        (
+            "{% for x in [config.map] %}{% set _ = x.update({'b': 2}) %}{{ x }}{% endfor %}",
+            json!({"a": 1, "b": 2}),
+        ),
+        ("- {{ -1 }}", json!("- -1")),
+        own("{{ config.missing | round(1) }}"),
+        own("{{ stream_slice | string }}"),
+        own("{{ stream_slice | last }}"),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(eval(source), Ok(expected), "{source}");
+    }
+    for source in
+        ["{{ 5 | reverse }}", "{{ 'a' | dictsort }}", "{{ timestamp([1]) }}", "{{ 0 ** -1 }}"]
+    {
+        assert!(matches!(eval(source), Err(Fault::Error(_))), "{source}: {:?}", eval(source));
+    }
+    assert!(matches!(eval("{{ today_utc().timestamp() }}"), Err(Fault::Undefined(_))));
+    // Where a stream has no partitions, their parts are empty, and can be asked.
+    let slice = StreamSlice::default();
+    let scope = Scope::new(NOW).with_slice(&slice);
+    let source = "{{ stream_slice.extra_fields.get('a', 'none') }}{{ stream_partition.get('b') }}";
+    assert_eq!(Template::new(source).eval(&scope, Accept::Any), Ok(json!("noneNone")));
+}
+
+#[test]
 fn what_is_not_there_and_what_cannot_run_are_told_apart() {
     for source in
         ["{{ config.a.b }}", "{{ config.a + 1 }}", "{{ config.a() }}", "{{ config.a | int }}"]

@@ -2,6 +2,7 @@
 
 use super::compile::Comparison;
 use super::eval::{Args, holds};
+use super::methods::{is_lower, is_upper};
 use super::value::{Fault, Number, Val, equal, is_list};
 use super::{filters, operate};
 
@@ -18,6 +19,7 @@ const TESTS: &[&str] = &[
     "divisibleby",
     "eq",
     "equalto",
+    "escaped",
     "even",
     "false",
     "filter",
@@ -61,6 +63,10 @@ pub(super) fn test<'a>(name: &str, value: &Val<'a>, args: &Args<'a>) -> Result<b
         }
         None => Err(Fault::Type),
     };
+    let remainder = || match value.number() {
+        Some(Number::Float(float)) => Ok(float.rem_euclid(2.0)),
+        _ => whole().map(|int| int.rem_euclid(2) as f64),
+    };
     Ok(match name.to_ascii_lowercase().as_str() {
         "none" => matches!(value, Val::None),
         "defined" => !matches!(value, Val::Undefined),
@@ -80,12 +86,14 @@ pub(super) fn test<'a>(name: &str, value: &Val<'a>, args: &Args<'a>) -> Result<b
                 || is_list(value)
         }
         "callable" => matches!(value, Val::Function(_) | Val::Method(..)),
-        "lower" => value.to_text() == value.to_text().to_lowercase(),
-        "upper" => value.to_text() == value.to_text().to_uppercase(),
+        "lower" => is_lower(&value.to_text()),
+        "upper" => is_upper(&value.to_text()),
+        "filter" | "test" if !value.is_hashable() => return Err(Fault::Type),
         "filter" => filters::is_filter(&value.to_text()),
         "test" => is_test(&value.to_text()),
-        "even" => whole()? % 2 == 0,
-        "odd" => whole()? % 2 != 0,
+        "escaped" => false,
+        "even" => remainder()? == 0.0,
+        "odd" => remainder()? == 1.0,
         "divisibleby" => match args.need(0, "num")?.number() {
             Some(Number::Int(0)) => return Err(Fault::error("a number is divided by zero")),
             Some(Number::Int(by)) => whole()? % by == 0,

@@ -92,6 +92,20 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// A list or map of the context as one that can be changed; what it holds stays as it is.
+    pub(super) fn json_copy(json: &'a Json) -> Self {
+        match json {
+            Json::Array(items) => Self::list(items.iter().map(Self::json).collect()),
+            Json::Object(entries) => {
+                let pair = |(key, value): (&'a String, &'a Json)| {
+                    (Self::Str(Cow::Borrowed(key.as_str())), Self::json(value))
+                };
+                Self::Dict(Rc::new(RefCell::new(entries.iter().map(pair).collect())))
+            }
+            other => Self::json(other),
+        }
+    }
+
     pub(super) fn str(text: impl Into<String>) -> Self {
         Self::Str(Cow::Owned(text.into()))
     }

@@ -85,7 +85,11 @@ impl Manifest {
 
     /// The manifest as it is once references and parameters are resolved.
     pub(super) fn root(source: &Source) -> Result<Map<String, Json>, Trouble> {
-        let options = serde_saphyr::options! { strict_booleans: true };
+        // Of two entries with one name the last one counts, as it does for whoever wrote the manifest.
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        };
         let raw: Json = serde_saphyr::from_str_with_options(&source.text, options)
             .map_err(|error| Trouble::config(format!("{}: {error}", source.file.display())))?;
         let Json::Object(raw) = raw else {

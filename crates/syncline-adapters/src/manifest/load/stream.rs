@@ -91,6 +91,10 @@ impl Stream {
             )));
         }
         stream.cursor = cursor.map(|cursor| CursorSpec::load(&cursor)).transpose()?;
+        if let (Some(cursor), Some(Router::Grouped { .. })) = (&mut stream.cursor, &stream.router) {
+            // Which partitions are in a group may be another thing next time.
+            cursor.is_global = true;
+        }
         Ok(stream)
     }
 

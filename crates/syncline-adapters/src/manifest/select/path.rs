@@ -72,17 +72,54 @@ pub(in super::super) fn remove<E>(
         }
         Json::Array(items) => {
             let index = step.parse::<usize>().ok();
-            let mut kept = Vec::with_capacity(items.len());
-            for (at, child) in std::mem::take(items).into_iter().enumerate() {
-                if !((every || index == Some(at)) && goes(&child)?) {
-                    kept.push(child);
+            for at in (0..items.len()).rev() {
+                if (every || index == Some(at)) && goes(&items[at])? {
+                    remove_item(items, at);
                 }
             }
-            *items = kept;
         }
         _ => {}
     }
     Ok(())
+}
+
+/// Removes an item of a list: the last one is gone, any other leaves null in its place, so that none moves.
+fn remove_item(items: &mut Vec<Json>, at: usize) {
+    if at + 1 == items.len() {
+        items.pop();
+    } else {
+        items[at] = Json::Null;
+    }
+}
+
+/// Removes every text, number, true, false and null, at any depth, of which `goes` holds.
+pub(in super::super) fn remove_leaves<E>(
+    value: &mut Json,
+    goes: &dyn Fn(&Json) -> Result<bool, E>,
+) -> Result<(), E> {
+    let is_leaf = |value: &Json| !value.is_object() && !value.is_array();
+    match value {
+        Json::Object(entries) => {
+            let mut gone = Vec::new();
+            for (name, child) in entries.iter() {
+                if is_leaf(child) && goes(child)? {
+                    gone.push(name.clone());
+                }
+            }
+            for name in gone {
+                entries.shift_remove(&name);
+            }
+        }
+        Json::Array(items) => {
+            for at in (0..items.len()).rev() {
+                if is_leaf(&items[at]) && goes(&items[at])? {
+                    remove_item(items, at);
+                }
+            }
+        }
+        _ => {}
+    }
+    children_mut(value).into_iter().try_for_each(|child| remove_leaves(child, goes))
 }
 
 fn children_mut(value: &mut Json) -> Vec<&mut Json> {
@@ -132,4 +169,32 @@ pub(in super::super) fn put(record: &mut Map<String, Json>, path: &[String], new
     }
     *place = new;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn removed(mut value: Json, path: &[&str]) -> Json {
+        let path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
+        remove::<()>(&mut value, &path, &|_| Ok(true)).unwrap();
+        value
+    }
+
+    #[test]
+    fn items_that_are_removed_leave_the_others_in_their_places() {
+        let list = json!({"a": [1, 2, 3], "b": 1});
+        assert_eq!(removed(list.clone(), &["a", "0"]), json!({"a": [null, 2, 3], "b": 1}));
+        assert_eq!(removed(list.clone(), &["a", "2"]), json!({"a": [1, 2], "b": 1}));
+        assert_eq!(removed(list.clone(), &["a", "*"]), json!({"a": [], "b": 1}));
+        assert_eq!(removed(list, &["b"]), json!({"a": [1, 2, 3]}));
+    }
+
+    #[test]
+    fn leaves_are_removed_wherever_they_are() {
+        let mut value = json!({"a": null, "b": {"c": null, "d": 1}, "e": [null, 2, null], "f": {}});
+        remove_leaves::<()>(&mut value, &|value| Ok(value.is_null())).unwrap();
+        assert_eq!(value, json!({"b": {"d": 1}, "e": [null, 2], "f": {}}));
+    }
 }

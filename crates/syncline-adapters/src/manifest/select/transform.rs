@@ -64,7 +64,12 @@ impl Transformation {
             "KeysToLower" => Self::KeysToLower,
             "KeysToSnakeCase" => Self::KeysToSnake,
             "KeysReplace" => {
-                Self::KeysReplace { old: node.needed("old")?, new: node.needed("new")? }
+                // What is left out of a name is replaced by nothing.
+                let new = match node.get("new") {
+                    Some(Json::String(text)) => Expression::new(text, &node.parameters),
+                    _ => node.needed("new")?,
+                };
+                Self::KeysReplace { old: node.needed("old")?, new }
             }
             "FlattenFields" => Self::Flatten {
                 lists: node.get("flatten_lists").and_then(Json::as_bool).unwrap_or(true),
@@ -97,13 +102,14 @@ impl Transformation {
                 }
             }
             Self::Remove { paths, condition } => {
-                let goes = |value: &Json| match condition {
-                    Some(condition) => condition.holds(session.scope().with("property", value)),
-                    None => Ok(true),
-                };
                 let mut json = Json::Object(std::mem::take(record));
-                let removed =
-                    paths.iter().try_for_each(|steps| path::remove(&mut json, steps, &goes));
+                let removed = paths.iter().try_for_each(|steps| match condition {
+                    None => path::remove(&mut json, steps, &|_| Ok(true)),
+                    // It is tried on every value of the record, whatever the pointer.
+                    Some(condition) => path::remove_leaves(&mut json, &|value| {
+                        condition.holds(session.scope().with("property", value))
+                    }),
+                });
                 if let Json::Object(rest) = json {
                     *record = rest;
                 }
