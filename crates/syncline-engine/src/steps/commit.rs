@@ -88,12 +88,12 @@ impl<'a> Execution<'a> {
     }
 
     async fn commit_all(&mut self, incoming: mpsc::Receiver<Work>) -> Result<(), EngineError> {
-        self.incoming = Some(incoming);
+        self.flight.incoming = Some(incoming);
         let done = self.commit_pages().await;
         // Whatever ended it: what was handed to the store counts.
         let confirmed = self.confirm().await;
         // Nobody takes any more pages.
-        self.incoming = None;
+        self.flight.incoming = None;
         done?;
         confirmed?;
         settle::run(self).await
@@ -107,24 +107,24 @@ impl<'a> Execution<'a> {
             self.options.cancel.clone()
         ));
         while !self.cancelled {
-            if self.next.is_none() {
+            if self.flight.next.is_none() {
                 // While the source keeps us waiting, what was done is told.
                 let Some(work) = self.at_hand().await? else {
-                    let Some(incoming) = &mut self.incoming else { return Ok(()) };
+                    let Some(incoming) = &mut self.flight.incoming else { return Ok(()) };
                     tokio::select! {
                         // What has been read already is committed first: nothing depends on chance.
                         biased;
                         next = incoming.recv() => match next {
-                            Some(work) => self.next = Some((work, None)),
+                            Some(work) => self.flight.next = Some((work, None)),
                             None => return Ok(()),
                         },
                         () = &mut stop => self.cancelled = true,
                     }
                     continue;
                 };
-                self.next = Some((work, None));
+                self.flight.next = Some((work, None));
             }
-            let Some((work, asked)) = self.next.take() else { continue };
+            let Some((work, asked)) = self.flight.next.take() else { continue };
             self.advance("transforming", 30.0);
             self.commit_page(work, asked).await?;
             if self.unsettled {
@@ -147,7 +147,7 @@ impl<'a> Execution<'a> {
 
     /// The next page, where it is there already; otherwise what became of the last one is waited for.
     async fn at_hand(&mut self) -> Result<Option<Work>, EngineError> {
-        if let Some(Ok(work)) = self.incoming.as_mut().map(mpsc::Receiver::try_recv) {
+        if let Some(Ok(work)) = self.flight.incoming.as_mut().map(mpsc::Receiver::try_recv) {
             return Ok(Some(work));
         }
         self.confirm().await?;
@@ -208,13 +208,14 @@ impl<'a> Execution<'a> {
         let after = plan.state_after();
         let world = self.world;
         let committing = Mutex::new(world.store.commit(plan));
-        self.sent = Some(Sent { work, committing, after, met, before, seen, marked, counters });
+        self.flight.sent =
+            Some(Sent { work, committing, after, met, before, seen, marked, counters });
         Ok(())
     }
 
     /// Waits for what became of the plan that was handed to the store last.
     pub(super) async fn hear(&mut self) -> Result<Heard, EngineError> {
-        let Some(sent) = self.sent.take() else { return Ok(Heard::Stands) };
+        let Some(sent) = self.flight.sent.take() else { return Ok(Heard::Stands) };
         let Sent { work, committing, after, met, before, seen, marked, counters } = sent;
         let committing = committing.into_inner().unwrap_or_else(PoisonError::into_inner);
         match committing.await {

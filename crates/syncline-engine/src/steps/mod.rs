@@ -74,14 +74,8 @@ pub(crate) struct Execution<'a> {
     recall: Recall,
     /// Whether records may be waiting to be looked at again, because what they look up changed.
     unsettled: bool,
-    /// Pages that were read and transformed.
-    incoming: Option<Receiver<transform::Work>>,
-    /// The page that comes after the one that is planned, where it is there already, and what the store was asked of it.
-    next: Option<(transform::Work, Option<Box<plan::Asked<'a>>>)>,
-    /// Whether the last plan keeps the store busy for long.
-    writes_much: bool,
-    /// The page whose plan the store was handed, while nobody knows yet what became of it.
-    sent: Option<commit::Sent<'a>>,
+    /// The pages that are under way.
+    flight: Flight<'a>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
     /// Deletions at the connection that are too many at once, and of how many records.
@@ -90,6 +84,19 @@ pub(crate) struct Execution<'a> {
     unsent: Option<(u64, String)>,
     /// What the connection had been asked before this process began with it.
     asked: Usage,
+}
+
+/// The pages that are under way beside the one that is planned.
+#[derive(Default)]
+struct Flight<'a> {
+    /// Pages that were read and transformed.
+    incoming: Option<Receiver<transform::Work>>,
+    /// The page that comes after the one that is planned, where it is there already, and what the store was asked of it.
+    next: Option<(transform::Work, Option<Box<plan::Asked<'a>>>)>,
+    /// Whether the last plan keeps the store busy for long.
+    writes_much: bool,
+    /// The page whose plan the store was handed, while nobody knows yet what became of it.
+    sent: Option<commit::Sent<'a>>,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

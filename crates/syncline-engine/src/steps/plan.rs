@@ -102,11 +102,11 @@ impl<'a> Execution<'a> {
     /// held against what is stored; where they write much, the store has the last one to write then, and is asked while
     /// this one's changes are made.
     fn ask_ahead(&mut self) -> Result<(), EngineError> {
-        if self.next.is_none()
-            && let Some(Ok(mut next)) = self.incoming.as_mut().map(Receiver::try_recv)
+        if self.flight.next.is_none()
+            && let Some(Ok(mut next)) = self.flight.incoming.as_mut().map(Receiver::try_recv)
         {
             let asked = self.ask(&mut next)?;
-            self.next = Some((next, Some(asked)));
+            self.flight.next = Some((next, Some(asked)));
         }
         Ok(())
     }
@@ -118,8 +118,8 @@ impl<'a> Execution<'a> {
         let changed: Vec<LinkId> = plan.links_changed.iter().map(|row| row.id).collect();
         self.recall.pass(plan.epoch, after, &changed);
         self.unsettled |= !plan.unsettled.is_empty();
-        self.writes_much = plan.links_new.len() + plan.links_changed.len() > MANY;
-        if let Some((_, Some(asked))) = &mut self.next {
+        self.flight.writes_much = plan.links_new.len() + plan.links_changed.len() > MANY;
+        if let Some((_, Some(asked))) = &mut self.flight.next {
             asked.passages.push(Passage::of(plan, &asked.need, after));
         }
     }
@@ -127,7 +127,7 @@ impl<'a> Execution<'a> {
     /// The store is not as it was thought to be: what was asked ahead counts for nothing.
     pub(super) fn forget_asked(&mut self) {
         self.recall = Recall::default();
-        if let Some((_, asked)) = &mut self.next {
+        if let Some((_, asked)) = &mut self.flight.next {
             *asked = None;
         }
     }
@@ -177,7 +177,7 @@ impl<'a> Execution<'a> {
             let anew = Need { keys: keys.clone(), members_max, ..Need::default() };
             found.replace(&keys, self.world.store.read(anew).await?);
         }
-        if !self.writes_much {
+        if !self.flight.writes_much {
             self.ask_ahead()?;
         }
         let rulings = self.rulings(&merged).await?;

@@ -2,7 +2,7 @@
 
 use super::letters::Letters;
 use super::standing::Standing;
-use super::{Execution, sweep};
+use super::{Execution, Flight, sweep};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::execution::{EngineError, Options};
@@ -78,10 +78,7 @@ pub(super) async fn begin<'a>(
         cancelled: false,
         recall: Recall::default(),
         unsettled: true,
-        incoming: None,
-        next: None,
-        writes_much: false,
-        sent: None,
+        flight: Flight::default(),
         news: sweep::news(world).await?,
         fused: None,
         unsent: None,

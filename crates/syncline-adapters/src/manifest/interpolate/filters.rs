@@ -1,13 +1,11 @@
 //! The filters: `value | name(args)`.
 
 use super::eval::Args;
-use super::methods::{capitalize, centred, sort};
+use super::methods::sort;
+use super::text::{capitalize, centred, groups, is_word, pattern_of, titled, without_tags};
 use super::value::{Fault, Number, Outcome, Val, equal, is_list};
 use super::{digest, operate, tests_of};
-use regex::Regex;
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{LazyLock, Mutex};
 
 const FILTERS: &[&str] = &[
     "abs",
@@ -226,25 +224,6 @@ fn whole(args: &Args<'_>, index: usize, name: &str) -> Result<Option<usize>, Fau
     }
 }
 
-fn is_word(c: char) -> bool {
-    c == '_' || c.is_alphanumeric()
-}
-
-/// Each part after a blank, a dash or a bracket with a large letter first, the rest in small ones.
-fn titled(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut begins = true;
-    for c in text.chars() {
-        if begins {
-            out.extend(c.to_uppercase());
-        } else {
-            out.extend(c.to_lowercase());
-        }
-        begins = c.is_whitespace() || "-({[<".contains(c);
-    }
-    out
-}
-
 /// Every line but the first, and it too where that is asked for, further to the right.
 fn indented(text: &str, args: &Args<'_>) -> Result<String, Fault> {
     let blanks = match args.get(0, "width") {
@@ -262,26 +241,6 @@ fn indented(text: &str, args: &Args<'_>) -> Result<String, Fault> {
         out.push_str(line);
     }
     Ok(out)
-}
-
-/// Text without tags and comments, with single blanks.
-fn without_tags(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(begin) = rest.find('<') {
-        let comment = rest[begin..].starts_with("<!--");
-        let end = if comment { "-->" } else { ">" };
-        let Some(length) = rest[begin..].find(end) else { break };
-        out.push_str(&rest[..begin]);
-        rest = &rest[begin + length + end.len()..];
-    }
-    out.push_str(rest);
-    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
-    out.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&#39;", "'")
-        .replace("&#34;", "\"")
-        .replace("&amp;", "&")
 }
 
 /// The beginning of `text`, up to a whole word unless that is not asked for, with `...` at its end.
@@ -608,54 +567,4 @@ fn folded(value: Val<'_>) -> Val<'_> {
         _ if is_list(&value) => value,
         _ => value,
     }
-}
-
-/// A compiled pattern, kept because templates run once for each record.
-fn pattern_of(pattern: &str) -> Result<Regex, Fault> {
-    const KEPT_MAX: usize = 256;
-    static KEPT: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
-    let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(regex) = kept.get(pattern) {
-        return Ok(regex.clone());
-    }
-    let regex = Regex::new(pattern)
-        .map_err(|_| Fault::error(format!("the pattern `{pattern}` is not supported")))?;
-    if kept.len() >= KEPT_MAX {
-        kept.clear();
-    }
-    kept.insert(pattern.to_owned(), regex.clone());
-    Ok(regex)
-}
-
-/// `\1` and `\g<name>` as `${1}` and `${name}`.
-fn groups(replacement: &str) -> String {
-    let mut out = String::new();
-    let mut rest = replacement;
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        rest = after;
-        match c {
-            '$' => out.push_str("$$"),
-            '\\' => {
-                if let Some((name, tail)) =
-                    after.strip_prefix("g<").and_then(|named| named.split_once('>'))
-                {
-                    out += &format!("${{{name}}}");
-                    rest = tail;
-                } else if let Some(digit) = after.chars().next().filter(char::is_ascii_digit) {
-                    out += &format!("${{{digit}}}");
-                    rest = &after[1..];
-                } else if let Some(escaped) = after.chars().next() {
-                    out.push(match escaped {
-                        'n' => '\n',
-                        't' => '\t',
-                        other => other,
-                    });
-                    rest = &after[escaped.len_utf8()..];
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }

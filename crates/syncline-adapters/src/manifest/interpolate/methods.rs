@@ -2,6 +2,7 @@
 
 use super::eval::{Args, set_entry};
 use super::moment::Moment;
+use super::text::{capitalize, centred, is_lower, is_upper, title};
 use super::value::{Fault, Number, Outcome, Shared, Val, compare, equal, is_list};
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -288,48 +289,6 @@ fn of_text<'a>(text: &str, name: &str, args: &Args<'a>) -> Outcome<'a> {
         }
         _ => return Err(Fault::Type),
     })
-}
-
-/// Whether there are letters, and none of them is large.
-pub(super) fn is_lower(text: &str) -> bool {
-    text.to_lowercase() == text && text.to_uppercase() != text
-}
-
-/// Whether there are letters, and none of them is small.
-pub(super) fn is_upper(text: &str) -> bool {
-    text.to_uppercase() == text && text.to_lowercase() != text
-}
-
-/// `text` in the middle of `width` characters.
-pub(super) fn centred(text: &str, width: usize, fill: &str) -> String {
-    let pad = width.min(10_000).saturating_sub(text.chars().count());
-    // An odd one goes to the left where the width is odd, too.
-    let left = pad / 2 + (pad & width & 1);
-    format!("{}{text}{}", fill.repeat(left), fill.repeat(pad - left))
-}
-
-/// Each word with a large letter first.
-pub(super) fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_word = false;
-    for c in text.chars() {
-        if in_word {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        in_word = c.is_alphabetic();
-    }
-    out
-}
-
-/// The first letter large, the rest small.
-pub(super) fn capitalize(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().collect::<String>() + &chars.as_str().to_lowercase(),
-        None => String::new(),
-    }
 }
 
 fn split(

@@ -19,6 +19,7 @@ mod slice;
 #[cfg(test)]
 mod tests;
 mod tests_of;
+mod text;
 mod value;
 
 pub(crate) use headers::Headers;

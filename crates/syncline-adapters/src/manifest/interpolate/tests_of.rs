@@ -2,7 +2,7 @@
 
 use super::compile::Comparison;
 use super::eval::{Args, holds};
-use super::methods::{is_lower, is_upper};
+use super::text::{is_lower, is_upper};
 use super::value::{Fault, Number, Val, equal, is_list};
 use super::{filters, operate};
 
