@@ -67,10 +67,11 @@ impl OverlayStore {
         asked.extend(need.records.iter().filter_map(|record| own.records.get(record)));
         let mut links: BTreeMap<LinkId, LinkRow> = std::mem::take(&mut found.links)
             .into_iter()
-            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
+            // A link of the base that pointed to a target and no longer does, or has another name by now, is not part
+            // of the answer.
             .filter(|link| {
-                asked.contains(&link.id)
-                    || records.contains(&(link.entity, link.external_id.clone()))
+                let is_meant = records.contains(&(link.entity, link.external_id.clone()));
+                asked.contains(&link.id) || (is_meant && !own.links.contains_key(&link.id))
             })
             .map(|link| (link.id, link))
             .collect();
