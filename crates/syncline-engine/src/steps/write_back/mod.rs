@@ -147,7 +147,8 @@ async fn take_stock(
     Ok(())
 }
 
-/// Whether a letter is about a write that a system refused, or that a person is asked about; its line is the number of the intent.
+/// Whether a letter is about a write that a system refused, or that a person is asked about; its line is the number of
+/// the intent.
 pub(in super::super) fn is_about_write(letter: &DeadLetter) -> bool {
     letter.phase == "writing" && letter.line > 0
 }

@@ -269,28 +269,17 @@ async fn settle(
     let mut observed = Observed::default();
     let mut unseen: Vec<Done> = Vec::new();
     let mut look: Vec<CompactString> = Vec::new();
-    let mut doubtful: FxHashSet<usize> = FxHashSet::default();
     let mut there: Vec<(&Sending, Option<Vec<CompactString>>)> = Vec::new();
     let shown = Shown::of(execution, &replies.records).await?;
     let nothing = Written::Unknown { problem: "no reply came".to_owned() };
-    let written = replies.written.into_iter().chain(std::iter::repeat(nothing));
+    let (written, doubtful) = doubted(replies.written, &shown);
+    let written = written.into_iter().chain(std::iter::repeat(nothing));
     for (sending, written) in sending.iter().zip(written) {
         let Sending { intent, body, .. } = sending;
         match written {
-            Written::Done { key, record: index } => {
-                let record = index.and_then(|index| shown.ids.get(index).cloned());
-                let named = CompactString::from(key.join("|"));
-                if let Some((index, shown)) = index.zip(record.as_ref())
-                    && !named.is_empty()
-                    && *shown != named
-                {
-                    // Neither is to be trusted: one of them is another record's. It is looked up.
-                    left.unknown = true;
-                    doubtful.insert(index);
-                    tracing::warn!(intent = intent.id.0, %named, %shown, "two keys in one reply");
-                    continue;
-                }
-                let external_id = record.clone().unwrap_or(named);
+            Written::Done { key, record } => {
+                let record = record.and_then(|index| shown.ids.get(index).cloned());
+                let external_id = record.clone().unwrap_or_else(|| key.join("|").into());
                 let external_id =
                     if external_id.is_empty() { body.external_id.clone() } else { external_id };
                 let came = came(channel, intent);
@@ -350,6 +339,24 @@ async fn settle(
     left.refused.extend(commit(execution, observed).await?);
     left.replanned |= is_stale;
     Ok(())
+}
+
+/// The replies, and the records of them that are taken for nothing, by index. Where one shows another record than it
+/// names, one of the two is another write's: nobody knows what came of this one.
+fn doubted(written: Vec<Written>, shown: &Shown) -> (Vec<Written>, FxHashSet<usize>) {
+    let mut doubtful = FxHashSet::default();
+    let sound = written.into_iter().map(|written| {
+        let Written::Done { key, record: Some(index) } = &written else { return written };
+        let named = key.join("|");
+        if named.is_empty() || shown.ids.get(*index).is_none_or(|id| *id == named) {
+            return written;
+        }
+        doubtful.insert(*index);
+        let problem = format!("the reply is about `{named}`, and shows another record");
+        tracing::warn!("{problem}");
+        Written::Unknown { problem }
+    });
+    (sound.collect(), doubtful)
 }
 
 /// Looks at records whose writes were done and not shown, and at those that had changed.
