@@ -275,11 +275,11 @@ async fn hazard_55_a_key_that_was_given_to_another_record_joins_nobody() {
 #[tokio::test]
 async fn hazard_55_a_record_that_has_nothing_in_common_with_the_deleted_one_of_its_key_is_another()
 {
-    // A person deletes b1, a run sees it, and a person makes another b1: it writes nothing over what a1 says. One that
+    // A person deletes b1, a run sees it, and a person makes another b1: it writes nothing over what ua1 says. One that
     // is still the same person comes back.
     for (email, is_another) in [("z@x.org", true), ("j@x.org", false)] {
         let story = Story::with(traits(), "bidirectional", "", sqlite()).await;
-        story.a.make("a1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+        story.a.make("ua1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
         story.quiet().await;
         story.b.remove("b1");
         story.b.make("b2", &[("email", "k@x.org"), ("name", "Stays"), ("notes", "n")]);
