@@ -1,4 +1,4 @@
-//! What a person decides of fields that shard and record both changed.
+//! What a person decides of fields that shard and record both changed, and of writes of which nobody knows the end.
 
 use crate::clock::Clock;
 use crate::decide::{Decider, TASK, begin, end, undecidable};
@@ -8,13 +8,13 @@ use crate::world::World;
 use rustc_hash::FxHashMap;
 use syncline_core::plan::news::{Edit, EditKind, News};
 use syncline_core::plan::planner::{Moment, Planner};
-use syncline_core::plan::rows::{ConflictRow, LinkId};
+use syncline_core::plan::rows::{ConflictRow, IntentId, IntentRow, IntentState, LinkId};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{ConflictClosed, Counters, Plan};
 use syncline_core::reconcile::Winner;
 use syncline_core::value::{Cell, Value};
 use syncline_store::StoreError;
-use syncline_store::query::ConflictFilter;
+use syncline_store::query::{ConflictFilter, IntentFilter};
 
 /// What a person answers where shard and record both changed a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,8 @@ pub async fn settle(
     };
     let edits: FxHashMap<LinkId, Vec<Edit>> =
         edit.map(|edit| (row.link, vec![edit])).into_iter().collect();
-    let outcome = commit(world, clock, moment, edits, vec![closed.clone()]).await;
+    let news = News { edits, ..News::default() };
+    let outcome = commit(world, clock, moment, news, vec![closed.clone()]).await;
     end(world, clock, moment, outcome.map(|counters| ((), counters))).await?;
     Ok(closed.close(row))
 }
@@ -120,16 +121,43 @@ async fn edit_of(
     Ok(Some(Edit { field, change }))
 }
 
-/// Commits edits, as any plan.
+/// Owes a creation again of which nobody could tell whether it arrived: a person has looked, and its record is not
+/// there. It is made of what the shard says now, with the next run of its task; where its record was met meanwhile,
+/// nothing is owed.
+///
+/// # Errors
+///
+/// [`EngineError::Undecidable`] where no such creation waits; when the store cannot be read or written.
+pub async fn repeat(
+    world: &World,
+    clock: &dyn Clock,
+    intent: IntentId,
+    decider: &Decider,
+) -> Result<(), EngineError> {
+    let states = vec![IntentState::Parked];
+    let filter = IntentFilter { states, limit: usize::MAX, ..IntentFilter::default() };
+    let parked = world.store.intents(filter).await?;
+    let Some(row) = parked.into_iter().find(|row| row.id == intent) else {
+        return undecidable(format!("no creation {intent} waits for anybody"));
+    };
+    let reconsider = vec![row.link];
+    let owed = IntentRow { state: IntentState::Planned, problem: None, ..row };
+    let moment = begin(world, clock, TASK, decider).await?;
+    let news = News { intents: vec![owed], reconsider, ..News::default() };
+    let outcome = commit(world, clock, moment, news, Vec::new()).await;
+    end(world, clock, moment, outcome.map(|counters| ((), counters))).await
+}
+
+/// Commits what a person wants, as any plan.
 pub(crate) async fn commit(
     world: &World,
     clock: &dyn Clock,
     moment: Moment,
-    edits: FxHashMap<LinkId, Vec<Edit>>,
+    news: News,
     closed: Vec<ConflictClosed>,
 ) -> Result<Counters, EngineError> {
     for _ in 0..PLANS_MAX {
-        let news = News { now: clock.now(), edits: edits.clone(), ..News::default() };
+        let news = News { now: clock.now(), ..news.clone() };
         let planner = Planner::new(&world.rules, moment, Vec::new()).told(news);
         let mut planned = plan_with(world, planner).await?;
         planned.plan.conflicts_closed.extend(closed.iter().cloned());

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use syncline_adapters::AdapterError;
 use syncline_adapters::write::{Change, Target, Write, Written};
-use syncline_core::plan::news::{Edit, EditKind};
+use syncline_core::plan::news::{Edit, EditKind, News};
 use syncline_core::plan::planner::Moment;
 use syncline_core::plan::rows::{EntityName, LinkId, LinkRow, ShardId};
 use syncline_core::plan::rules::Conversion;
@@ -170,7 +170,8 @@ async fn look_again(
         let edit = |&(_, field): &(ShardId, usize)| Edit { field, change: EditKind::Decide(None) };
         edits.entry(row.id).or_default().extend(of_shard.map(edit));
     }
-    commit(world, clock, moment, edits, Vec::new()).await.map(drop)
+    let news = News { edits, ..News::default() };
+    commit(world, clock, moment, news, Vec::new()).await.map(drop)
 }
 
 /// Deletes records at their systems, as far as a task writes there, and notes what became of each.

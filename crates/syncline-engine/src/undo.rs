@@ -8,7 +8,7 @@ use crate::world::World;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::sync::Arc;
-use syncline_core::plan::news::{Edit, EditKind};
+use syncline_core::plan::news::{Edit, EditKind, News};
 use syncline_core::plan::rows::{
     ExecutionId, IntentKind, IntentRow, IntentState, LinkId, ShardRow,
 };
@@ -68,7 +68,8 @@ pub async fn undo(
         return Ok(undone);
     }
     let moment = begin(world, clock, TASK, decider).await?;
-    let outcome = commit(world, clock, moment, edits, Vec::new()).await;
+    let news = News { edits, ..News::default() };
+    let outcome = commit(world, clock, moment, news, Vec::new()).await;
     end(world, clock, moment, outcome.map(|counters| ((), counters))).await?;
     Ok(undone)
 }

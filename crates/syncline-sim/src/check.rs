@@ -194,7 +194,8 @@ impl<'a> Ground<'a> {
                 self.remote_of(link).is_some_and(|other| other.remote.name == of.remote.name)
             };
             let links: Vec<&LinkRow> = self.links.iter().filter(is_here).collect();
-            for link in links.iter().filter(|link| deleted.contains(link.external_id.as_str())) {
+            let is_gone = |link: &&&LinkRow| link.deleted && deleted.contains(id_of(link));
+            for link in links.iter().filter(is_gone) {
                 let again = links.iter().find(|other| {
                     let made = of.records.get(other.external_id.as_str());
                     other.shard == link.shard
@@ -219,7 +220,7 @@ impl<'a> Ground<'a> {
         let later = |other: &&LinkRow| other.shard == link.shard && other.id > link.id;
         self.links.iter().filter(later).any(|other| {
             let said = self.remote_of(other).map(|of| of.said.iter());
-            said.into_iter().flatten().any(|said| other.external_id == said.id.as_str())
+            said.into_iter().flatten().any(|said| id_of(other) == said.id)
         })
     }
 
@@ -247,9 +248,7 @@ impl<'a> Ground<'a> {
             let (Some(of), Some(value)) = (self.remote_of(link), &row.remote) else { continue };
             let value = lowered(value);
             let is_persons = of.said.iter().any(|said| {
-                link.external_id == said.id.as_str()
-                    && said.field == row.field
-                    && lowered(&said.value) == value
+                id_of(link) == said.id && said.field == row.field && lowered(&said.value) == value
             });
             if !is_persons {
                 let (id, field) = (&link.external_id, &row.field);
@@ -340,6 +339,12 @@ pub(crate) fn fields(json: &str) -> BTreeMap<String, Value> {
         Ok(Value::Map(entries)) => entries.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
         _ => BTreeMap::new(),
     }
+}
+
+/// The key of a link's record, which another record may have by now.
+fn id_of(link: &LinkRow) -> &str {
+    let id = link.external_id.as_str();
+    id.split_once("#until-").map_or(id, |(id, _)| id)
 }
 
 fn lowered(value: &Value) -> String {

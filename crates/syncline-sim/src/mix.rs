@@ -54,6 +54,8 @@ fn traits(random: &mut Random, incremental: bool) -> Traits {
         versions: random.happens(50),
         normalises: random.happens(40),
         shows: random.happens(50),
+        reuses: false,
+        merges: None,
         // Offsets are of use only where everything is read, again and again.
         drifts: random.happens(30) && !incremental,
         batch_max: random.pick(&[1, 2, 100]),
@@ -75,7 +77,11 @@ impl Mix {
         let mut random = Random::new(number.wrapping_mul(0xA076_1D64_78BD_642F));
         let incremental = random.happens(25);
         let systems = if random.happens(25) { 3 } else { 2 };
-        let traits: Vec<Traits> = (0..systems).map(|_| traits(&mut random, incremental)).collect();
+        let mut traits: Vec<Traits> =
+            (0..systems).map(|_| traits(&mut random, incremental)).collect();
+        for system in traits.iter_mut().filter(|system| system.create == CreateGuard::Marker) {
+            system.reuses = number % 2 == 1;
+        }
         let strategies = ["newest_wins", "source_wins", "destination_wins", "merge", "manual"];
         let strategy = random.pick(&strategies);
         let propagates = random.happens(40);

@@ -209,6 +209,11 @@ impl Converter {
         page.records.iter().map(|record| self.entity.external_id(&row(record)).ok()).collect()
     }
 
+    /// Whether the system marks deleted records, and keeps them.
+    pub fn marks_deleted(&self) -> bool {
+        self.entity.deleted.is_some()
+    }
+
     /// Of the records of a page that were deleted because they were merged into others: the external id of each, and that
     /// of the one that stays.
     pub fn merged(&self, page: &Page) -> Vec<(CompactString, CompactString)> {

@@ -193,7 +193,7 @@ impl<'a> Ground<'a, '_> {
         };
         let (bases, turns) = bases::read(json, layout, &before);
         let mut known = Known { bases, turns };
-        let ack = self.planner.news.acks.get(&key).cloned();
+        let ack = self.planner.arrivals.acks.get(&key).cloned();
         let version = self.planner.news.versions.get(&key).cloned();
         let version = version.or_else(|| stored.as_ref().and_then(|row| row.version.clone()));
         if !is_incumbent {
@@ -299,7 +299,7 @@ impl<'a> Ground<'a, '_> {
     fn admit(&mut self, old: Option<ShardId>, members: &[Member], formers: &[LinkId]) {
         let is_made = |member: &Member| {
             let (entity, external_id) = self.planner.record(member.id);
-            let ack = self.planner.news.acks.get(&(entity, external_id.into()));
+            let ack = self.planner.arrivals.acks.get(&(entity, external_id.into()));
             ack.is_some_and(|ack| ack.joins.is_some()) && !formers.contains(&member.id)
         };
         let own: Vec<&Member> = members.iter().filter(|member| !is_made(member)).collect();

@@ -91,6 +91,16 @@ pub(super) fn read(json: Option<&str>, layout: &Layout, image: &Image) -> (Vec<B
     (bases, turns)
 }
 
+/// Whether what a shard says of each field is what it has agreed on with a record, whatever form that gives it.
+///
+/// `json` is [`BaseRow::fields`](super::rows::BaseRow::fields) of the record's link, `image` what it says, `data` what
+/// the shard says.
+pub fn agrees(json: Option<&str>, layout: &Layout, image: &Image, data: &Image) -> Vec<bool> {
+    let (bases, _) = read(json, layout, image);
+    let is_agreed = |((base, says), stands): ((&Base, &Cell), &Cell)| matches!(base, Base::Met { shard, remote } if shard.is(stands) && remote == says);
+    bases.iter().zip(image).zip(data).map(is_agreed).collect()
+}
+
 /// What is stored of the bases of a link whose image is `image`; `None` where they follow from it.
 pub(super) fn write(
     bases: &[Base],

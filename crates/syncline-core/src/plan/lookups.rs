@@ -6,10 +6,15 @@ use super::view::Need;
 use crate::convert::FieldError;
 use crate::value::Value;
 use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 
 impl Planner<'_> {
     pub(super) fn need_records(&mut self) -> Need {
         let mut need = Need { members_max: self.members_max(), ..Need::default() };
+        need.links.extend(self.news.acks.iter().filter_map(|(_, ack)| ack.joins));
+        need.links.sort_unstable();
+        need.links.dedup();
+        let acked: FxHashSet<_> = self.news.acks.iter().map(|(record, _)| record.clone()).collect();
         let mut asked = Vec::with_capacity(self.items.len());
         for (index, item) in self.items.iter().enumerate() {
             asked.push((item.entity, item.external_id.clone(), index));
@@ -28,6 +33,8 @@ impl Planner<'_> {
         for (entity, external_id, index) in asked {
             let expected = self.items.get(index).and_then(Item::expected);
             let record = (entity, external_id);
+            // Whose record it is that a write of ours came to is wanted whole.
+            let expected = expected.filter(|_| !acked.contains(&record));
             match need.expected.last_mut() {
                 Some(last) if need.records.last() == Some(&record) => {
                     // What is said twice must be the same; what others look up is wanted whole.

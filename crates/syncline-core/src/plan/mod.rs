@@ -2,6 +2,7 @@
 
 mod abandon;
 mod agree;
+mod arrivals;
 mod bases;
 mod blocks;
 pub mod constrain;
@@ -24,6 +25,8 @@ mod touch;
 pub mod view;
 mod ways;
 pub mod writes;
+
+pub use bases::agrees;
 
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,9 @@ pub struct News {
     pub now: i64,
     /// The versions of records, where their systems say them.
     pub versions: FxHashMap<(EntityId, CompactString), CompactString>,
-    /// The writes that records show to have been done.
-    pub acks: FxHashMap<(EntityId, CompactString), Ack>,
+    /// The writes that records show to have been done, in the order in which they were sent. Several may have come to
+    /// one record.
+    pub acks: Vec<((EntityId, CompactString), Ack)>,
     /// Links that are looked at although nothing is said of their records.
     pub reconsider: Vec<LinkId>,
     /// Whether what is said was read just now, so that it stands against all that was read before.
@@ -38,6 +39,20 @@ pub struct Ack {
     pub sent: Vec<(usize, Cell)>,
     /// When the record was seen that is told beside it.
     pub seen: Seen,
+    /// For a creation: how it came to the record.
+    pub came: Came,
+}
+
+/// How a creation came to its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Came {
+    /// The system made the record for it: nothing had this key at that moment.
+    Made,
+    /// It holds what was written, and may have been there before: an upsert, or a reply of long ago.
+    #[default]
+    Written,
+    /// It was there, and nothing was written.
+    Met,
 }
 
 /// When a record was seen that we wrote.

@@ -215,11 +215,14 @@ impl Owing<'_, '_, '_> {
     fn find(&mut self, open: Vec<IntentRow>, found: Option<LinkId>) {
         let Some(link) = found else { return };
         let external_id = CompactString::new(self.planner.record(link).1);
-        let parked = open.into_iter().filter(|intent| intent.state == IntentState::Parked);
-        self.plan.intents_changed.extend(parked.map(|intent| {
+        for intent in open.into_iter().filter(|intent| intent.state == IntentState::Parked) {
             let body = Body { external_id: external_id.clone(), ..Body::from_json(&intent.body) };
-            IntentRow { state: IntentState::Done, body: body.to_json().into(), ..intent }
-        }));
+            let done =
+                IntentRow { state: IntentState::Done, body: body.to_json().into(), ..intent };
+            // What is told of an intent and what follows are one row.
+            self.planner.news.intents.retain(|row| row.id != done.id);
+            self.planner.news.intents.push(done);
+        }
     }
 
     /// Puts what is wanted in the place of what was planned, unless that is the same.

@@ -3,13 +3,14 @@
 //! Records are compared with records, never with merged shards, and clusters are a function of a connected
 //! component's match edges; so neither the order of records nor the borders of batches decide anything.
 
+use super::arrivals::Arrivals;
 use super::constrain::Rulings;
 use super::form::Formed;
 use super::news::News;
 use super::recall::Recall;
 use super::rows::{
-    BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentRow, LinkId, LinkRow, MatchEdge,
-    ShardId, ShardRow,
+    BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId, LinkRow,
+    MatchEdge, ShardId, ShardRow,
 };
 use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
@@ -77,6 +78,8 @@ pub struct Planned {
     pub outcomes: Vec<Outcome>,
     /// The link of each item, where it has one.
     pub links: Vec<Option<LinkId>>,
+    /// Creations that came to records of other shards: they are still owed.
+    pub strayed: Vec<IntentId>,
     /// What the batch came to; `fetched` and what never became an item are the caller's to add.
     pub counters: Counters,
     /// What is remembered for the next batch, once the plan is committed.
@@ -118,6 +121,8 @@ pub struct Planner<'a> {
     pub(super) recall: Recall,
     /// What is told beside records.
     pub(super) news: News,
+    /// The records that writes of ours came to.
+    pub(super) arrivals: Arrivals,
     stage: Stage,
     /// Whether nothing is wanted but what the items take from other shards.
     only_looks_up: bool,
@@ -247,6 +252,7 @@ impl<'a> Planner<'a> {
             formed: Formed::default(),
             recall: Recall::default(),
             news: News::default(),
+            arrivals: Arrivals::default(),
             items,
         }
     }
@@ -499,6 +505,7 @@ impl<'a> Planner<'a> {
     }
 
     fn touch_all(&mut self) -> Result<Need, PlanError> {
+        self.arrive();
         let mut items = std::mem::take(&mut self.items);
         let refused = self.resolve_all(&mut items)?;
         for (index, (item, refused)) in items.into_iter().zip(refused).enumerate() {

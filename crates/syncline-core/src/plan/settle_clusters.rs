@@ -352,6 +352,10 @@ impl Writer {
         plan.shards_new.sort_unstable_by_key(|row| row.id);
         plan.shards_changed.sort_by_key(|row| row.id);
         plan.intents_changed = std::mem::take(&mut planner.news.intents);
+        plan.links_renamed = std::mem::take(&mut planner.arrivals.renamed);
+        plan.dead_letters.append(&mut planner.arrivals.letters);
+        self.planned.strayed = std::mem::take(&mut planner.arrivals.strayed);
+        self.planned.counters.tombstoned += planner.arrivals.lost;
         let fates = std::mem::take(&mut planner.fates);
         for (fate, counts) in fates.into_iter().zip(&planner.counts) {
             let (outcome, link) = match fate {

@@ -144,7 +144,8 @@ impl Ground<'_, '_> {
         Reconciled { shard: None, base, dispute: Some(dispute) }
     }
 
-    /// The values of a field that we sent to a record, and of which nobody knows whether they arrived.
+    /// The values of a field that we sent to a record, and of which nobody knows whether they arrived; and those that
+    /// came to it although they were meant for another.
     fn sent(&self, link: LinkId, field: usize) -> Vec<Cell> {
         let intents = self.planner.view.intents_of.get(&link).into_iter().flatten();
         // Creations elsewhere hang on the link too; what they send never arrives at this record.
@@ -154,7 +155,13 @@ impl Ground<'_, '_> {
         });
         let name = &self.rules.layout.names()[field];
         let values = unsure.flat_map(|intent| super::intent::Body::from_json(&intent.body).sent);
-        values.filter(|(of, _)| of == name).map(|(_, value)| value).collect()
+        let mut sent: Vec<Cell> =
+            values.filter(|(of, _)| of == name).map(|(_, value)| value).collect();
+        let (entity, external_id) = self.planner.record(link);
+        let echoes = self.planner.arrivals.echoes.get(&(entity, external_id.into()));
+        let echoes = echoes.into_iter().flatten().filter(|(of, _)| *of == field);
+        sent.extend(echoes.map(|(_, value)| value.clone()));
+        sent
     }
 
     /// A held field's sides agree again.

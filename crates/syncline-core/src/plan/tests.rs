@@ -1,11 +1,12 @@
 //! Laws of the planner, on a store that is a few maps.
 
 use super::constrain::Rulings;
+use super::news::{Ack, Came, News};
 use super::planner::{Moment, Outcome, Planned, Planner};
 use super::recall::Recall;
 use super::rows::{
-    Decision, EdgeTarget, EntityId, LinkId, LinkRow, MatchEdge, RuleId, ShardId, ShardRow, TypeId,
-    Verdict,
+    Decision, EdgeTarget, EntityId, IntentId, LinkId, LinkRow, MatchEdge, RuleId, ShardId,
+    ShardRow, TypeId, Verdict,
 };
 use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
 use super::view::{Found, Need};
@@ -751,6 +752,48 @@ proptest! {
         prop_assert!(shelf.links[&a.id].shard == shelf.links[&b.id].shard);
         shelf.rule(&rules, ruling(&left, &right, Verdict::Apart));
         prop_assert_eq!(facts(&shelf), before);
+        shelf.check(&rules);
+    }
+}
+
+#[test]
+fn a_creation_joins_a_record_by_its_key_only_where_that_is_what_it_made() {
+    let (old, new) = ([Some("b@x.de"), None, None], [Some("c@x.de"), None, None]);
+    let (joined, superseded, apart): (&[&[&str]], &[&[&str]], &[&[&str]]) =
+        (&[&["1/1", "2/17"]], &[&["1/1", "2/17"], &["2/17#until-2"]], &[&["1/1"], &["2/17"]]);
+    // How it came to the record, whether the one that had its key is known to be gone, what it says, what becomes of it.
+    let cases = [
+        (Came::Made, false, new, superseded),
+        (Came::Made, true, new, superseded),
+        (Came::Made, false, old, joined),
+        (Came::Written, true, new, superseded),
+        (Came::Written, false, new, apart),
+        (Came::Written, false, old, apart),
+        (Came::Met, false, new, apart),
+        (Came::Met, true, new, apart),
+    ];
+    let rules = rules(MATCHING);
+    for (came, is_gone, says, expected) in cases {
+        let mut shelf = Shelf::default();
+        let first = item(CRM, "1", 1, [Some("a@x.de"), None, None]);
+        shelf.run(&rules, 1, vec![first, item(BILLING, "17", 1, old)]);
+        if is_gone {
+            let gone = Item { content: Content::Deleted, ..item(BILLING, "17", 1, old) };
+            shelf.run(&rules, 2, vec![gone]);
+        }
+        let ack = Ack { intent: IntentId(5), joins: Some(LinkId(1)), came, ..Ack::default() };
+        let acks = vec![((BILLING, "17".into()), ack)];
+        let news = News { acks, is_fresh: true, ..News::default() };
+        let moment = Moment { started: 3, ..Moment::default() };
+        let mut shown = item(BILLING, "17", 2, says);
+        shown.digest(&rules, false);
+        let planned = shelf.plan(Planner::new(&rules, moment, vec![shown]).told(news));
+        let clusters: Vec<Vec<String>> = shelf.outcome().into_keys().collect();
+        assert_eq!(clusters, expected, "{came:?} {is_gone} {says:?}");
+        let is_apart = expected == apart;
+        assert_eq!(planned.strayed.is_empty(), !is_apart, "{came:?} {is_gone}");
+        let lost = u64::from(expected == superseded && !is_gone);
+        assert_eq!(planned.counters.tombstoned, lost, "{came:?} {is_gone}");
         shelf.check(&rules);
     }
 }

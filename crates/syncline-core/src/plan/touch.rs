@@ -74,10 +74,8 @@ impl Planner<'_> {
         let hash = digest.hash;
         let said = Said { image, digest, edges };
         let Some(id) = known else {
-            let id = LinkId(self.view.next_link);
-            self.view.next_link += 1;
+            let id = self.name_anew(record.clone());
             self.join(&record, id);
-            self.view.by_record.insert(record, id);
             return self.add_touched(
                 id,
                 true,
@@ -116,12 +114,17 @@ impl Planner<'_> {
         if !target.update_if_exists {
             return Fate::Known(Outcome::Filtered, there);
         }
-        if now.deleted && item.counts {
-            self.revived.push(id);
-        }
+        let is_another = now.deleted && self.is_another(&record, id, &said.image);
+        let id = if is_another {
+            self.supersede(&record, id);
+            self.name_anew(record)
+        } else {
+            self.revived.extend((now.deleted && item.counts).then_some(id));
+            id
+        };
         self.add_touched(
             id,
-            false,
+            is_another,
             item.entity,
             item.external_id,
             item.modified,
@@ -130,10 +133,19 @@ impl Planner<'_> {
         )
     }
 
+    /// A link for a record that has none.
+    fn name_anew(&mut self, record: (EntityId, CompactString)) -> LinkId {
+        let id = LinkId(self.view.next_link);
+        self.view.next_link += 1;
+        self.view.by_record.insert(record, id);
+        id
+    }
+
     /// Where a record is what came of a creation of ours, it belongs to the shard that it was made from, whatever the
     /// match rules say. Either way its cluster is looked at: what was written is agreed on.
     fn join(&mut self, record: &(EntityId, CompactString), id: LinkId) {
-        let Some(ack) = self.news.acks.get(record) else { return };
+        self.keep_apart(record, id);
+        let Some(ack) = self.arrivals.acks.get(record) else { return };
         let joins = ack.joins.filter(|joins| *joins != id);
         self.reformed.push(id);
         if let Some(other) = joins {

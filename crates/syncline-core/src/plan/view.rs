@@ -4,7 +4,7 @@ use super::rows::{
     BaseRow, Decision, EdgeTarget, EntityId, IntentRow, LinkId, LinkRow, MatchEdge, ShardId,
     ShardRow,
 };
-use super::writes::Plan;
+use super::writes::{Plan, Renamed};
 use compact_str::CompactString;
 use std::sync::Arc;
 
@@ -79,6 +79,8 @@ pub struct Passage {
     next_shard: Option<i64>,
     /// Links of records that were asked for, as the plan leaves them.
     links: Vec<LinkRow>,
+    /// Links that have other names now than those that were asked for.
+    renamed: Vec<Renamed>,
     /// Members of keys that were asked for: sorted.
     added: Vec<(u64, LinkId)>,
     /// The same, of those that are no members any more.
@@ -90,6 +92,11 @@ impl Passage {
     /// all else is empty; where the plan leads to the state `after`.
     pub fn of(plan: &Plan, need: &Need, after: u64) -> Self {
         let links = plan.links_new.iter().chain(&plan.links_changed).chain(&plan.links_restamped);
+        let renamed = plan.links_renamed.iter().filter(|of| {
+            need.records
+                .binary_search_by(|(at, id)| (*at, id).cmp(&(of.entity, &of.before)))
+                .is_ok()
+        });
         let is_asked = |&&(key, _): &&(u64, LinkId)| need.keys.binary_search(&key).is_ok();
         Self {
             before: plan.epoch,
@@ -97,6 +104,7 @@ impl Passage {
             next_link: plan.links_new.last().map(|link| link.id.0 + 1),
             next_shard: plan.shards_new.last().map(|shard| shard.id.0 + 1),
             links: links.filter(|link| place_of(link, &need.records).is_some()).cloned().collect(),
+            renamed: renamed.cloned().collect(),
             added: plan.keys_added.iter().filter(is_asked).copied().collect(),
             removed: plan.keys_removed.iter().filter(is_asked).copied().collect(),
         }
@@ -160,6 +168,10 @@ impl Found {
             self.epoch = passage.after;
             self.next_link = passage.next_link.unwrap_or(self.next_link);
             self.next_shard = passage.next_shard.unwrap_or(self.next_shard);
+            for of in passage.renamed {
+                self.links.retain(|link| link.id != of.link);
+                self.as_expected.retain(|(_, link)| *link != of.link);
+            }
             self.pass_links(need, passage.links);
             outdated.extend(passage.removed.iter().map(|(key, _)| *key).filter(|key| {
                 let first = self.members.partition_point(|(other, _)| other < key);

@@ -7,6 +7,7 @@ use super::rows::{
 use crate::reconcile::Winner;
 use crate::record::Cursor;
 use crate::value::Cell;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub links_new: Vec<LinkRow>,
     /// Links that changed, whole as they are now.
     pub links_changed: Vec<LinkRow>,
+    /// Links that are known by other names from now on; they come before all that is new, which may have their old ones.
+    pub links_renamed: Vec<Renamed>,
     /// Links of which only the stamps changed (modified, observed, execution, contributor), whole as they are now.
     pub links_restamped: Vec<LinkRow>,
     /// Match keys that links gained, sorted.
@@ -90,6 +93,7 @@ impl Plan {
             && self.shards_changed.is_empty()
             && self.links_new.is_empty()
             && self.links_changed.is_empty()
+            && self.links_renamed.is_empty()
             && self.links_restamped.is_empty()
             && self.keys_added.is_empty()
             && self.keys_removed.is_empty()
@@ -122,6 +126,19 @@ impl Plan {
     pub fn must_last(&self) -> bool {
         !self.intents_changed.is_empty()
     }
+}
+
+/// A link whose record is gone, while another record has its external id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The link; it is among those that changed, too.
+    pub link: LinkId,
+    /// The kind of its record.
+    pub entity: EntityId,
+    /// Its external id up to now.
+    pub before: CompactString,
+    /// A name that no record has.
+    pub name: CompactString,
 }
 
 /// A field that is no longer in conflict.

@@ -214,6 +214,12 @@ fn unwritten(execution: &Execution<'_>) -> Option<Verdict> {
             format!("{} could not be written", records(results.written_rejected)),
             "`syncline dead-letters list` shows which, and why; the next run tries again",
         )
+    } else if execution.parked > 0 {
+        (
+            format!("of {} nobody knows whether it was made", records(execution.parked)),
+            "`syncline dead-letters list` shows which; once you have looked whether it is there, \
+             `syncline dead-letters replay ID` makes it, or `syncline merge` joins it",
+        )
     } else if results.written_unknown > 0 {
         (
             format!("of {} nobody knows whether it was written", records(results.written_unknown)),

@@ -82,6 +82,8 @@ pub(crate) struct Execution<'a> {
     fused: Option<(u64, u64)>,
     /// Writes that could not be sent however often that was tried, and why one of them was not.
     unsent: Option<(u64, String)>,
+    /// Creations of which nobody can tell whether they arrived but a person.
+    parked: u64,
     /// What the connection had been asked before this process began with it.
     asked: Usage,
 }

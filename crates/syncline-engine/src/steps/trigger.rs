@@ -82,6 +82,7 @@ pub(super) async fn begin<'a>(
         news: sweep::news(world).await?,
         fused: None,
         unsent: None,
+        parked: 0,
         asked: world.shared.usage(&task.connection),
         options,
         begun,

@@ -1,8 +1,12 @@
 //! A remote in memory that does what real ones do: it normalises, loses replies, lands writes late, forgets to list,
 //! and is edited by people at any time.
 
+mod happens;
+mod keys;
 mod people;
 mod serve;
+
+pub use happens::Happens;
 
 use crate::bug::Bug;
 use crate::random::Random;
@@ -33,6 +37,10 @@ pub struct Traits {
     pub normalises: bool,
     /// Whether the reply to a write shows the record.
     pub shows: bool,
+    /// Whether it gives the key of a deleted record to the next one that we make.
+    pub reuses: bool,
+    /// The field by whose value it takes a creation for a change of a record that is there.
+    pub merges: Option<&'static str>,
     /// Whether its pages are found by offset: a record that goes while they are read hides another one.
     pub drifts: bool,
     /// The most writes in a call.
@@ -107,28 +115,6 @@ pub struct People {
     pub tenant: &'static str,
 }
 
-/// What happens at a call, where chance does not decide it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happens {
-    /// Nothing.
-    Nothing,
-    /// A person sets a field right before.
-    Edited {
-        /// The record.
-        id: String,
-        /// The field.
-        field: &'static str,
-        /// The value.
-        text: &'static str,
-    },
-    /// It is not answered.
-    Unanswered,
-    /// It takes effect, and the reply is lost.
-    ReplyLost,
-    /// The reply is lost, and it takes effect so many milliseconds later.
-    Late(u64),
-}
-
 #[derive(Default)]
 struct State {
     script: VecDeque<Happens>,
@@ -143,6 +129,8 @@ struct State {
     calls: u64,
     /// When a record was last asked for by its key: the call, and the time.
     asked: BTreeMap<String, (u64, i64)>,
+    /// The keys of records that are gone, for a remote that gives them to others.
+    free: BTreeSet<String>,
     writes: u64,
     deleted_by_users: BTreeSet<String>,
     edits: u64,
@@ -303,6 +291,9 @@ impl Remote {
         if let Some(Happens::Edited { id, field, text }) = &next {
             self.set(id, field, text);
         }
+        if let Some(Happens::Removed { id }) = &next {
+            self.remove(id);
+        }
         self.pass();
         next.unwrap_or(Happens::Nothing)
     }
@@ -351,6 +342,7 @@ impl Remote {
                     return refused;
                 }
                 let gone = state.records.remove(&id);
+                state.free.insert(id.clone());
                 state.writes += 1;
                 for (field, value) in gone.iter().flat_map(|held| &held.fields) {
                     let author = gone.as_ref().map(|held| held.authors[field]);
@@ -455,8 +447,11 @@ impl Remote {
             }
             return Written::Exists { key: Some(vec![CompactString::new(own)]) };
         }
-        state.next += 1;
-        let id = own.map_or_else(|| format!("{}{}", self.name, state.next), |id| id.into_owned());
+        let (id, is_there) = self.key_for(state, own.as_deref(), fields);
+        if is_there {
+            self.change(state, &id, fields, stamp, i64::MAX);
+            return done(&id);
+        }
         let fields = fields.iter().filter(|(name, _)| name != "id");
         let fields: BTreeMap<String, Value> =
             fields.map(|(name, value)| (name.to_string(), self.stored(name, value))).collect();
@@ -554,10 +549,9 @@ impl Remote {
             Happens::Unanswered => (3, 0),
             Happens::ReplyLost => (1, 0),
             Happens::Late(ms) => (4, *ms),
-            Happens::Nothing | Happens::Edited { .. } if !self.trouble() => {
-                return self.apply(write, now, unseen_since);
-            }
-            Happens::Nothing | Happens::Edited { .. } => (fault, delay),
+            Happens::Swapped => return self.apply(write, now, unseen_since),
+            _ if !self.trouble() => return self.apply(write, now, unseen_since),
+            _ => (fault, delay),
         };
         tell(|| format!("{}: trouble {fault} in what follows", self.name));
         let problem = "simulated".to_owned();

@@ -36,7 +36,9 @@ impl Remote {
 
     /// A person deletes a record.
     pub fn remove(&self, id: &str) {
-        self.state().records.remove(id);
+        let mut state = self.state();
+        state.records.remove(id);
+        state.free.insert(id.to_owned());
     }
 
     /// A person does something.
@@ -58,6 +60,7 @@ impl Remote {
             (0, Some(id)) => {
                 tell(|| format!("a person deletes {id}"));
                 state.records.remove(&id);
+                state.free.insert(id.clone());
                 state.deleted_by_users.insert(id);
             }
             (what, target) if target.is_none() || ((1..=2).contains(&what) && !is_full) => {

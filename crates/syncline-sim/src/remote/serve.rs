@@ -110,6 +110,9 @@ impl Writer for Remote {
                         shown.push(id);
                     }
                 }
+                if happens == Happens::Swapped {
+                    shown.reverse();
+                }
             }
             let records = self.page(shown);
             self.crash.point().await;
@@ -154,7 +157,10 @@ impl Writer for Remote {
                     writes.iter().any(|write| {
                         let own = match &write.change {
                             Change::Create { fields } => fields.iter().any(|(name, value)| {
-                                name == "id" && value.to_plain() == id.as_str()
+                                let is_own = name == "id" && value.to_plain() == id.as_str();
+                                let is_taken = self.traits.merges.is_some_and(|of| of == *name)
+                                    && held.fields.get(name.as_str()) == Some(value);
+                                is_own || is_taken
                             }),
                             _ => false,
                         };

@@ -195,3 +195,156 @@ async fn hazard_23_a_repeated_batch_of_which_one_is_gone_by_then_gives_nobody_an
     assert_eq!(story.says(&story.b, "name"), ["Second", "Third"]);
     assert!(story.conflicts(true).await.is_empty());
 }
+
+#[tokio::test]
+async fn hazard_23_a_creation_that_nobody_could_tell_of_is_over_once_its_record_is_met() {
+    // Nothing is unique at b. The record is made, and its reply is lost: the next read finds it.
+    let b = Traits { create: CreateGuard::Nothing, ..traits() };
+    let story = Story::with(b, "bidirectional", "", sqlite()).await;
+    story.a.make("a1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+    story.run("a").await;
+    story.b.expect([Happens::ReplyLost]);
+    assert_eq!(story.run("b").await.status, "partial");
+    assert_eq!((story.open_intents().await.len(), story.letters().await.len()), (1, 1));
+    assert_eq!(story.run("b").await.status, "success");
+    assert!(story.open_intents().await.is_empty() && story.letters().await.is_empty());
+    story.quiet().await;
+    assert_eq!(story.says(&story.b, "name"), ["Old"]);
+    assert_eq!(story.shards().await, [["a a1", "b b1"]]);
+}
+
+#[tokio::test]
+async fn hazard_23_a_creation_that_did_not_arrive_waits_for_a_person_who_has_looked() {
+    let b = Traits { create: CreateGuard::Nothing, ..traits() };
+    let story = Story::with(b, "bidirectional", "", sqlite()).await;
+    story.a.make("a1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+    story.run("a").await;
+    story.b.expect([Happens::Unanswered]);
+    story.run("b").await;
+    for _ in 0..2 {
+        let report = story.run("b").await;
+        assert_eq!((report.status.as_str(), report.results.written_created), ("partial", 0));
+        assert_eq!(story.letters().await.len(), 1, "it is told once");
+    }
+    // What is made then is what the shard says by then.
+    story.a.set("a1", "name", "New");
+    story.run("a").await;
+    story.repeat(story.open_intents().await[0].id).await;
+    story.quiet().await;
+    assert_eq!(story.says(&story.b, "name"), ["New"]);
+    assert!(story.open_intents().await.is_empty() && story.letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn hazard_55_a_key_that_was_given_to_another_record_joins_nobody() {
+    // A person deletes b1, and the system gives its key to the record that we make: before we know of it, or after.
+    for (deletes, is_known) in
+        [("unlink", false), ("unlink", true), ("propagate", false), ("propagate", true)]
+    {
+        let b = Traits { create: CreateGuard::Marker, reuses: true, ..traits() };
+        let task = format!(", outbound: {{ deletes: {deletes} }}");
+        let story = Story::with(b, "bidirectional", &task, sqlite()).await;
+        story.a.make("a1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+        story.quiet().await;
+        story.a.make("a2", &[("email", "k@x.org"), ("name", "Stays"), ("notes", "n")]);
+        story.quiet().await;
+        let removed = Happens::Removed { id: "b1".to_owned() };
+        if is_known {
+            story.b.remove("b1");
+            story.run("b").await;
+        }
+        story.a.make("a3", &[("email", "l@x.org"), ("name", "New"), ("notes", "m")]);
+        story.run("a").await;
+        story.b.expect((!is_known).then_some(removed));
+        story.run("b").await;
+        assert_eq!(story.b.records()["b1"].fields["name"], Value::text("New"), "{deletes}");
+        story.quiet().await;
+        let (mut names, mut shards) =
+            (vec!["New", "Stays"], vec![vec!["a a2", "b b2"], vec!["a a3", "b b1"]]);
+        if deletes == "unlink" {
+            names.insert(1, "Old");
+            shards.insert(0, vec!["a a1"]);
+        }
+        assert_eq!(story.says(&story.a, "name"), names, "{deletes} {is_known}");
+        assert_eq!(story.says(&story.b, "name"), ["New", "Stays"], "{deletes} {is_known}");
+        assert_eq!(story.shards().await, shards, "{deletes} {is_known}");
+        assert!(story.conflicts(true).await.is_empty(), "{deletes} {is_known}");
+    }
+}
+
+#[tokio::test]
+async fn hazard_55_a_record_that_has_nothing_in_common_with_the_deleted_one_of_its_key_is_another()
+{
+    // A person deletes b1, a run sees it, and a person makes another b1: it writes nothing over what ua1 says. One that
+    // is still the same person comes back.
+    for (email, is_another) in [("z@x.org", true), ("j@x.org", false)] {
+        let story = Story::with(traits(), "bidirectional", "", sqlite()).await;
+        story.a.make("ua1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+        story.quiet().await;
+        story.b.remove("b1");
+        story.b.make("b2", &[("email", "k@x.org"), ("name", "Stays"), ("notes", "n")]);
+        story.quiet().await;
+        story.b.make("b1", &[("email", email), ("name", "New"), ("notes", "m")]);
+        story.quiet().await;
+        let names: &[&str] = if is_another { &["New", "Old", "Stays"] } else { &["New", "Stays"] };
+        assert_eq!(story.says(&story.a, "name"), names, "{email}");
+        assert_eq!(story.says(&story.b, "name"), ["New", "Stays"], "{email}");
+        assert_eq!(story.shards().await.len(), names.len(), "{email}");
+    }
+}
+
+#[tokio::test]
+async fn hazard_28_two_things_that_a_system_takes_for_one_stay_two_and_are_told() {
+    // Two people of one name: b takes the second creation for a change of what the first made.
+    for (shows, batch_max) in [(true, 100), (false, 100), (true, 1)] {
+        let b = Traits {
+            create: CreateGuard::Upsert,
+            merges: Some("name"),
+            shows,
+            batch_max,
+            ..traits()
+        };
+        let story = Story::with(b, "bidirectional", "", sqlite()).await;
+        story.a.make("a1", &[("email", "j@x.org"), ("name", "Same"), ("notes", "n1")]);
+        story.a.make("a2", &[("email", "k@x.org"), ("name", "Same"), ("notes", "n2")]);
+        story.run("a").await;
+        assert_eq!(story.run("b").await.status, "partial");
+        assert_eq!(story.run("b").await.status, "partial");
+        let (writes, what) = (story.b.writes(), format!("{shows} {batch_max}"));
+        story.run("a").await;
+        assert_eq!(story.run("b").await.status, "partial");
+        assert_eq!(story.b.writes(), writes, "{what}: it is not written over again and again");
+        assert_eq!(story.shards().await, [vec!["a a1", "b b1"], vec!["a a2"]], "{what}");
+        assert_eq!(story.says(&story.a, "notes"), ["n1", "n2"], "{what}");
+        assert_eq!(
+            story.says(&story.b, "notes"),
+            ["n1"],
+            "{what}: it says what its own shard says"
+        );
+        assert_eq!(story.says(&story.b, "email"), ["j@x.org"], "{what}");
+        let letters = story.letters().await;
+        assert!(letters.len() == 1 && letters[0].contains("`b1`"), "{what}: {letters:?}");
+        // Once the system can tell them apart, both are there.
+        story.a.set("a2", "name", "Other");
+        story.run("a").await;
+        story.quiet().await;
+        assert_eq!(story.says(&story.b, "name"), ["Other", "Same"], "{what}");
+        assert!(story.letters().await.is_empty(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn hazard_28_a_reply_that_shows_anothers_record_gives_nobody_anothers_record() {
+    let story = Story::with(traits(), "bidirectional", "", sqlite()).await;
+    for (id, name) in [("a1", "First"), ("a2", "Second")] {
+        let email = format!("{id}@x.org");
+        story.a.make(id, &[("email", &email), ("name", name), ("notes", "n")]);
+    }
+    story.run("a").await;
+    story.b.expect([Happens::Swapped]);
+    story.run("b").await;
+    story.quiet().await;
+    assert_eq!(story.says(&story.b, "name"), ["First", "Second"]);
+    assert_eq!(story.shards().await, [["a a1", "b b1"], ["a a2", "b b2"]]);
+    assert!(story.conflicts(true).await.is_empty());
+}

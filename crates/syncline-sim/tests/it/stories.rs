@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
-use syncline_core::plan::rows::ConflictRow;
+use syncline_core::plan::rows::{ConflictRow, IntentId, IntentRow, IntentState, LinkRow};
 use syncline_core::value::Value;
 use syncline_engine::decide::Decider;
-use syncline_engine::edit::{Answer, settle};
+use syncline_engine::edit::{Answer, repeat, settle};
 use syncline_engine::undo::undo;
 use syncline_engine::{Options, Report, World, execute};
 use syncline_sim::bug::Bug;
@@ -13,7 +13,7 @@ use syncline_sim::mix::world;
 use syncline_sim::remote::{People, Remote, Traits};
 use syncline_sim::time::{Crash, VirtualClock};
 use syncline_store::overlay::OverlayStore;
-use syncline_store::query::{ConflictFilter, IntentFilter};
+use syncline_store::query::{ConflictFilter, DeadLetterFilter, IntentFilter, ShardFilter};
 use syncline_store::sqlite::{Options as StoreOptions, SqliteStore};
 use syncline_store::{Store, execution::Worker};
 
@@ -31,6 +31,8 @@ pub(crate) fn traits() -> Traits {
         versions: true,
         normalises: false,
         shows: true,
+        reuses: false,
+        merges: None,
         drifts: false,
         batch_max: 100,
         granularity_us: 1,
@@ -117,6 +119,44 @@ impl Story {
             records.values().map(|held| held.fields[field].to_plain().into_owned()).collect();
         said.sort();
         said
+    }
+
+    /// What waits to be written, or for somebody who knows whether it was.
+    pub(crate) async fn open_intents(&self) -> Vec<IntentRow> {
+        let states = vec![IntentState::Planned, IntentState::Sent, IntentState::Parked];
+        let filter = IntentFilter { states, limit: 99, ..IntentFilter::default() };
+        self.world.store.intents(filter).await.unwrap()
+    }
+
+    /// The problems of letters about writes.
+    pub(crate) async fn letters(&self) -> Vec<String> {
+        let filter = DeadLetterFilter { limit: 99, ..DeadLetterFilter::default() };
+        let letters = self.world.store.dead_letters(filter).await.unwrap();
+        letters.into_iter().map(|row| row.letter.problem).collect()
+    }
+
+    /// The shards that are there, each with the live records that it has, as `remote id`.
+    pub(crate) async fn shards(&self) -> Vec<Vec<String>> {
+        let filter = ShardFilter { limit: 99, ..ShardFilter::default() };
+        let shards = self.world.store.shards(filter).await.unwrap();
+        let mut all = Vec::new();
+        for shard in shards {
+            let links = self.world.store.links_of(vec![shard.id]).await.unwrap();
+            let live = links.iter().filter(|link| !link.deleted);
+            let name = |link: &LinkRow| {
+                format!("{} {}", self.world.entities[&link.entity].connection, link.external_id)
+            };
+            let mut records: Vec<String> = live.map(name).collect();
+            records.sort();
+            all.push(records);
+        }
+        all.sort();
+        all
+    }
+
+    /// A person says that the record of a creation is not there.
+    pub(crate) async fn repeat(&self, intent: IntentId) {
+        repeat(&self.world, &*self.clock, intent, &decider()).await.unwrap();
     }
 
     pub(crate) async fn conflicts(&self, with_closed: bool) -> Vec<ConflictRow> {

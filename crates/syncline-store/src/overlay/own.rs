@@ -80,6 +80,9 @@ impl Own {
         for shard in plan.shards_new.into_iter().chain(plan.shards_changed) {
             self.shards.insert(shard.id, shard);
         }
+        for of in plan.links_renamed {
+            self.records.remove(&(of.entity, of.before));
+        }
         let links = plan.links_new.into_iter().chain(plan.links_changed);
         for link in links.chain(plan.links_restamped) {
             self.records.insert((link.entity, link.external_id.clone()), link.id);

@@ -68,7 +68,8 @@ impl OverlayStore {
         asked.dedup();
         if !found.links.is_empty() {
             let records: FxHashSet<&(EntityId, CompactString)> = need.records.iter().collect();
-            // A link of the base that pointed to a target, and no longer does, is not part of the answer.
+            // A link of the base that pointed to a target and no longer does, or has another name by now, is not part
+            // of the answer.
             found.links.retain(|link| {
                 let is_asked = asked.binary_search(&link.id).is_ok()
                     || records.contains(&(link.entity, link.external_id.clone()));

@@ -13,7 +13,7 @@ use syncline_core::matching::Zone;
 use syncline_core::plan::rows::{
     EdgeTarget, EntityId, ExecutionId, KindId, LinkId, LinkRow, MatchEdge, ShardRow,
 };
-use syncline_core::plan::writes::{Change, DeadLetter, Plan, Subject};
+use syncline_core::plan::writes::{Change, DeadLetter, Plan, Renamed, Subject};
 
 impl Db {
     /// Puts `plan` into the group.
@@ -65,6 +65,7 @@ impl Db {
 fn apply(conn: &Connection, plan: &Plan) -> Result<()> {
     insert_shards(conn, &plan.shards_new, plan.execution)?;
     update_shards(conn, &plan.shards_changed, plan.execution)?;
+    rename_links(conn, &plan.links_renamed)?;
     insert_links(conn, &plan.links_new)?;
     update_links(conn, &plan.links_changed)?;
     update_stamps(conn, &plan.links_restamped)?;
@@ -115,6 +116,14 @@ fn update_shards(conn: &Connection, rows: &[ShardRow], execution: ExecutionId) -
         update_indexed.execute(params![row.id.0, row.shard_type.0, row.deleted_at, merged_into])?;
     }
     Ok(())
+}
+
+fn rename_links(conn: &Connection, renamed: &[Renamed]) -> Result<()> {
+    renamed.iter().try_for_each(|Renamed { link, name, .. }| {
+        conn.prepare_cached("UPDATE link SET external_id = ?2 WHERE id = ?1")?
+            .execute(params![link.0, name.as_str()])?;
+        Ok(())
+    })
 }
 
 fn insert_links(conn: &Connection, rows: &[LinkRow]) -> Result<()> {

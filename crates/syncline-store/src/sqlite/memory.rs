@@ -56,6 +56,13 @@ impl Memory {
         if let Some(filter) = &mut self.records {
             let new = plan.links_new.iter();
             new.for_each(|link| filter.add(record_hash(link.entity, &link.external_id)));
+            let renamed = plan.links_renamed.iter();
+            renamed.for_each(|of| filter.add(record_hash(of.entity, &of.name)));
+        }
+        for of in &plan.links_renamed {
+            let shared = self.shared.get_mut(&of.entity);
+            self.shared_len -=
+                usize::from(shared.is_some_and(|by| by.remove(&of.before).is_some()));
         }
         if let Some(bits) = &mut self.edged {
             plan.match_edges_set.iter().for_each(|edge| {

@@ -3,7 +3,7 @@
 use crate::stores::*;
 use syncline_core::plan::rows::{Decision, LinkId, LinkRow, ShardId, TypeId, Verdict};
 use syncline_core::plan::view::{Expected, Need};
-use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Subject};
+use syncline_core::plan::writes::{Change, DeadLetter, Merge, Plan, Renamed, Subject};
 use syncline_store::query::{DeadLetterFilter, FieldTest, ShardFilter};
 use syncline_store::{Catalog, StoreError, reviews};
 
@@ -164,6 +164,37 @@ async fn changed_rows_replace_what_was_there() {
         );
         let of = store.links_of(vec![ShardId(1)]).await.unwrap();
         assert_eq!(of.iter().map(|l| l.id.0).collect::<Vec<_>>(), [1, 2], "{}", opened.name);
+    }
+}
+
+#[tokio::test]
+async fn a_link_goes_on_under_another_name_and_a_new_one_has_its_old_one() {
+    for opened in all() {
+        let store = &*opened.store;
+        let (_, begun) = start(store).await;
+        commit(store, begun.execution, two_people()).await;
+        let before = link(2, CRM, "b", 2);
+        let gone = LinkRow { external_id: "b#2".into(), deleted: true, ..before.clone() };
+        let new = link(4, CRM, "b", 1);
+        let plan = Plan {
+            links_renamed: vec![Renamed {
+                link: LinkId(2),
+                entity: CRM,
+                before: "b".into(),
+                name: "b#2".into(),
+            }],
+            links_new: vec![new.clone()],
+            links_changed: vec![gone.clone()],
+            ..Plan::default()
+        };
+        commit(store, begun.execution, plan).await;
+        for (name, expected) in [("b", new), ("b#2", gone.clone())] {
+            let need = Need { records: vec![(CRM, name.into())], ..Need::default() };
+            assert_eq!(read(store, need).await.links, [expected], "{}", opened.name);
+        }
+        let need = Need { links: vec![LinkId(2)], ..Need::default() };
+        assert_eq!(read(store, need).await.links, [gone], "{}", opened.name);
+        assert_eq!(store.live_links(CRM).await.unwrap(), 2, "{}", opened.name);
     }
 }
 

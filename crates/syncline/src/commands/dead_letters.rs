@@ -1,6 +1,7 @@
 //! `syncline dead-letters`: records that were refused.
 
 use crate::app::App;
+use crate::commands::review::{DeciderArgs, decider};
 use crate::commands::run::run_pages;
 use crate::error::{Error, Exit};
 use crate::output::{counted, shorten};
@@ -10,11 +11,13 @@ use crate::syncing::Syncline;
 use clap::Subcommand;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use syncline_core::plan::rows::{IntentId, IntentState};
 use syncline_core::record::{Page, Record, Shape};
 use syncline_core::value::Value;
+use syncline_engine::edit::repeat;
 use syncline_engine::{Clock, SystemClock};
 use syncline_store::Store;
-use syncline_store::query::{DeadLetterFilter, DeadLetterRow};
+use syncline_store::query::{DeadLetterFilter, DeadLetterRow, IntentFilter};
 use tokio_util::sync::CancellationToken;
 
 /// So many dead letters are run together.
@@ -51,7 +54,9 @@ pub enum Command {
     /// Runs them through their task again, for when the configuration was mended
     #[command(
         after_help = "They leave the list; a record that is refused again is on it anew, with its \
-        old place and its present problems. A line that never was a record has to be mended at its source."
+        old place and its present problems. A line that never was a record has to be mended at its source. Where nobody knows \
+        whether a record was made, its number says that you have looked and it is not there: it is made; `--all` leaves \
+        such ones."
     )]
     Replay {
         /// Their numbers
@@ -181,9 +186,12 @@ async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<E
     let sync = app.open(None).await?;
     let letters = if ids.is_empty() {
         let filter = DeadLetterFilter { task, limit: usize::MAX, ..Default::default() };
-        sync.store().dead_letters(filter).await?
+        let letters = sync.store().dead_letters(filter).await?;
+        without_unsure(app, &sync, letters).await?
     } else {
-        found(sync.store().as_ref(), ids).await?
+        let letters = found(sync.store().as_ref(), ids).await?;
+        repeat_unsure(&sync, &letters).await?;
+        letters
     };
     if letters.is_empty() && !app.out.json {
         app.out.line("there is no dead letter to replay")?;
@@ -197,6 +205,48 @@ async fn replay_some(app: &App, ids: Vec<i64>, task: Option<String>) -> Result<E
         report::print(&app.out, &replayed.outcomes, sync.store().as_ref(), duration_ms).await?;
     let all_well = replayed.refused == 0 && replayed.unreadable == 0;
     Ok(if exit == Exit::Success && !all_well { Exit::Partial } else { exit })
+}
+
+/// Creations of which only a person can tell whether they arrived.
+async fn unsure(sync: &Syncline) -> Result<BTreeSet<IntentId>, Error> {
+    let states = vec![IntentState::Parked];
+    let filter = IntentFilter { states, limit: usize::MAX, ..IntentFilter::default() };
+    Ok(sync.store().intents(filter).await?.into_iter().map(|intent| intent.id).collect())
+}
+
+/// The creation that a letter is about.
+fn creation_of(row: &DeadLetterRow) -> Option<IntentId> {
+    let line = (row.letter.phase == "writing").then_some(row.letter.line)?;
+    i64::try_from(line).ok().map(IntentId)
+}
+
+/// Whoever names the letter of a creation says that its record is not there: it is owed again.
+async fn repeat_unsure(sync: &Syncline, letters: &[DeadLetterRow]) -> Result<(), Error> {
+    let unsure = unsure(sync).await?;
+    let named: BTreeSet<IntentId> = letters.iter().filter_map(creation_of).collect();
+    let args = DeciderArgs { by: None, why: String::new(), preview: false };
+    for intent in named.intersection(&unsure) {
+        repeat(sync.world(), &SystemClock, *intent, &decider(&args)).await?;
+    }
+    Ok(())
+}
+
+/// What is replayed with all others is no word on whether a record is there: such letters stay.
+async fn without_unsure(
+    app: &App,
+    sync: &Syncline,
+    letters: Vec<DeadLetterRow>,
+) -> Result<Vec<DeadLetterRow>, Error> {
+    let unsure = unsure(sync).await?;
+    let waits = |row: &DeadLetterRow| creation_of(row).is_some_and(|id| unsure.contains(&id));
+    let (waiting, letters): (Vec<_>, Vec<_>) = letters.into_iter().partition(waits);
+    for DeadLetterRow { id, .. } in waiting {
+        app.out.note(format!(
+            "dead letter {id} stays: look whether its record is there; if it is not, \
+             `syncline dead-letters replay {id}` makes it"
+        ));
+    }
+    Ok(letters)
 }
 
 /// What came of a replay.

@@ -4,7 +4,9 @@ use crate::error::Error;
 use std::sync::Arc;
 use syncline_core::config::model::{FieldDef, FieldType, MergeStrategy, ShardType};
 use syncline_core::matching::{FieldRule, Matcher, Source, survive};
+use syncline_core::plan::agrees;
 use syncline_core::plan::rows::{EntityName, LinkRow, ShardRow};
+use syncline_core::plan::view::Need;
 use syncline_core::shard::{Image, Layout};
 use syncline_core::value::Value;
 use syncline_engine::World;
@@ -31,6 +33,9 @@ pub struct Claims {
     pub survivor: Image,
     /// For each field, the link whose value stands.
     winners: Vec<Option<usize>>,
+    /// For each link, the fields in which the record has agreed with the shard, in its own form. Empty where that is
+    /// not asked for.
+    agreed: Vec<Vec<bool>>,
 }
 
 impl Claims {
@@ -53,6 +58,37 @@ impl Claims {
             .collect()
     }
 
+    /// Adds what records have agreed on with the shard: where systems give one value different forms, they do not
+    /// disagree. Of fields that are not written to a record, it says nothing: nobody brought the two together.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn with_agreements(mut self, world: &World) -> Result<Self, Error> {
+        let agreed = self.links.iter().map(|link| link.id).collect();
+        let found = world.store.read(Need { agreed, ..Need::default() }).await?;
+        let of_link = |(link, image): (&LinkRow, &Image)| {
+            let rules = world.rules.entities.get(&link.entity);
+            let Some(two_way) = rules.and_then(|rules| rules.two_way.as_ref()) else {
+                return Vec::new();
+            };
+            let base = found.bases.iter().find(|base| base.link == link.id);
+            let json = base.and_then(|base| base.fields.as_deref());
+            let agreed = agrees(json, &self.layout, image, &self.data);
+            agreed.iter().zip(&two_way.policy.flows).map(|(is, flow)| *is && flow.gives).collect()
+        };
+        self.agreed = self.links.iter().zip(&self.images).map(of_link).collect();
+        Ok(self)
+    }
+
+    /// What a record says of the field at `index`: what the shard says, where it has agreed to that in a form of its
+    /// own.
+    pub fn says(&self, record: usize, index: usize) -> Option<&Value> {
+        let is_agreed = self.agreed.get(record).and_then(|fields| fields.get(index));
+        let image = if is_agreed == Some(&true) { &self.data } else { &self.images[record] };
+        image[index].as_ref()
+    }
+
     /// The fields of which records that are not deleted hold different values, by index.
     pub fn disputed(&self) -> Vec<usize> {
         let is_disputed = |field: &usize| {
@@ -64,8 +100,8 @@ impl Claims {
     }
 
     fn values(&self, field: usize) -> impl Iterator<Item = &Value> {
-        let live = self.links.iter().zip(&self.images).filter(|(link, _)| !link.deleted);
-        live.filter_map(move |(_, image)| image[field].as_ref()).filter(|value| !value.is_null())
+        let live = (0..self.links.len()).filter(|&record| !self.links[record].deleted);
+        live.filter_map(move |record| self.says(record, field)).filter(|value| !value.is_null())
     }
 }
 
@@ -96,7 +132,8 @@ pub fn claims(world: &World, shard: &ShardRow, mut links: Vec<LinkRow>) -> Resul
     let told = fields.map(|field| rule_of(field).map(FieldRule::told)).collect();
     let matcher = rules.map(|rules| &rules.matcher);
     let (survivor, winners) = survivors(world, &layout, matcher, &links, &names, &images);
-    Ok(Claims { layout, strategy, rules: told, data, links, names, images, survivor, winners })
+    let (rules, agreed) = (told, Vec::new());
+    Ok(Claims { layout, strategy, rules, data, links, names, images, survivor, winners, agreed })
 }
 
 fn survivors(

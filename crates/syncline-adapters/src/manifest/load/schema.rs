@@ -78,6 +78,14 @@ impl Schema {
         self.known.get()
     }
 
+    /// The schema, where nobody has to be asked for it.
+    pub(in super::super) fn told(&self) -> Option<&Json> {
+        self.known().or_else(|| match self.parts.as_slice() {
+            [Part::Known(schema)] => Some(schema),
+            _ => None,
+        })
+    }
+
     async fn make(&self, session: &Arc<Session>) -> Result<Json, Trouble> {
         let mut made = Vec::with_capacity(self.parts.len());
         for part in &self.parts {

@@ -7,6 +7,7 @@ mod around;
 mod batch;
 mod load;
 mod look;
+mod numbers;
 mod operation;
 mod outcome;
 mod send;

@@ -7,6 +7,7 @@ use super::super::trouble::Trouble;
 use super::Writing;
 use super::around::Around;
 use super::batch;
+use super::numbers::with_numbers;
 use super::operation::{Operation, Ready, Seen, problem};
 use super::settle::{self, Settled, rejected};
 use crate::manifest::adapter::push;
@@ -27,6 +28,8 @@ pub(super) struct Item<'a> {
 }
 
 pub(super) async fn write(writing: &Writing, session: &Session, writes: Vec<Write>) -> Replies {
+    let schema = writing.stream.schema.told();
+    let writes: Vec<Write> = writes.into_iter().map(|write| with_numbers(schema, write)).collect();
     let mut settled: Vec<Option<Settled>> = Vec::with_capacity(writes.len());
     let mut items = Vec::with_capacity(writes.len());
     let around = Around::ask(writing, session, &writes).await;

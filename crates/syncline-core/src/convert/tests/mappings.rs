@@ -264,3 +264,45 @@ fn records_of_one_page_keep_their_order_and_places() {
         matches!(&converted[1].outcome, Outcome::Mapped(m) if m.image[0] == Some(Value::Int(5)))
     );
 }
+
+#[test]
+fn a_deleted_record_names_the_one_that_it_was_merged_into() {
+    let plain = "{ key: id, deleted: { field: gone, op: eq, value: true }, merged_into: into }";
+    let nested =
+        "{ key: id, deleted: { field: state.gone, op: eq, value: true }, merged_into: state.into }";
+    let pair =
+        "{ key: [area, no], deleted: { field: gone, op: eq, value: true }, merged_into: into }";
+    let silent = "{ key: id, deleted: { field: gone, op: eq, value: true } }";
+    let cases = [
+        (plain, r#"{"id":1,"gone":true,"into":2}"#, Some(("1", "2"))),
+        (plain, r#"{"id":"a","gone":true,"into":"b"}"#, Some(("a", "b"))),
+        // What is not deleted was not merged, whatever it names.
+        (plain, r#"{"id":1,"gone":false,"into":2}"#, None),
+        (plain, r#"{"id":1,"into":2}"#, None),
+        // One that is deleted and names no other is only deleted.
+        (plain, r#"{"id":1,"gone":true}"#, None),
+        (plain, r#"{"id":1,"gone":true,"into":null}"#, None),
+        (plain, r#"{"id":1,"gone":true,"into":""}"#, None),
+        (plain, r#"{"gone":true,"into":2}"#, None),
+        (nested, r#"{"id":1,"state":{"gone":true,"into":"9"}}"#, Some(("1", "9"))),
+        // The other one is named as its external id is made: with all parts of the key.
+        (pair, r#"{"area":"x","no":1,"gone":true,"into":"x|2"}"#, Some(("x|1", "x|2"))),
+        (silent, r#"{"id":1,"gone":true,"into":2}"#, None),
+    ];
+    for (entity, record, expected) in cases {
+        let setup = Setup { entity: entity.to_owned(), ..Setup::field("text", "name") };
+        let merged = setup.converter().merged(&page(&format!("[{record}]")));
+        let merged = merged.iter().map(|(gone, stays)| (gone.as_str(), stays.as_str()));
+        assert_eq!(
+            merged.collect::<Vec<_>>(),
+            expected.into_iter().collect::<Vec<_>>(),
+            "{record}"
+        );
+    }
+    let converter = Setup { entity: plain.to_owned(), ..Setup::field("text", "name") }.converter();
+    let listed = r#"[{"id":1,"gone":true,"into":3},{"id":2},{"id":4,"gone":true,"into":2}]"#;
+    assert_eq!(
+        converter.merged(&page(listed)),
+        [("1".into(), "3".into()), ("4".into(), "2".into())]
+    );
+}

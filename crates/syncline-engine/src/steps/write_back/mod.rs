@@ -102,23 +102,30 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     take_stock(execution, &refused).await
 }
 
-/// Finds out what was tried, and is still owed. Of the letters about refused writes those stay that tell of such a
-/// one, the latest of each.
+/// Finds out what was tried, and is still owed. Of the letters about writes those stay that tell of such a one, or of
+/// one that waits for a person, the latest of each.
 async fn take_stock(
     execution: &mut Execution<'_>,
     refused: &FxHashSet<IntentId>,
 ) -> Result<(), EngineError> {
     let (mut owed, mut after) = (FxHashMap::default(), IntentId(0));
     loop {
-        let page = intents(execution, vec![IntentState::Planned], after).await?;
+        let states = vec![IntentState::Planned, IntentState::Parked];
+        let page = intents(execution, states, after).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        owed.extend(page.into_iter().filter_map(|intent| Some((intent.id, intent.problem?))));
+        let page = page.into_iter();
+        owed.extend(page.filter_map(|of| Some((of.id, (of.state, of.problem?)))));
     }
-    let mut unsent = owed.iter().filter(|(id, _)| !refused.contains(id));
-    if let Some((_, problem)) = unsent.next() {
+    let is_unsent = |(id, (state, _)): &(&IntentId, &(IntentState, String))| {
+        *state == IntentState::Planned && !refused.contains(id)
+    };
+    let mut unsent = owed.iter().filter(is_unsent);
+    if let Some((_, (_, problem))) = unsent.next() {
         execution.unsent = Some((1 + unsent.count() as u64, problem.clone()));
     }
+    execution.parked =
+        owed.values().filter(|(state, _)| *state == IntentState::Parked).count() as u64;
     let filter = DeadLetterFilter {
         task: Some(execution.name.clone()),
         limit: usize::MAX,
@@ -140,7 +147,8 @@ async fn take_stock(
     Ok(())
 }
 
-/// Whether a letter is about a write that a system refused; its line is the number of the intent.
+/// Whether a letter is about a write that a system refused, or that a person is asked about; its line is the number of
+/// the intent.
 pub(in super::super) fn is_about_write(letter: &DeadLetter) -> bool {
     letter.phase == "writing" && letter.line > 0
 }

@@ -4,10 +4,9 @@ use super::super::plan::{deletion, plan_with};
 use super::super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use compact_str::CompactString;
-use rustc_hash::FxHashMap;
-use syncline_core::plan::news::{Ack, News};
+use syncline_core::plan::news::{Ack, Came, News};
 use syncline_core::plan::planner::Planner;
-use syncline_core::plan::rows::{EdgeTarget, IntentRow, LinkId};
+use syncline_core::plan::rows::{EdgeTarget, IntentId, IntentRow, LinkId};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
@@ -24,8 +23,8 @@ pub(super) struct Observed {
     pub(super) gone: Vec<CompactString>,
     /// Records that were written and not shown: what they must hold by now.
     pub(super) guesses: Vec<Guess>,
-    /// What was done, by external id.
-    pub(super) acks: FxHashMap<CompactString, Ack>,
+    /// What was done, with the external id of the record that it came to, in the order in which it was sent.
+    pub(super) acks: Vec<(CompactString, Ack)>,
     /// Links whose records are owed something, decided anew.
     pub(super) reconsider: Vec<LinkId>,
     /// What became of intents.
@@ -70,23 +69,27 @@ pub(in super::super) fn beside(counters: &Counters) -> Counters {
     }
 }
 
-/// Commits what was observed.
+/// Commits what was observed. Returns the creations that came to records of other shards, and are still owed.
 pub(super) async fn commit(
     execution: &mut Execution<'_>,
     observed: Observed,
-) -> Result<(), EngineError> {
+) -> Result<Vec<IntentId>, EngineError> {
     if observed.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     for _ in 0..PLANS_MAX {
-        if Box::pin(attempt(execution, &observed)).await? {
-            return Ok(());
+        if let Some(strayed) = Box::pin(attempt(execution, &observed)).await? {
+            return Ok(strayed);
         }
     }
     Err(StoreError::Stale.into())
 }
 
-async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<bool, EngineError> {
+/// Returns nothing where the plan was made from what no longer stands.
+async fn attempt(
+    execution: &mut Execution<'_>,
+    observed: &Observed,
+) -> Result<Option<Vec<IntentId>>, EngineError> {
     let entity = execution.entity;
     let acks = observed.acks.iter().map(|(id, ack)| ((entity, id.clone()), ack.clone()));
     let mut news = News {
@@ -97,18 +100,23 @@ async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<b
         intents: observed.intents.clone(),
         ..execution.news.clone()
     };
-    let mut items = Vec::new();
+    // What is gone comes first: its key may be that of a record that is shown.
+    let gone = observed.gone.iter().cloned();
+    let mut items: Vec<Item> =
+        gone.map(|external_id| deletion(entity, external_id, None, true)).collect();
     for page in &observed.pages {
         items.extend(execution.transformer(false).transform(page).items);
         execution.add_versions(page, &mut news);
     }
-    let gone = observed.gone.iter().cloned();
-    items.extend(gone.map(|external_id| deletion(entity, external_id, None, true)));
     items.extend(observed.guesses.iter().map(|guess| item(execution, guess)));
     let planner = Planner::new(&execution.world.rules, execution.moment, items).told(news);
     let planned = plan_with(execution.world, planner).await?;
     let mut counters = beside(&planned.counters);
     counters.add(&observed.counters);
+    counters.written_rejected += planned.strayed.len() as u64;
+    let is_none =
+        |(_, ack): &&(_, Ack)| ack.came != Came::Met && planned.strayed.contains(&ack.intent);
+    counters.written_created -= observed.acks.iter().filter(is_none).count() as u64;
     let mut plan: Plan = planned.plan;
     plan.dead_letters.extend(observed.letters.iter().cloned());
     execution.wrote = true;
@@ -121,7 +129,7 @@ async fn attempt(execution: &mut Execution<'_>, observed: &Observed) -> Result<b
     if !is_done {
         execution.seen = seen;
     }
-    Ok(is_done)
+    Ok(is_done.then_some(planned.strayed))
 }
 
 fn item(execution: &Execution<'_>, guess: &Guess) -> Item {

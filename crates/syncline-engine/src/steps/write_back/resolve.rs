@@ -5,7 +5,7 @@
 
 use super::super::Execution;
 use super::observe::{Observed, commit};
-use super::send::{Done, Shown, part, send, sent_cells, state, write_of};
+use super::send::{Done, Shown, letter, part, send, sent_cells, state, write_of};
 use super::{Channel, Left, intents};
 use crate::execution::EngineError;
 use compact_str::CompactString;
@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::time::Duration;
 use syncline_adapters::write::{CreateGuard, UpdateGuard};
 use syncline_core::plan::intent::Body;
-use syncline_core::plan::news::{Ack, Seen as When};
+use syncline_core::plan::news::{Ack, Came, Seen as When};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState};
 use syncline_core::plan::rules::Content;
 use syncline_core::plan::view::Need;
@@ -90,7 +90,8 @@ pub(in super::super) async fn forget_ghosts(
         .filter(|ghost| lands_after(&channel, ghost, execution.moment.started).is_zero())
         .map(|ghost| state(ghost, IntentState::Rejected, ghost.problem.clone()))
         .collect();
-    commit(execution, Observed { intents: over, ..Observed::default() }).await
+    commit(execution, Observed { intents: over, ..Observed::default() }).await?;
+    Ok(())
 }
 
 /// How long a write may still take effect after `at`.
@@ -135,18 +136,16 @@ async fn changed(
             Look::Gone => {
                 observed.gone.push(external_id.clone());
                 if intent.kind == IntentKind::Delete {
-                    Done { external_id, intent, body }.note(
-                        execution,
-                        When::InReply,
-                        &mut observed,
-                    );
+                    let done = Done { external_id, intent, body, came: Came::default() };
+                    done.note(execution, When::InReply, &mut observed);
                 } else {
                     observed.intents.push(state(&intent, IntentState::Rejected, gone()));
                 }
             }
             Look::Arrived(index) => {
                 shown.insert(index);
-                Done { external_id, intent, body }.note(execution, When::Later, &mut observed);
+                let done = Done { external_id, intent, body, came: Came::default() };
+                done.note(execution, When::Later, &mut observed);
             }
             // With a strong guard, a late twin finds another version than it was made for, once the write is repeated.
             Look::AsBefore => {
@@ -164,8 +163,14 @@ async fn changed(
     if !shown.is_empty() {
         observed.pages.push(part(&seen.page, &shown));
     }
-    commit(execution, observed).await
+    commit(execution, observed).await?;
+    Ok(())
 }
+
+/// What a person is told of a creation of which nothing tells whether it was done.
+const UNSURE: &str = "nobody knows whether the record was made, and the system cannot tell: where it is there, a run \
+     that reads it finds it, or `syncline merge` joins it to its shard; where it is not, `syncline dead-letters replay` \
+     with the number of this letter makes it";
 
 fn lost() -> Option<String> {
     Some("the reply was lost, and what was written did not arrive".to_owned())
@@ -245,7 +250,8 @@ async fn create(
     let (writer, entity) = (channel.writer()?, &execution.task.entity);
     let write = write_of(&intent, &body);
     let mut found = None;
-    match writer.create_guard(entity, &write).await? {
+    let guard = writer.create_guard(entity, &write).await?;
+    match guard {
         // A second one is refused, and shows the first; or does nothing more.
         CreateGuard::UniqueKey => return Ok(Some(intent)),
         CreateGuard::IdempotencyKey { remembered_ms } if is_remembered(remembered_ms) => {
@@ -263,9 +269,9 @@ async fn create(
         }
         CreateGuard::Upsert => wait(execution, channel, &intent).await,
         CreateGuard::IdempotencyKey { .. } | CreateGuard::Nothing => {
-            let problem = "nobody knows whether the record was made, and the system cannot tell";
-            let parked = state(&intent, IntentState::Parked, Some(problem.to_owned()));
-            let observed = Observed { intents: vec![parked], ..Observed::default() };
+            let letters = vec![letter(execution, &intent, &body, UNSURE.to_owned())];
+            let parked = state(&intent, IntentState::Parked, Some(UNSURE.to_owned()));
+            let observed = Observed { intents: vec![parked], letters, ..Observed::default() };
             commit(execution, observed).await?;
             return Ok(None);
         }
@@ -280,11 +286,18 @@ async fn create(
     };
     let mut observed = Observed { pages: vec![page], ..Observed::default() };
     let sent = sent_cells(execution, &body);
-    let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen: When::Later };
+    let ack = Ack {
+        intent: intent.id,
+        joins: Some(intent.link),
+        sent,
+        seen: When::Later,
+        // Nobody else writes our marker.
+        came: if guard == CreateGuard::Marker { Came::Made } else { Came::Written },
+    };
     let body = Body { external_id: external_id.clone(), ..body };
     let done = IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
     observed.counters.written_created += 1;
-    observed.acks.insert(external_id, ack);
+    observed.acks.push((external_id, ack));
     observed.intents.push(done);
     commit(execution, observed).await?;
     Ok(None)

@@ -7,9 +7,9 @@ use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use syncline_adapters::write::{Change, Replies, Target, UpdateGuard, Write, Written};
+use syncline_adapters::write::{Change, CreateGuard, Replies, Target, UpdateGuard, Write, Written};
 use syncline_core::plan::intent::Body;
-use syncline_core::plan::news::{Ack, Seen};
+use syncline_core::plan::news::{Ack, Came, Seen};
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::rules::Item;
 use syncline_core::plan::view::{Found, Need};
@@ -34,15 +34,16 @@ pub(super) async fn send(
     intents: Vec<IntentRow>,
     left: &mut Left,
 ) -> Result<(), EngineError> {
+    let count = intents.len() as u64;
     let read = |intent: IntentRow| {
         let body = Body::from_json(&intent.body);
         (intent, body)
     };
     let intents: Vec<(IntentRow, Body)> = intents.into_iter().map(read).collect();
-    let befores = match read_before(execution, channel, &intents).await {
-        Ok(befores) => befores,
+    let (intents, befores) = match prepare(execution, channel, intents, left).await {
+        Ok(prepared) => prepared,
         Err(EngineError::Adapter(error)) if error.is_transient() => {
-            left.again += intents.len() as u64;
+            left.again += count;
             left.problem = error.to_string();
             return Ok(());
         }
@@ -55,6 +56,49 @@ pub(super) async fn send(
     let writes: Vec<Write> = sending.iter().map(|sending| sending.write.clone()).collect();
     let replies = channel.writer()?.write(&execution.task.entity, writes).await;
     settle(execution, channel, sending, replies, left).await
+}
+
+/// Looks at what is to be looked at before it is written. Returns what is to be sent.
+async fn prepare(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    intents: Vec<(IntentRow, Body)>,
+    left: &mut Left,
+) -> Result<(Vec<(IntentRow, Body)>, Before), EngineError> {
+    let intents = look_before_again(execution, channel, intents, left).await?;
+    let befores = read_before(execution, channel, &intents).await?;
+    Ok((intents, befores))
+}
+
+/// An upsert that came to a record of another shard would write over it each time that it is tried again: so it is
+/// looked first whether the system still takes the two for one. Returns what is to be sent.
+async fn look_before_again(
+    execution: &mut Execution<'_>,
+    channel: &Channel,
+    intents: Vec<(IntentRow, Body)>,
+    left: &mut Left,
+) -> Result<Vec<(IntentRow, Body)>, EngineError> {
+    let is_again = |(intent, _): &(IntentRow, Body)| {
+        channel.offers.create == CreateGuard::Upsert
+            && intent.kind == IntentKind::Create
+            && intent.state == IntentState::Planned
+            && intent.attempts > 0
+    };
+    let (again, mut send): (Vec<_>, Vec<_>) = intents.into_iter().partition(is_again);
+    let mut observed = Observed::default();
+    for (intent, body) in again {
+        let writes = vec![write_of(&intent, &body)];
+        let page = channel.writer()?.find(&execution.task.entity, writes).await?;
+        match Shown::of(execution, &page).await?.ids.into_iter().next() {
+            Some(external_id) => {
+                observed.pages.push(page);
+                observed.met(&intent, external_id, Vec::new());
+            }
+            None => send.push((intent, body)),
+        }
+    }
+    left.refused.extend(commit(execution, observed).await?);
+    Ok(send)
 }
 
 /// The raw fields of records, before they are written.
@@ -235,7 +279,8 @@ async fn settle(
     let mut there: Vec<(&Sending, Option<Vec<CompactString>>)> = Vec::new();
     let shown = Shown::of(execution, &replies.records).await?;
     let nothing = Written::Unknown { problem: "no reply came".to_owned() };
-    let written = replies.written.into_iter().chain(std::iter::repeat(nothing));
+    let (written, doubtful) = doubted(replies.written, &shown);
+    let written = written.into_iter().chain(std::iter::repeat(nothing));
     for (sending, written) in sending.iter().zip(written) {
         let Sending { intent, body, .. } = sending;
         match written {
@@ -244,7 +289,8 @@ async fn settle(
                 let external_id = record.clone().unwrap_or_else(|| key.join("|").into());
                 let external_id =
                     if external_id.is_empty() { body.external_id.clone() } else { external_id };
-                let done = Done { external_id, intent: intent.clone(), body: body.clone() };
+                let came = came(channel, intent);
+                let done = Done { external_id, intent: intent.clone(), body: body.clone(), came };
                 let has_hash = record.and_then(|id| shown.by_id.get(&id)?.1).is_some();
                 if intent.kind == IntentKind::Delete {
                     observed.gone.push(done.external_id.clone());
@@ -289,15 +335,35 @@ async fn settle(
             }
         }
     }
-    if !replies.records.is_empty() {
-        observed.pages.push(replies.records);
+    let sure: FxHashSet<usize> =
+        (0..replies.records.records.len()).filter(|index| !doubtful.contains(index)).collect();
+    if !sure.is_empty() {
+        observed.pages.push(part(&replies.records, &sure));
     }
     exist(execution, channel, there, &mut observed, left).await?;
     read_back(execution, channel, unseen, look, &mut observed).await?;
     let is_stale = observed.counters.written_stale > 0;
-    commit(execution, observed).await?;
+    left.refused.extend(commit(execution, observed).await?);
     left.replanned |= is_stale;
     Ok(())
+}
+
+/// The replies, and the records of them that are taken for nothing, by index. Where one shows another record than it
+/// names, one of the two is another write's: nobody knows what came of this one.
+fn doubted(written: Vec<Written>, shown: &Shown) -> (Vec<Written>, FxHashSet<usize>) {
+    let mut doubtful = FxHashSet::default();
+    let sound = written.into_iter().map(|written| {
+        let Written::Done { key, record: Some(index) } = &written else { return written };
+        let named = key.join("|");
+        if named.is_empty() || shown.ids.get(*index).is_none_or(|id| *id == named) {
+            return written;
+        }
+        doubtful.insert(*index);
+        let problem = format!("the reply is about `{named}`, and shows another record");
+        tracing::warn!("{problem}");
+        Written::Unknown { problem }
+    });
+    (sound.collect(), doubtful)
 }
 
 /// Looks at records whose writes were done and not shown, and at those that had changed.
@@ -344,12 +410,23 @@ pub(super) struct Done {
     pub(super) external_id: CompactString,
     pub(super) intent: IntentRow,
     pub(super) body: Body,
+    pub(super) came: Came,
+}
+
+/// How a creation came to the record that its reply names.
+fn came(channel: &Channel, intent: &IntentRow) -> Came {
+    match channel.offers.create {
+        CreateGuard::Upsert => Came::Written,
+        // The reply may be that to an earlier attempt.
+        CreateGuard::IdempotencyKey { .. } if intent.attempts > 1 => Came::Written,
+        _ => Came::Made,
+    }
 }
 
 impl Done {
     /// Notes it, with when the record was seen that is told beside it.
     pub(super) fn note(self, execution: &Execution<'_>, seen: Seen, observed: &mut Observed) {
-        let Self { external_id, intent, body } = self;
+        let Self { external_id, intent, body, came } = self;
         let is_create = intent.kind == IntentKind::Create;
         let sent = match intent.kind {
             IntentKind::Delete => Vec::new(),
@@ -366,7 +443,8 @@ impl Done {
         let body = Body { external_id: external_id.clone(), ..body };
         let done =
             IntentRow { body: body.to_json().into(), ..state(&intent, IntentState::Done, None) };
-        observed.acks.insert(external_id, Ack { intent: intent.id, joins, sent, seen });
+        let ack = Ack { intent: intent.id, joins, sent, seen, came };
+        observed.acks.push((external_id, ack));
         observed.intents.push(done);
     }
 }
@@ -432,11 +510,19 @@ async fn exist(
         let Some(external_id) = id.filter(|id| shown.contains(id)) else { continue };
         let Sending { intent, body, .. } = sending;
         let sent = if intent.attempts > 1 { sent_cells(execution, body) } else { Vec::new() };
-        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen: Seen::Later };
-        observed.acks.insert(external_id, ack);
-        observed.intents.push(state(intent, IntentState::Done, None));
+        observed.met(intent, external_id, sent);
     }
     Ok(())
+}
+
+impl Observed {
+    /// A creation found its record there. `sent` is what an earlier attempt may have written.
+    fn met(&mut self, intent: &IntentRow, external_id: CompactString, sent: Vec<(usize, Cell)>) {
+        let (seen, came) = (Seen::Later, Came::Met);
+        let ack = Ack { intent: intent.id, joins: Some(intent.link), sent, seen, came };
+        self.acks.push((external_id, ack));
+        self.intents.push(state(intent, IntentState::Done, None));
+    }
 }
 
 /// The system will not have a write. It is still owed: what is in its way may be gone by the next run, which tries again.
@@ -452,9 +538,18 @@ fn reject(
     observed.counters.written_rejected += 1;
     observed.intents.push(state(intent, IntentState::Planned, Some(problem.clone())));
     left.refused.push(intent.id);
+    observed.letters.push(letter(execution, intent, body, problem));
+}
+
+/// A letter about a write.
+pub(super) fn letter(
+    execution: &Execution<'_>,
+    intent: &IntentRow,
+    body: &Body,
+    problem: String,
+) -> DeadLetter {
     let external_id = (!body.external_id.is_empty()).then(|| body.external_id.to_string());
-    let record = body.record.to_vec();
-    observed.letters.push(DeadLetter {
+    DeadLetter {
         task: execution.name.clone(),
         source: format!("{}/{}", execution.task.connection, execution.task.entity),
         // What tells the letters of one system apart that are about records which are not there yet.
@@ -462,8 +557,8 @@ fn reject(
         external_id,
         phase: "writing".to_owned(),
         problem,
-        payload: Value::Map(record).to_json(),
-    });
+        payload: Value::Map(body.record.clone()).to_json(),
+    }
 }
 
 /// What a record must hold by now that was written and not shown.

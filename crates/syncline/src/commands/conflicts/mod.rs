@@ -215,7 +215,7 @@ async fn add_page(
         let Some(links) = links.remove(&shard.id) else { continue };
         // Where every image is the shard's own data, all records agree.
         if links.len() > 1 && links.iter().any(|link| link.image != shard.data) {
-            let claims = claims(world, &shard, links)?;
+            let claims = claims(world, &shard, links)?.with_agreements(world).await?;
             let fields = disputed(&claims);
             if !fields.is_empty() {
                 let shard_type = claims.layout.shard_type.to_string();
@@ -236,7 +236,7 @@ fn disputed(claims: &Claims) -> Vec<Disputed> {
         let stands = claims.data[field].as_ref();
         let others = (0..claims.links.len()).filter(|&record| !claims.links[record].deleted);
         let others = others.filter_map(|record| {
-            let says = claims.images[record][field].as_ref()?;
+            let says = claims.says(record, field)?;
             let differs = !says.is_null() && Some(says) != stands;
             differs.then(|| Other { record: name(record), value: says.clone() })
         });
@@ -308,7 +308,7 @@ fn print(conflicts: &Conflicts, app: &App) -> Result<(), Error> {
 async fn show(world: &World, shard: &str, app: &App) -> Result<(), Error> {
     let found = explain::find(world.store.as_ref(), shard).await?;
     let links = world.store.links_of(vec![found.shard.id]).await?;
-    let claims = claims(world, &found.shard, links)?;
+    let claims = claims(world, &found.shard, links)?.with_agreements(world).await?;
     let conflict = Conflict {
         shard: explain::uuid(found.shard.uuid),
         shard_type: claims.layout.shard_type.to_string(),

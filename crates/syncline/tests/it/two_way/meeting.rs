@@ -51,6 +51,8 @@ fn what_a_side_makes_of_what_it_is_given_is_not_written_again() {
     );
     pair.run(&["run"]).expect(0, &["written: 2 created"]);
     pair.is_quiet();
+    // They say the same, each in its own form: nobody is asked.
+    pair.run(&["conflicts"]).expect(0, &["no shard has records that disagree"]);
     pair.left("UPDATE people SET city = 'Liverpool' WHERE name = 'Ada'");
     pair.run(&["run"]).expect(0, &["written: 1 updated"]);
     assert_eq!(pair.rows()[1], "Ada|ada@x.org|LIVER\nBob|bob@x.org|ROME");
