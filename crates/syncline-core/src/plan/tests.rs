@@ -759,8 +759,9 @@ proptest! {
 #[test]
 fn a_creation_joins_a_record_by_its_key_only_where_that_is_what_it_made() {
     let (old, new) = ([Some("b@x.de"), None, None], [Some("c@x.de"), None, None]);
-    let (joined, superseded, apart): (&[&[&str]], &[&[&str]], &[&[&str]]) =
-        (&[&["1/1", "2/17"]], &[&["1/1", "2/17"], &["2/17#until-2"]], &[&["1/1"], &["2/17"]]);
+    let joined: &[&[&str]] = &[&["1/1", "2/17"]];
+    let superseded: &[&[&str]] = &[&["1/1", "2/17"], &["2/17#until-2"]];
+    let apart: &[&[&str]] = &[&["1/1"], &["2/17"]];
     // How it came to the record, whether the one that had its key is known to be gone, what it says, what becomes of it.
     let cases = [
         (Came::Made, false, new, superseded),

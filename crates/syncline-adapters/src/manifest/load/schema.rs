@@ -80,10 +80,11 @@ impl Schema {
 
     /// The schema, where nobody has to be asked for it.
     pub(in super::super) fn told(&self) -> Option<&Json> {
-        self.known().or_else(|| match self.parts.as_slice() {
+        let written = match self.parts.as_slice() {
             [Part::Known(schema)] => Some(schema),
             _ => None,
-        })
+        };
+        self.known().or(written)
     }
 
     async fn make(&self, session: &Arc<Session>) -> Result<Json, Trouble> {

@@ -279,7 +279,7 @@ async fn settle(
     let mut there: Vec<(&Sending, Option<Vec<CompactString>>)> = Vec::new();
     let shown = Shown::of(execution, &replies.records).await?;
     let nothing = Written::Unknown { problem: "no reply came".to_owned() };
-    let (written, doubtful) = doubted(replies.written, &shown);
+    let (written, records) = doubted(replies, &shown);
     let written = written.into_iter().chain(std::iter::repeat(nothing));
     for (sending, written) in sending.iter().zip(written) {
         let Sending { intent, body, .. } = sending;
@@ -335,11 +335,7 @@ async fn settle(
             }
         }
     }
-    let sure: FxHashSet<usize> =
-        (0..replies.records.records.len()).filter(|index| !doubtful.contains(index)).collect();
-    if !sure.is_empty() {
-        observed.pages.push(part(&replies.records, &sure));
-    }
+    observed.pages.extend(records);
     exist(execution, channel, there, &mut observed, left).await?;
     read_back(execution, channel, unseen, look, &mut observed).await?;
     let is_stale = observed.counters.written_stale > 0;
@@ -348,10 +344,11 @@ async fn settle(
     Ok(())
 }
 
-/// The replies, and the records of them that are taken for nothing, by index. Where one shows another record than it
-/// names, one of the two is another write's: nobody knows what came of this one.
-fn doubted(written: Vec<Written>, shown: &Shown) -> (Vec<Written>, FxHashSet<usize>) {
-    let mut doubtful = FxHashSet::default();
+/// The replies, and the records that they show. Where one shows another record than it names, one of the two is
+/// another write's: nobody knows what came of this one, and its record is left out.
+fn doubted(replies: Replies, shown: &Shown) -> (Vec<Written>, Option<Page>) {
+    let Replies { written, records } = replies;
+    let mut doubtful: FxHashSet<usize> = FxHashSet::default();
     let sound = written.into_iter().map(|written| {
         let Written::Done { key, record: Some(index) } = &written else { return written };
         let named = key.join("|");
@@ -363,7 +360,12 @@ fn doubted(written: Vec<Written>, shown: &Shown) -> (Vec<Written>, FxHashSet<usi
         tracing::warn!("{problem}");
         Written::Unknown { problem }
     });
-    (sound.collect(), doubtful)
+    let sound: Vec<Written> = sound.collect();
+    if doubtful.is_empty() {
+        return (sound, (!records.is_empty()).then_some(records));
+    }
+    let sure = (0..records.records.len()).filter(|index| !doubtful.contains(index)).collect();
+    (sound, Some(part(&records, &sure)))
 }
 
 /// Looks at records whose writes were done and not shown, and at those that had changed.
