@@ -533,34 +533,6 @@ impl<'a> Planner<'a> {
         Ok(need)
     }
 
-    /// Finds out which rules are blind to how a record differs from what is stored of it: they need no look at its
-    /// keys, and compare it with nothing.
-    fn hold_against_stored(&mut self, index: usize) -> Result<(), PlanError> {
-        let id = self.touched[index].id;
-        let image = self.stored_image(id)?;
-        let matcher = &self.type_of(self.touched[index].entity).matcher;
-        if self.touched[index].json.is_empty() {
-            let json = self.stored_json(id);
-            (self.touched[index].image, self.touched[index].json) = (image.clone(), json);
-        }
-        let touched = &mut self.touched[index];
-        let mut unmoved = matcher.unmoved(&image, &touched.image);
-        let is_unmoved = |key: &BlockKey| unmoved >> key.rule & 1 == 1;
-        if unmoved != matcher.all_rules() {
-            matcher.keys(&image, &mut touched.keys_old);
-        }
-        // Rules may share a key: then it is looked at for all of them.
-        let both = touched.keys.iter().chain(&touched.keys_old);
-        let moved: FxHashSet<u64> = both.filter(|key| !is_unmoved(key)).map(|k| k.hash).collect();
-        touched.keys.retain(|key| moved.contains(&key.hash));
-        touched.keys_old.retain(|key| moved.contains(&key.hash));
-        for key in touched.keys.iter().chain(&touched.keys_old) {
-            unmoved &= !(1 << key.rule);
-        }
-        touched.unmoved = unmoved;
-        Ok(())
-    }
-
     fn need_old_keys(&mut self) -> Result<Need, PlanError> {
         self.touch_rekeyed()?;
         let mut need = Need { members_max: self.members_max(), ..Need::default() };

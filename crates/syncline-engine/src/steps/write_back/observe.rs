@@ -4,13 +4,14 @@ use super::super::plan::{deletion, plan_with};
 use super::super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 use syncline_core::plan::news::{Ack, Came, News};
 use syncline_core::plan::planner::Planner;
 use syncline_core::plan::rows::{EdgeTarget, IntentId, IntentRow, LinkId};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
-use syncline_core::record::Page;
+use syncline_core::record::{Page, Record};
 use syncline_core::shard::Image;
 use syncline_store::StoreError;
 
@@ -162,4 +163,16 @@ pub(super) async fn stated(
     let need = Need { edges_of: vec![link], ..Need::default() };
     let found = execution.world.store.read(need).await?;
     Ok(found.stated.into_iter().map(|(_, edge)| edge).collect())
+}
+
+/// The records of these indexes.
+pub(super) fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
+    let records: Vec<Record> = page
+        .records
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| indexes.contains(index))
+        .map(|(_, record)| record.clone())
+        .collect();
+    Page { shape: page.shape.clone(), sources: page.sources.clone(), records, ..Page::default() }
 }

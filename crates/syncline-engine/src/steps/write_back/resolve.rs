@@ -4,8 +4,8 @@
 //! may still be on its way is waited for, counted from the last time that it was sent.
 
 use super::super::Execution;
-use super::observe::{Observed, commit};
-use super::send::{Done, Shown, letter, part, send, sent_cells, state, write_of};
+use super::observe::{Observed, commit, part};
+use super::send::{Done, Shown, letter, send, sent_cells, state, write_of};
 use super::{Channel, Left, intents};
 use crate::execution::EngineError;
 use compact_str::CompactString;

@@ -2,7 +2,7 @@
 
 use super::super::plan::look_up;
 use super::super::{Execution, PLANS_MAX};
-use super::observe::{Guess, Observed, commit, stated};
+use super::observe::{Guess, Observed, commit, part, stated};
 use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
@@ -14,7 +14,7 @@ use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, Li
 use syncline_core::plan::rules::Item;
 use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::{DeadLetter, Plan};
-use syncline_core::record::{Page, Record};
+use syncline_core::record::Page;
 use syncline_core::value::{Cell, Value};
 use syncline_store::StoreError;
 
@@ -158,18 +158,6 @@ fn before(page: &Page, index: usize, kind: IntentKind, body: &Body) -> Vec<(Comp
     let is_written = |name: &CompactString| body.record.iter().any(|(known, _)| known == name);
     let wanted = names.filter(|(name, _)| kind == IntentKind::Delete || is_written(name));
     wanted.filter_map(|(name, cell)| Some((name.clone(), cell.clone()?))).collect()
-}
-
-/// The records of these indexes.
-pub(super) fn part(page: &Page, indexes: &FxHashSet<usize>) -> Page {
-    let records: Vec<Record> = page
-        .records
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| indexes.contains(index))
-        .map(|(_, record)| record.clone())
-        .collect();
-    Page { shape: page.shape.clone(), sources: page.sources.clone(), records, ..Page::default() }
 }
 
 /// Records that a system showed, by external id: their place in the page, and what names what they say.
