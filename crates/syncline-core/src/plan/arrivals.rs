@@ -61,7 +61,8 @@ impl Planner<'_> {
             match self.arrival(&record, &ack) {
                 Arrival::Strays => self.stray(record, &ack),
                 Arrival::Supersedes(link) => {
-                    self.supersede(&record, link);
+                    let written = self.supersede(&record, link);
+                    let ack = self.after(&record, ack, written);
                     self.arrivals.acks.insert(record, ack);
                 }
                 Arrival::Stands => drop(self.arrivals.acks.insert(record, ack)),
@@ -123,8 +124,9 @@ impl Planner<'_> {
     }
 
     /// The record of a link is gone, and another one has its key: the link goes on under a name of its own.
-    pub(super) fn supersede(&mut self, record: &Record, link: LinkId) {
-        let Some(row) = self.view.links.get(&link) else { return };
+    /// Returns what we wrote to that key since.
+    pub(super) fn supersede(&mut self, record: &Record, link: LinkId) -> Vec<(usize, Cell)> {
+        let Some(row) = self.view.links.get(&link) else { return Vec::new() };
         let (entity, before) = record;
         let name = format_compact!("{before}#until-{link}");
         let touched = Touched { deleted: true, external_id: name.clone(), ..Touched::stored(row) };
@@ -132,10 +134,20 @@ impl Planner<'_> {
         let renamed = Renamed { link, entity: *entity, before: before.clone(), name: name.clone() };
         self.arrivals.renamed.push(renamed);
         self.view.by_record.remove(record);
-        if let Some(ack) = self.arrivals.acks.remove(record) {
-            self.arrivals.acks.insert((*entity, name), ack);
-        }
+        let ack = self.arrivals.acks.remove(record);
+        let written = ack.as_ref().map(|ack| ack.sent.clone()).unwrap_or_default();
+        self.arrivals.acks.extend(ack.map(|ack| ((*entity, name), ack)));
         self.push_touched(touched);
+        written
+    }
+
+    /// The creation of a record that may hold what was `written` for the one that had its key.
+    fn after(&mut self, record: &Record, ack: Ack, written: Vec<(usize, Cell)>) -> Ack {
+        if written.is_empty() {
+            return ack;
+        }
+        self.arrivals.echoes.entry(record.clone()).or_default().extend(written);
+        Ack { seen: Seen::Later, ..ack }
     }
 
     /// A creation came to a record of another shard. Neither is the other's: the record is owed what its own shard

@@ -342,7 +342,6 @@ impl Remote {
                     return refused;
                 }
                 let gone = state.records.remove(&id);
-                state.free.insert(id.clone());
                 state.writes += 1;
                 for (field, value) in gone.iter().flat_map(|held| &held.fields) {
                     let author = gone.as_ref().map(|held| held.authors[field]);
@@ -467,7 +466,9 @@ impl Remote {
             });
             state.said.extend(said);
         }
-        let held = Held { fields, authors, version: 1, modified: stamp, created: now, marker };
+        // A version that begins anew with a key says nothing of which record it is of.
+        let version = if self.traits.reuses { 1 + state.writes } else { 1 };
+        let held = Held { fields, authors, version, modified: stamp, created: now, marker };
         state.records.insert(id.clone(), held);
         state.done.insert(write.key.to_string(), (now, id.clone()));
         state.writes += 1;
