@@ -180,7 +180,7 @@ async fn killed_anywhere_it_ends_the_same() {
     for changes in [CHANGES[1], CHANGES[4]] {
         let expected = fresh(changes).await.state();
         let mut deaths = 0;
-        for looks in (2..60).step_by(3) {
+        for looks in (2..60).step_by(2) {
             let mut bench = fresh(&[]).await;
             for (from, to) in changes {
                 bench.reconfigure(from, to);
@@ -198,7 +198,7 @@ async fn killed_anywhere_it_ends_the_same() {
             };
             bench.clock.alarm.lock().unwrap().take();
             bench.clock.pass();
-            if looks % 2 == 0 {
+            if looks % 4 == 0 {
                 store.settle().await.unwrap();
             }
             drop((world, store));
