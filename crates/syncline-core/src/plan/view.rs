@@ -70,8 +70,22 @@ fn place_of(link: &LinkRow, records: &[(EntityId, CompactString)]) -> Option<usi
     records.binary_search_by(|(entity, id)| (*entity, id.as_str()).cmp(&record)).ok()
 }
 
+/// Leaves the first `members_max` links of each key, sorted by key and link, and once each.
+pub fn first_of_each(members: &mut Vec<(u64, LinkId)>, members_max: usize) {
+    members.sort_unstable();
+    members.dedup();
+    let (mut last, mut count) = (None, 0);
+    members.retain(|&(key, _)| {
+        if last != Some(key) {
+            (last, count) = (Some(key), 0);
+        }
+        count += 1;
+        count <= members_max
+    });
+}
+
 /// What a plan changes of an answer to records and keys that was read before the plan was applied.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Passage {
     before: u64,
     after: u64,
@@ -89,8 +103,8 @@ pub struct Passage {
 
 impl Passage {
     /// What `plan` changes of the answer to `need`, of which `records`, without repeats, and `keys` are sorted and
-    /// all else is empty; where the plan leads to the state `after`.
-    pub fn of(plan: &Plan, need: &Need, after: u64) -> Self {
+    /// all else is empty.
+    pub fn of(plan: &Plan, need: &Need) -> Self {
         let links = plan.links_new.iter().chain(&plan.links_changed).chain(&plan.links_restamped);
         let renamed = plan.links_renamed.iter().filter(|of| {
             need.records
@@ -100,7 +114,7 @@ impl Passage {
         let is_asked = |&&(key, _): &&(u64, LinkId)| need.keys.binary_search(&key).is_ok();
         Self {
             before: plan.epoch,
-            after,
+            after: plan.state_after(),
             next_link: plan.links_new.last().map(|link| link.id.0 + 1),
             next_shard: plan.shards_new.last().map(|shard| shard.id.0 + 1),
             links: links.filter(|link| place_of(link, &need.records).is_some()).cloned().collect(),
@@ -206,14 +220,7 @@ impl Found {
         }
         if !added.is_empty() {
             self.members.extend(added);
-            self.members.sort_unstable();
-            self.members.dedup();
-            let (mut last, mut count) = (None, 0);
-            self.members.retain(|&(key, _)| {
-                count = if last == Some(key) { count + 1 } else { 1 };
-                last = Some(key);
-                count <= max
-            });
+            first_of_each(&mut self.members, max);
         }
     }
 

@@ -120,7 +120,7 @@ impl<'a> Execution<'a> {
         self.unsettled |= !plan.unsettled.is_empty();
         self.flight.writes_much = plan.links_new.len() + plan.links_changed.len() > MANY;
         if let Some((_, Some(asked))) = &mut self.flight.next {
-            asked.passages.push(Passage::of(plan, &asked.need, after));
+            asked.passages.push(Passage::of(plan, &asked.need));
         }
     }
 

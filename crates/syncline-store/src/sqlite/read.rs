@@ -15,7 +15,7 @@ use std::rc::Rc;
 use syncline_core::plan::rows::{
     EdgeTarget, EntityId, KindId, LinkId, LinkRow, MatchEdge, ShardId, ShardRow,
 };
-use syncline_core::plan::view::{Found, Need};
+use syncline_core::plan::view::{Found, Need, first_of_each};
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -314,7 +314,8 @@ pub(super) fn members(
     let log = KeyLog::of_keys(conn, keys)?;
     let mut out = members_in_table(conn, keys, members_max, &log)?;
     out.extend(log.pairs());
-    Ok(first_of_each(out, members_max))
+    first_of_each(&mut out, members_max);
+    Ok(out)
 }
 
 /// The same, by what is known of table and log.
@@ -330,21 +331,8 @@ fn members_by_memory(
     for &key in keys {
         out.extend(memory.log().links(key).map(|link| (key, link)));
     }
-    Ok(first_of_each(out, members_max))
-}
-
-fn first_of_each(mut members: Vec<(u64, LinkId)>, members_max: usize) -> Vec<(u64, LinkId)> {
-    members.sort_unstable();
-    members.dedup();
-    let (mut last, mut count) = (None, 0);
-    members.retain(|&(key, _)| {
-        if last != Some(key) {
-            (last, count) = (Some(key), 0);
-        }
-        count += 1;
-        count <= members_max
-    });
-    members
+    first_of_each(&mut out, members_max);
+    Ok(out)
 }
 
 fn members_in_table(

@@ -215,7 +215,7 @@ async fn ask_ahead(store: &dyn Store, steps: &[Step], together: usize) {
         for step in steps {
             let now = store.read(Need::default()).await.unwrap();
             let plan = Plan { epoch: now.epoch, ..plan(step, now.next_link) };
-            let passage = Passage::of(&plan, &need, plan.state_after());
+            let passage = Passage::of(&plan, &need);
             let after = plan.state_after();
             let committed = store.commit(Plan { execution: begun.execution, ..plan }).await;
             assert_eq!(committed.unwrap().epoch, after);
@@ -244,7 +244,7 @@ async fn an_answer_that_somebody_else_changed_suits_no_plan() {
     let theirs = Plan { execution: run, epoch: found.epoch, ..plan(&step, 1) };
     let between = store.commit(theirs).await.unwrap().epoch;
     let ours = Plan { execution: run, epoch: between, ..plan(&step, 4) };
-    let passage = Passage::of(&ours, &need, ours.state_after());
+    let passage = Passage::of(&ours, &need);
     let after = store.commit(ours).await.unwrap().epoch;
     // What they changed is known to nobody.
     assert!(found.pass(&need, vec![passage]).is_empty());
