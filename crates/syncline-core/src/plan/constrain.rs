@@ -1,7 +1,8 @@
 //! What people decided of records, and what they decide with a plan.
 
-use super::planner::{Planner, View};
+use super::planner::Planner;
 use super::rows::{Decision, LinkId, Verdict};
+use super::view::View;
 use rustc_hash::FxHashSet;
 
 /// What a person decides with a plan.

@@ -8,12 +8,9 @@ use super::constrain::Rulings;
 use super::form::Formed;
 use super::news::News;
 use super::recall::Recall;
-use super::rows::{
-    BaseRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId, LinkRow,
-    MatchEdge, ShardId, ShardRow,
-};
+use super::rows::{EdgeTarget, EntityId, ExecutionId, IntentId, LinkId, LinkRow};
 use super::rules::{Content, EntityRules, Item, Rules, TypeRules};
-use super::view::{Found, Need};
+use super::view::{Found, NO_STATE, Need, View};
 use super::writes::{Counters, Plan};
 use super::{blocks::Pairs, settle_clusters};
 use crate::convert::FieldError;
@@ -154,51 +151,6 @@ enum Stage {
     Done,
 }
 
-/// What was read so far.
-#[derive(Default)]
-pub(super) struct View {
-    pub(super) by_record: FxHashMap<(EntityId, CompactString), LinkId>,
-    /// The links of records that say what was expected, by the record's place among those that were asked for.
-    pub(super) as_expected: Vec<Option<LinkId>>,
-    pub(super) links: FxHashMap<LinkId, LinkRow>,
-    pub(super) loaded: FxHashSet<LinkId>,
-    pub(super) shards: FxHashMap<ShardId, ShardRow>,
-    pub(super) members: FxHashMap<u64, Vec<LinkId>>,
-    pub(super) asked: FxHashSet<u64>,
-    pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
-    pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
-    pub(super) images: FxHashMap<LinkId, Arc<Image>>,
-    /// What of the records is compared, prepared once for the batch.
-    pub(super) prepared: FxHashMap<LinkId, Features>,
-    /// What was decided, by pair, with what this plan decides.
-    pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
-    /// The other ends of the decisions about a link.
-    pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
-    /// Shards by their ids, where that was asked for.
-    pub(super) by_uuid: FxHashMap<u128, ShardId>,
-    /// All links of a shard, where that was asked for.
-    pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
-    /// The shards that a link was in when shards were merged, oldest merge first.
-    pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
-    /// The edges that changed records stated before.
-    pub(super) stated: Vec<(LinkId, EdgeTarget)>,
-    /// The links that state an edge of a target, where that was asked for.
-    pub(super) makers: FxHashMap<(EntityId, CompactString), Vec<LinkId>>,
-    /// The keys that a link holds, where that was asked for.
-    pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
-    /// Links that looked for values which records of the batch held and no longer hold.
-    pub(super) dependents: Vec<LinkId>,
-    /// What links and shards agreed on, where that was asked for and does not follow from the images.
-    pub(super) bases: FxHashMap<LinkId, BaseRow>,
-    /// The intents of a link that are not over, oldest first.
-    pub(super) intents_of: FxHashMap<LinkId, Vec<IntentRow>>,
-    pub(super) stamps: FxHashMap<ShardId, Arc<str>>,
-    pub(super) next_intent: i64,
-    pub(super) next_link: i64,
-    pub(super) next_shard: i64,
-    epoch: Option<u64>,
-}
-
 /// A link that the batch makes or changes.
 pub(super) struct Touched {
     pub(super) id: LinkId,
@@ -304,6 +256,10 @@ impl<'a> Planner<'a> {
     ///
     /// When the store holds what cannot be read.
     pub fn need(&mut self) -> Result<Need, PlanError> {
+        // Nothing can be made of it, and rows may be missing that a state always holds together.
+        if self.view.is_torn() {
+            return Ok(Need::default());
+        }
         loop {
             let need = match self.stage {
                 Stage::Records => self.need_records(),
@@ -338,72 +294,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Takes what was found for the last need.
-    pub fn supply(&mut self, need: &Need, found: Found) {
-        let view = &mut *self.view;
-        view.next_link = view.next_link.max(found.next_link);
-        view.next_shard = view.next_shard.max(found.next_shard);
-        // Rounds that saw different states make a plan that fits none of them.
-        let epoch = *view.epoch.get_or_insert(found.epoch);
-        view.epoch = Some(if epoch == found.epoch { epoch } else { u64::MAX });
+    pub fn supply(&mut self, need: &Need, mut found: Found) {
         self.recall.suit(found.epoch);
-        view.asked.extend(&need.keys);
-        view.loaded.extend(&need.links);
-        for (key, link) in found.members {
-            view.members.entry(key).or_default().push(link);
-        }
-        for edge in found.edges {
-            if view.edge.insert((edge.a, edge.b), edge).is_none() {
-                view.edges.entry(edge.a).or_default().push(edge);
-                view.edges.entry(edge.b).or_default().push(edge);
-            }
-        }
-        for decision in found.decisions {
-            if !self.rulings.covers(decision.a, decision.b) {
-                view.add_decision(decision);
-            }
-        }
-        view.siblings.extend(need.shards.iter().map(|&shard| (shard, Vec::new())));
-        for (shard, link) in found.siblings {
-            view.siblings.entry(shard).or_default().push(link);
-        }
-        for (link, shard) in found.histories {
-            view.histories.entry(link).or_default().push(shard);
-        }
-        view.stated.extend(found.stated);
-        view.bases.extend(found.bases.into_iter().map(|row| (row.link, row)));
-        view.stamps.extend(found.stamps);
-        view.next_intent = view.next_intent.max(found.next_intent);
-        for intent in found.intents {
-            view.intents_of.entry(intent.link).or_default().push(intent);
-        }
-        for (index, link) in &found.dependents {
-            if let Some(target) = need.dependents.get(*index) {
-                view.makers.entry(target.clone()).or_default().push(*link);
-            }
-        }
-        for (link, key) in found.keys {
-            view.keys_of.entry(link).or_default().push(key);
-        }
-        if !need.uuids.is_empty() {
-            view.by_uuid.extend(found.shards.iter().map(|shard| (shard.uuid, shard.id)));
-        }
-        view.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
+        found.decisions.retain(|decision| !self.rulings.covers(decision.a, decision.b));
         // Those of derived records are asked for before anything is compared.
         if self.stage != Stage::Derived {
-            view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
+            self.view.dependents.extend(found.dependents.iter().map(|(_, link)| *link));
         }
-        if !found.as_expected.is_empty() {
-            view.as_expected.resize(need.records.len(), None);
-            for (place, link) in found.as_expected {
-                view.as_expected[place] = Some(link);
-            }
-        }
-        view.by_record.reserve(found.links.len());
-        view.links.reserve(found.links.len());
-        for link in found.links {
-            view.by_record.insert((link.entity, link.external_id.clone()), link.id);
-            view.links.insert(link.id, link);
-        }
+        self.view.take(need, found);
     }
 
     /// Makes no plan, and only takes what the items look up: see [`Planner::looked_up`].
@@ -413,30 +311,37 @@ impl<'a> Planner<'a> {
     }
 
     /// The items with what they look up, and what follows from that; those that are refused for it are left out. To be
-    /// called once nothing is needed any more.
+    /// called once nothing is needed any more. `None` where the rounds saw different states.
     ///
     /// # Errors
     ///
     /// When the store holds what cannot be read.
-    pub fn looked_up(mut self) -> Result<Vec<Item>, PlanError> {
+    pub fn looked_up(mut self) -> Result<Option<Vec<Item>>, PlanError> {
+        if self.view.is_torn() {
+            return Ok(None);
+        }
         let mut items = std::mem::take(&mut self.items);
         let refused = self.resolve_all(&mut items)?;
         let kept = items.into_iter().zip(refused).filter(|(_, refused)| refused.is_none());
-        Ok(kept
-            .map(|(mut item, _)| {
-                if let Content::Image { lookups, .. } = &mut item.content {
-                    lookups.clear();
-                }
-                item.digest(self.rules, false);
-                item
-            })
-            .collect())
+        let items = kept.map(|(mut item, _)| {
+            if let Content::Image { lookups, .. } = &mut item.content {
+                lookups.clear();
+            }
+            item.digest(self.rules, false);
+            item
+        });
+        Ok(Some(items.collect()))
     }
 
-    /// Makes the plan. To be called once nothing is needed any more.
+    /// Makes the plan. To be called once nothing is needed any more. Where the rounds saw different states, it is an
+    /// empty one that goes stale: see [`NO_STATE`].
     pub fn finish(mut self) -> Planned {
         let epoch = self.view.epoch;
         let execution = self.moment.execution;
+        if self.view.is_torn() {
+            let plan = Plan { execution, epoch: NO_STATE, ..Plan::default() };
+            return Planned { plan, ..Planned::default() };
+        }
         let mut planned = if self.rekeyed.is_empty() {
             settle_clusters::write(&mut self)
         } else {

@@ -491,6 +491,43 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Another plan is applied between two rounds of questions: what is asked about later may be gone or elsewhere.
+    #[test]
+    fn a_plan_of_rounds_that_saw_different_states_applies_to_none(
+        said in prop::collection::vec(said(), 6..40),
+        rounds in 0..12_usize,
+    ) {
+        let rules = rules(MATCHING);
+        let items = |of: std::ops::Range<usize>| -> Vec<Item> {
+            let of = of.map(|index| Item {
+                modified: Some(index as i64),
+                ..said[index].item(index % 8)
+            });
+            of.collect()
+        };
+        let (mut shelf, _) = run_all(&rules, items(0..said.len() / 3), &[1000]);
+        let mut planner =
+            Planner::new(&rules, Moment::default(), items(said.len() / 3..said.len() / 3 * 2));
+        let mut asked = 0;
+        let torn = loop {
+            let need = planner.need().expect("what is missing is no reason to fail");
+            if need.is_empty() {
+                break asked > rounds + 1;
+            }
+            if asked == rounds + 1 {
+                shelf.run(&rules, 2, items(said.len() / 3 * 2..said.len()));
+            }
+            planner.supply(&need, shelf.read(&need));
+            asked += 1;
+        };
+        let now = shelf.plans + 1;
+        let planned = planner.finish();
+        prop_assert_eq!(planned.plan.fits(now), !torn);
+        prop_assert_eq!(planned.outcomes.is_empty(), torn);
+    }
+}
+
 #[test]
 fn a_record_that_bridges_two_shards_merges_them_and_the_older_id_stays() {
     let rules = rules(MATCHING);

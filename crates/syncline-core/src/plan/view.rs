@@ -5,8 +5,14 @@ use super::rows::{
     ShardRow,
 };
 use super::writes::{Plan, Renamed};
+use crate::matching::Features;
+use crate::shard::Image;
 use compact_str::CompactString;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+
+/// Names no state of a store. A plan of answers about different states bears it, and applies to none.
+pub const NO_STATE: u64 = u64::MAX;
 
 /// What a plan needs to know next.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -231,7 +237,120 @@ impl Found {
         self.members.extend(anew.members);
         self.members.sort_unstable();
         if anew.epoch != self.epoch {
-            self.epoch = u64::MAX;
+            self.epoch = NO_STATE;
+        }
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) by_record: FxHashMap<(EntityId, CompactString), LinkId>,
+    /// The links of records that say what was expected, by the record's place among those that were asked for.
+    pub(super) as_expected: Vec<Option<LinkId>>,
+    pub(super) links: FxHashMap<LinkId, LinkRow>,
+    pub(super) loaded: FxHashSet<LinkId>,
+    pub(super) shards: FxHashMap<ShardId, ShardRow>,
+    pub(super) members: FxHashMap<u64, Vec<LinkId>>,
+    pub(super) asked: FxHashSet<u64>,
+    pub(super) edges: FxHashMap<LinkId, Vec<MatchEdge>>,
+    pub(super) edge: FxHashMap<(LinkId, LinkId), MatchEdge>,
+    pub(super) images: FxHashMap<LinkId, Arc<Image>>,
+    /// What of the records is compared, prepared once for the batch.
+    pub(super) prepared: FxHashMap<LinkId, Features>,
+    /// What was decided, by pair, with what this plan decides.
+    pub(super) decisions: FxHashMap<(LinkId, LinkId), Decision>,
+    /// The other ends of the decisions about a link.
+    pub(super) decided: FxHashMap<LinkId, Vec<LinkId>>,
+    /// Shards by their ids, where that was asked for.
+    pub(super) by_uuid: FxHashMap<u128, ShardId>,
+    /// All links of a shard, where that was asked for.
+    pub(super) siblings: FxHashMap<ShardId, Vec<LinkId>>,
+    /// The shards that a link was in when shards were merged, oldest merge first.
+    pub(super) histories: FxHashMap<LinkId, Vec<ShardId>>,
+    /// The edges that changed records stated before.
+    pub(super) stated: Vec<(LinkId, EdgeTarget)>,
+    /// The links that state an edge of a target, where that was asked for.
+    pub(super) makers: FxHashMap<(EntityId, CompactString), Vec<LinkId>>,
+    /// The keys that a link holds, where that was asked for.
+    pub(super) keys_of: FxHashMap<LinkId, Vec<u64>>,
+    /// Links that looked for values which records of the batch held and no longer hold.
+    pub(super) dependents: Vec<LinkId>,
+    /// What links and shards agreed on, where that was asked for and does not follow from the images.
+    pub(super) bases: FxHashMap<LinkId, BaseRow>,
+    /// The intents of a link that are not over, oldest first.
+    pub(super) intents_of: FxHashMap<LinkId, Vec<IntentRow>>,
+    pub(super) stamps: FxHashMap<ShardId, Arc<str>>,
+    pub(super) next_intent: i64,
+    pub(super) next_link: i64,
+    pub(super) next_shard: i64,
+    /// The state that was read; [`NO_STATE`] where rounds saw different ones.
+    pub(super) epoch: Option<u64>,
+}
+
+impl View {
+    /// Whether rounds saw different states, of which no plan can be made.
+    pub(super) fn is_torn(&self) -> bool {
+        self.epoch == Some(NO_STATE)
+    }
+
+    /// Takes what was found for `need`, without that in which others have a say.
+    pub(super) fn take(&mut self, need: &Need, found: Found) {
+        self.next_link = self.next_link.max(found.next_link);
+        self.next_shard = self.next_shard.max(found.next_shard);
+        self.next_intent = self.next_intent.max(found.next_intent);
+        let epoch = *self.epoch.get_or_insert(found.epoch);
+        self.epoch = Some(if epoch == found.epoch { epoch } else { NO_STATE });
+        self.asked.extend(&need.keys);
+        self.loaded.extend(&need.links);
+        for (key, link) in found.members {
+            self.members.entry(key).or_default().push(link);
+        }
+        for edge in found.edges {
+            if self.edge.insert((edge.a, edge.b), edge).is_none() {
+                self.edges.entry(edge.a).or_default().push(edge);
+                self.edges.entry(edge.b).or_default().push(edge);
+            }
+        }
+        for decision in found.decisions {
+            self.add_decision(decision);
+        }
+        self.siblings.extend(need.shards.iter().map(|&shard| (shard, Vec::new())));
+        for (shard, link) in found.siblings {
+            self.siblings.entry(shard).or_default().push(link);
+        }
+        for (link, shard) in found.histories {
+            self.histories.entry(link).or_default().push(shard);
+        }
+        self.stated.extend(found.stated);
+        self.bases.extend(found.bases.into_iter().map(|row| (row.link, row)));
+        self.stamps.extend(found.stamps);
+        for intent in found.intents {
+            self.intents_of.entry(intent.link).or_default().push(intent);
+        }
+        for (index, link) in &found.dependents {
+            if let Some(target) = need.dependents.get(*index) {
+                self.makers.entry(target.clone()).or_default().push(*link);
+            }
+        }
+        for (link, key) in found.keys {
+            self.keys_of.entry(link).or_default().push(key);
+        }
+        if !need.uuids.is_empty() {
+            self.by_uuid.extend(found.shards.iter().map(|shard| (shard.uuid, shard.id)));
+        }
+        self.shards.extend(found.shards.into_iter().map(|shard| (shard.id, shard)));
+        if !found.as_expected.is_empty() {
+            self.as_expected.resize(need.records.len(), None);
+            for (place, link) in found.as_expected {
+                self.as_expected[place] = Some(link);
+            }
+        }
+        self.by_record.reserve(found.links.len());
+        self.links.reserve(found.links.len());
+        for link in found.links {
+            self.by_record.insert((link.entity, link.external_id.clone()), link.id);
+            self.links.insert(link.id, link);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::rows::{
     BaseRow, ConflictRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId,
     LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
 };
+use super::view::NO_STATE;
 use crate::reconcile::Winner;
 use crate::record::Cursor;
 use crate::value::Cell;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 pub struct Plan {
     /// The execution that made it.
     pub execution: ExecutionId,
-    /// The state that it was made from, from [`super::view::Found::epoch`]; 0 for a plan that read nothing.
+    /// The state that it was made from, from [`super::view::Found::epoch`]; 0 for a plan that read nothing, and
+    /// [`NO_STATE`] for one that was made from different ones.
     pub epoch: u64,
     /// Shards that are new, sorted by row number; all row numbers are free ones.
     pub shards_new: Vec<ShardRow>,
@@ -84,6 +86,15 @@ impl Plan {
     /// The name of the state that the plan leads to, where it is applied to the one that it was made from.
     pub fn state_after(&self) -> u64 {
         self.epoch.wrapping_add(u64::from(!self.changes_nothing()))
+    }
+
+    /// Whether it may be applied to `state`. One that read nothing, and one that changes nothing, fit any.
+    pub fn fits(&self, state: u64) -> bool {
+        match self.epoch {
+            NO_STATE => false,
+            0 => true,
+            epoch => epoch == state || self.changes_nothing(),
+        }
     }
 
     /// Whether applying the plan would change no shard, link, key, edge or list.

@@ -1,8 +1,8 @@
 //! The fourth step: a batch's items and what the store holds become a plan.
 
-use super::Execution;
 use super::commit::Heard;
 use super::transform::{Said, Work, refused};
+use super::{Execution, PLANS_MAX};
 use crate::execution::EngineError;
 use crate::world::World;
 use compact_str::CompactString;
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Mutex, PoisonError};
 use syncline_core::plan::constrain::Rulings;
-use syncline_core::plan::planner::{Moment, Outcome, Planned, Planner};
+use syncline_core::plan::planner::{Outcome, Planned, Planner};
 use syncline_core::plan::recall::Recall;
 use syncline_core::plan::rows::{EntityId, LinkId, Verdict};
 use syncline_core::plan::rules::{Content, Item};
@@ -58,19 +58,26 @@ async fn answer(world: &World, planner: &mut Planner<'_>) -> Result<(), EngineEr
     }
 }
 
-/// Fills in what items take from other shards.
-pub(super) async fn look_up(
-    world: &World,
-    moment: Moment,
-    items: Vec<Item>,
-) -> Result<Vec<Item>, EngineError> {
+/// What a page says, with what its records take from other shards.
+pub(super) async fn said_in_full(
+    execution: &Execution<'_>,
+    page: &Page,
+) -> Result<Said, EngineError> {
     let looks_up = |item: &Item| matches!(&item.content, Content::Image { lookups, .. } if !lookups.is_empty());
-    if !items.iter().any(looks_up) {
-        return Ok(items);
+    for _ in 0..PLANS_MAX {
+        let mut said = execution.transformer(false).transform(page);
+        if !said.items.iter().any(looks_up) {
+            return Ok(said);
+        }
+        let items = std::mem::take(&mut said.items);
+        let rules = &execution.world.rules;
+        let mut planner = Planner::new(rules, execution.moment, items).looking_up();
+        answer(execution.world, &mut planner).await?;
+        if let Some(items) = planner.looked_up()? {
+            return Ok(Said { items, ..said });
+        }
     }
-    let mut planner = Planner::new(&world.rules, moment, items).looking_up();
-    answer(world, &mut planner).await?;
-    Ok(planner.looked_up()?)
+    Err(StoreError::Stale.into())
 }
 
 /// What the planning of a page begins with: what the page says, and what the store was asked of its records.

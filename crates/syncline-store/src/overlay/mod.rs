@@ -145,7 +145,7 @@ impl OverlayStore {
         let mut own = self.own();
         let epoch = epoch(base_epoch, &own);
         own.holder(plan.execution)?;
-        if !plan.changes_nothing() && plan.epoch != 0 && plan.epoch != epoch {
+        if !plan.fits(epoch) {
             return Err(StoreError::Stale);
         }
         let (id, checkpoint) = (plan.execution, plan.checkpoint.take());

@@ -25,11 +25,10 @@ impl Db {
         }
         self.open_group()?;
         self.check_standing(plan.execution)?;
+        if !plan.fits(self.epoch) {
+            return Err(StoreError::Stale);
+        }
         if !plan.changes_nothing() {
-            // A plan that read nothing fits any state.
-            if plan.epoch != 0 && plan.epoch != self.epoch {
-                return Err(StoreError::Stale);
-            }
             if let Err(error) = apply(&self.conn, &plan) {
                 self.note_commit(plan.execution, None, Rows::default());
                 return Err(self.lose_group(&error));

@@ -1,6 +1,7 @@
 //! A batch of intents is sent, and the replies are taken up.
 
-use super::super::plan::look_up;
+use super::super::plan::said_in_full;
+use super::super::transform::Said;
 use super::super::{Execution, PLANS_MAX};
 use super::observe::{Guess, Observed, commit, part, stated};
 use super::{Channel, Left};
@@ -170,15 +171,13 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) async fn of(execution: &Execution<'_>, page: &Page) -> Result<Self, EngineError> {
-        let said = execution.transformer(false).transform(page);
-        let items = look_up(execution.world, execution.moment, said.items).await?;
+        let Said { items, external_ids: ids, .. } = said_in_full(execution, page).await?;
         let mut hashes: FxHashMap<CompactString, u128> = FxHashMap::default();
         for item in items.iter().filter(|item| item.entity == execution.entity) {
             if let Some(digest) = &item.digest {
                 hashes.insert(item.external_id.clone(), digest.hash);
             }
         }
-        let ids = said.external_ids;
         let by_id = ids.iter().enumerate();
         let by_id = by_id.map(|(index, id)| (id.clone(), (index, hashes.get(id).copied())));
         Ok(Self { by_id: by_id.collect(), ids, items })
