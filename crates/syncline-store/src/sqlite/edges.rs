@@ -219,10 +219,16 @@ fn shards_by_type(conn: &Connection) -> Result<Vec<(TypeId, u64)>> {
 }
 
 fn edges_linked(conn: &Connection) -> Result<u64> {
+    // Those to records that are gone are counted apart: whether a record is known, its index tells; whether it is gone,
+    // only its row does.
     let sql = "SELECT coalesce(sum(e.n), 0)
                FROM (SELECT entity, target, count(*) AS n FROM edge GROUP BY entity, target) e
-               JOIN link l ON l.entity = e.entity AND l.external_id = e.target AND NOT l.deleted";
-    let mut linked: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+               JOIN link l ON l.entity = e.entity AND l.external_id = e.target";
+    let known: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM link l INDEXED BY link_deleted
+               CROSS JOIN edge e ON e.entity = l.entity AND e.target = l.external_id WHERE l.deleted";
+    let gone: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    let mut linked = known - gone;
     let sql = "SELECT target, count(*) FROM edge WHERE entity = ?1 AND target > ?2
                GROUP BY target ORDER BY target LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;

@@ -3,6 +3,7 @@
 use super::trouble::trouble;
 use super::{Options, db};
 use crate::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
@@ -91,6 +92,8 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db::wait_when_busy(&mut conn, options.busy_ms)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Otherwise a statement is planned anew whenever another value is bound that an index might depend on.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     rusqlite::vtab::array::load_module(&conn)?;
     Ok(conn)
 }
