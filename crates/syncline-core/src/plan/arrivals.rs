@@ -14,7 +14,7 @@ use super::rules::Content;
 use super::writes::{DeadLetter, Renamed};
 use crate::matching::BlockKey;
 use crate::shard::Image;
-use crate::value::{Cell, Value};
+use crate::value::Cell;
 use compact_str::{CompactString, format_compact};
 use rustc_hash::FxHashMap;
 
@@ -165,14 +165,9 @@ impl Planner<'_> {
             intent.state = IntentState::Planned;
             intent.problem = Some(problem.clone());
             intent.body = body.to_json().into();
-            self.arrivals.letters.extend(rules.two_way.as_ref().map(|two_way| DeadLetter {
-                task: two_way.task.clone(),
-                source: format!("{}/{}", rules.connection, rules.entity),
-                line: u64::try_from(intent.id.0).unwrap_or(0),
-                external_id: None,
-                phase: "writing".to_owned(),
-                problem,
-                payload: Value::Map(body.record).to_json(),
+            let source = format!("{}/{}", rules.connection, rules.entity);
+            self.arrivals.letters.extend(rules.two_way.as_ref().map(|two_way| {
+                DeadLetter::of_write(&two_way.task, source, intent.id, &body, problem)
             }));
         }
         self.arrivals.strayed.push(ack.intent);

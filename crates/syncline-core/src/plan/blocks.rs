@@ -112,10 +112,15 @@ impl Planner<'_> {
 
     /// Whether what a stored edge says stands, since its rule is blind to what changed.
     fn stands(&self, edge: &MatchEdge) -> bool {
-        let rules = &self.type_of(self.entity_of(edge.a, edge.b)).rule_ids;
-        let rule = rules.iter().position(|rule| *rule == edge.rule);
         let unmoved = self.unmoved(edge.a) & self.unmoved(edge.b);
-        rule.is_some_and(|rule| unmoved.checked_shr(rule as u32).is_some_and(|bits| bits & 1 == 1))
+        self.rule_of(edge)
+            .is_some_and(|rule| unmoved.checked_shr(rule as u32).is_some_and(|bits| bits & 1 == 1))
+    }
+
+    /// The place of an edge's rule among those of its type; `None` where it is not there any more.
+    fn rule_of(&self, edge: &MatchEdge) -> Option<usize> {
+        let rules = &self.type_of(self.entity_of(edge.a, edge.b)).rule_ids;
+        rules.iter().position(|rule| *rule == edge.rule)
     }
 
     /// Edges that do not stand, between records that other rules may go on to match, whose keys were not looked at.
@@ -242,9 +247,7 @@ impl Planner<'_> {
         score: Option<PairScore>,
     ) -> Option<PairScore> {
         let Some(edge) = self.edge(a, b).filter(|edge| self.stands(edge)) else { return score };
-        let rules = &self.type_of(self.entity_of(a, b)).rule_ids;
-        let rule = rules.iter().position(|rule| *rule == edge.rule)?;
-        let rule = u16::try_from(rule).ok()?;
+        let rule = u16::try_from(self.rule_of(edge)?).ok()?;
         let stored = PairScore { score: edge.score, rule, zone: edge.zone };
         // Of equals, the first rule.
         let is_better = |found: &PairScore| match found.zone.cmp(&stored.zone) {

@@ -1,5 +1,6 @@
 //! What a plan writes: all of it or nothing.
 
+use super::intent::Body;
 use super::rows::{
     BaseRow, ConflictRow, Decision, EdgeTarget, EntityId, ExecutionId, IntentId, IntentRow, LinkId,
     LinkRow, MatchEdge, ShardId, ShardRow, TypeId,
@@ -7,7 +8,7 @@ use super::rows::{
 use super::view::NO_STATE;
 use crate::reconcile::Winner;
 use crate::record::Cursor;
-use crate::value::Cell;
+use crate::value::{Cell, Value};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -229,16 +230,45 @@ pub struct DeadLetter {
     pub task: String,
     /// File or table.
     pub source: String,
-    /// Line or row number within it, from 1.
+    /// Line or row number within it, from 1; the number of the intent where a write was refused.
     pub line: u64,
     /// The record's external id, where it has one.
     pub external_id: Option<String>,
-    /// `fetching` (it could not be read) or `transforming` (its values were refused).
+    /// `fetching` (it could not be read), `transforming` (its values were refused) or `writing` (a system refused it).
     pub phase: String,
     /// Every problem, one to a line.
     pub problem: String,
     /// JSON text, or the line as it was read.
     pub payload: String,
+}
+
+impl DeadLetter {
+    /// The letter of a write that a system refused, or that a person is asked about. `source` names connection and
+    /// entity.
+    pub fn of_write(
+        task: &str,
+        source: String,
+        intent: IntentId,
+        body: &Body,
+        problem: String,
+    ) -> Self {
+        Self {
+            task: task.to_owned(),
+            source,
+            // What tells the letters of one system apart that are about records which are not there yet.
+            line: u64::try_from(intent.0).unwrap_or(0),
+            external_id: (!body.external_id.is_empty()).then(|| body.external_id.to_string()),
+            phase: "writing".to_owned(),
+            problem,
+            payload: Value::Map(body.record.clone()).to_json(),
+        }
+    }
+
+    /// The write that it is about, if it is about one.
+    pub fn intent(&self) -> Option<IntentId> {
+        let line = (self.phase == "writing" && self.line > 0).then_some(self.line)?;
+        i64::try_from(line).ok().map(IntentId)
+    }
 }
 
 /// Where an execution stands; written in the transaction of the data that it speaks of.

@@ -2,7 +2,6 @@
 
 use super::Execution;
 use super::plan::Batch;
-use super::write_back::is_about_write;
 use crate::execution::EngineError;
 use crate::world::World;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -51,7 +50,7 @@ impl Letters {
         };
         let mut letters = Self::default();
         let rows = world.store.dead_letters(filter).await?.into_iter();
-        for row in rows.filter(|row| !is_about_write(&row.letter)) {
+        for row in rows.filter(|row| row.letter.intent().is_none()) {
             letters.0.entry(Subject::of(&row.letter)).or_default().push((row.id, row.letter));
         }
         Ok(letters)

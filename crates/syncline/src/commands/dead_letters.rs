@@ -214,16 +214,10 @@ async fn unsure(sync: &Syncline) -> Result<BTreeSet<IntentId>, Error> {
     Ok(sync.store().intents(filter).await?.into_iter().map(|intent| intent.id).collect())
 }
 
-/// The creation that a letter is about.
-fn creation_of(row: &DeadLetterRow) -> Option<IntentId> {
-    let line = (row.letter.phase == "writing").then_some(row.letter.line)?;
-    i64::try_from(line).ok().map(IntentId)
-}
-
 /// Whoever names the letter of a creation says that its record is not there: it is owed again.
 async fn repeat_unsure(sync: &Syncline, letters: &[DeadLetterRow]) -> Result<(), Error> {
     let unsure = unsure(sync).await?;
-    let named: BTreeSet<IntentId> = letters.iter().filter_map(creation_of).collect();
+    let named: BTreeSet<IntentId> = letters.iter().filter_map(|row| row.letter.intent()).collect();
     let args = DeciderArgs { by: None, why: String::new(), preview: false };
     for intent in named.intersection(&unsure) {
         repeat(sync.world(), &SystemClock, *intent, &decider(&args)).await?;
@@ -238,7 +232,7 @@ async fn without_unsure(
     letters: Vec<DeadLetterRow>,
 ) -> Result<Vec<DeadLetterRow>, Error> {
     let unsure = unsure(sync).await?;
-    let waits = |row: &DeadLetterRow| creation_of(row).is_some_and(|id| unsure.contains(&id));
+    let waits = |row: &DeadLetterRow| row.letter.intent().is_some_and(|id| unsure.contains(&id));
     let (waiting, letters): (Vec<_>, Vec<_>) = letters.into_iter().partition(waits);
     for DeadLetterRow { id, .. } in waiting {
         app.out.note(format!(

@@ -26,7 +26,7 @@ use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::News;
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::rules::TwoWay;
-use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
+use syncline_core::plan::writes::{Counters, Plan};
 use syncline_core::record::Page;
 use syncline_store::query::{DeadLetterFilter, IntentFilter};
 
@@ -133,8 +133,8 @@ async fn take_stock(
     };
     let letters = execution.world.store.dead_letters(filter).await?;
     let (mut over, mut latest) = (Vec::new(), FxHashMap::default());
-    for row in letters.iter().filter(|row| is_about_write(&row.letter)) {
-        let intent = IntentId(i64::try_from(row.letter.line).unwrap_or(0));
+    for row in &letters {
+        let Some(intent) = row.letter.intent() else { continue };
         if !owed.contains_key(&intent) {
             over.push(row.id);
         } else if let Some(older) = latest.insert(intent, row.id) {
@@ -145,12 +145,6 @@ async fn take_stock(
         execution.world.store.replayed(over, execution.begun.execution).await?;
     }
     Ok(())
-}
-
-/// Whether a letter is about a write that a system refused, or that a person is asked about; its line is the number of
-/// the intent.
-pub(in super::super) fn is_about_write(letter: &DeadLetter) -> bool {
-    letter.phase == "writing" && letter.line > 0
 }
 
 /// Goes through what is planned once, in the order in which it was decided.

@@ -537,17 +537,8 @@ pub(super) fn letter(
     body: &Body,
     problem: String,
 ) -> DeadLetter {
-    let external_id = (!body.external_id.is_empty()).then(|| body.external_id.to_string());
-    DeadLetter {
-        task: execution.name.clone(),
-        source: format!("{}/{}", execution.task.connection, execution.task.entity),
-        // What tells the letters of one system apart that are about records which are not there yet.
-        line: u64::try_from(intent.id.0).unwrap_or(0),
-        external_id,
-        phase: "writing".to_owned(),
-        problem,
-        payload: Value::Map(body.record.clone()).to_json(),
-    }
+    let source = format!("{}/{}", execution.task.connection, execution.task.entity);
+    DeadLetter::of_write(&execution.name, source, intent.id, body, problem)
 }
 
 /// What a record must hold by now that was written and not shown.
