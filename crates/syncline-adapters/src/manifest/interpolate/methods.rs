@@ -1,7 +1,7 @@
 //! The methods of text, lists, maps and moments.
 
 use super::eval::{Args, set_entry};
-use super::moment::Moment;
+use super::moment::{Moment, Precision};
 use super::text::{capitalize, centred, is_lower, is_upper, title};
 use super::value::{Fault, Number, Outcome, Shared, Val, compare, equal, is_list};
 use std::cell::RefCell;
@@ -508,7 +508,13 @@ fn of_moment<'a>(moment: &Moment, name: &str, args: &Args<'a>) -> Outcome<'a> {
         }
         "isoformat" => {
             let separator = text_or_none(args, 0, "sep")?.and_then(|text| text.chars().next());
-            Val::str(moment.iso(separator.unwrap_or('T')))
+            let precision = match text_or_none(args, 1, "timespec")? {
+                Some(name) => Precision::named(&name).ok_or_else(|| {
+                    Fault::error(format!("`{name}` is no part of a time to write it to"))
+                })?,
+                None => Precision::AsNeeded,
+            };
+            Val::str(moment.iso_to(separator.unwrap_or('T'), precision))
         }
         "weekday" => Val::Int(weekday),
         "isoweekday" => Val::Int(weekday + 1),
