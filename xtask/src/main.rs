@@ -81,6 +81,12 @@ enum Task {
         /// With `http`: time the loading of every manifest in this folder and those in it.
         #[arg(long, value_name = "FOLDER")]
         manifests: Option<PathBuf>,
+        /// With `http`: how long the server takes for a page, in milliseconds; several are measured one by one.
+        #[arg(long, value_name = "MS", value_delimiter = ',', default_value = "0,5")]
+        page_ms: Vec<u64>,
+        /// Measure this program, instead of the release build.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Kill a run at moments of chance, let it go on, and compare the outcome with an undisturbed run.
     Crash {
@@ -166,8 +172,16 @@ fn run(task: Task) -> Outcome {
     match task {
         Task::Test => ci::run(),
         Task::Tidy => tidy::run(),
-        Task::Bench { subject, records, runs, write, manifests } => {
-            bench::run(bench::Options { subject, records, runs, write, manifests })
+        Task::Bench { subject, records, runs, write, manifests, page_ms, program } => {
+            bench::run(bench::Options {
+                subject,
+                records,
+                runs,
+                write,
+                manifests,
+                page_ms,
+                program,
+            })
         }
         Task::Crash { rounds, records, seed } => {
             crash::run(crash::Options { rounds, records, seed })

@@ -21,7 +21,7 @@ const EXAMPLE: &str = "examples/contacts-learned/syncline.yaml";
 
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(super) fn run(options: Options) -> Outcome {
-    let program = workspace::release_build()?;
+    let program = options.program()?;
     let folder = workspace::root().join("target").join("bench-data").join("match");
     fs::create_dir_all(&folder)?;
     // A read goes on where the last one stopped, so that a run of later records reads nothing else.

@@ -49,6 +49,20 @@ pub(crate) struct Options {
     pub(crate) write: bool,
     /// A folder of manifests whose loading is timed.
     pub(crate) manifests: Option<PathBuf>,
+    /// How long the HTTP server takes for a page, in milliseconds; each is measured.
+    pub(crate) page_ms: Vec<u64>,
+    /// The program that is measured; the release build where there is none.
+    pub(crate) program: Option<PathBuf>,
+}
+
+impl Options {
+    /// The program that is measured, built where none is named.
+    fn program(&self) -> Result<PathBuf, Box<dyn Error>> {
+        match &self.program {
+            Some(program) => Ok(fs::canonicalize(program)?),
+            None => workspace::release_build(),
+        }
+    }
 }
 
 /// One record in so many is changed for the run after a change.
@@ -66,7 +80,7 @@ pub(crate) fn run(options: Options) -> Outcome {
         Subject::Http => return http::run(options),
         Subject::Salesforce => return salesforce::run(options),
     }
-    let program = workspace::release_build()?;
+    let program = options.program()?;
     let folder = workspace::root().join("target").join("bench-data");
     fs::create_dir_all(&folder)?;
     let lab = Lab { program, folder, runs: options.runs.max(1) };

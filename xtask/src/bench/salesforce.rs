@@ -64,7 +64,7 @@ const OF_SALESFORCE: &str = r#"    adapter: manifest
 /// reached, and no contact is lost or doubled.
 pub(super) fn run(options: Options) -> Outcome {
     let lab = Lab {
-        program: workspace::release_build()?,
+        program: options.program()?,
         folder: tempfile::tempdir()?,
         example: workspace::root().join("examples/two-way-salesforce"),
     };

@@ -18,7 +18,7 @@ const SYSTEMS: [(&str, &str); 3] =
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(super) fn run(options: Options) -> Outcome {
     ci::Tools::new()?.have_servers();
-    let program = workspace::release_build()?;
+    let program = options.program()?;
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("syncline.yaml"), config())?;
     let rows = options.records.min(100_000);

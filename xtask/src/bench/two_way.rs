@@ -24,7 +24,7 @@ const GOALS_S: [f64; 3] = [15.0, 3.0, 4.0];
 /// written but what had to be.
 pub(super) fn run(options: Options) -> Outcome {
     ci::Tools::new()?.have_servers();
-    let program = workspace::release_build()?;
+    let program = options.program()?;
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("syncline.yaml"), CONFIG)?;
     let rows = options.records.min(100_000);

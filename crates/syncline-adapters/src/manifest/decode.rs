@@ -312,4 +312,19 @@ mod tests {
         }
         assert_eq!(encoding("klingon"), None);
     }
+
+    #[test]
+    fn a_line_without_text_is_a_record_and_what_ends_the_last_one_is_none() {
+        let cases: [(&[u8], &[&str]); 5] = [
+            (b"a\n\nb\r\n", &["a", "", "b"]),
+            (b"a\nb", &["a", "b"]),
+            (b"a\n\n", &["a", ""]),
+            (b"\n", &[""]),
+            (b"", &[]),
+        ];
+        for (body, lines) in cases {
+            let expected: Vec<Json> = lines.iter().map(|line| json!({ "record": line })).collect();
+            assert_eq!(Decoder::Lines.owned(body).unwrap(), expected, "{body:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::connector_reading::{BEGIN, connector, ok, records};
 use serde_json::{Value, json};
 
 /// A stream of what is at `/rows`, with `authenticator`.
-fn rows(authenticator: &str) -> String {
+pub(crate) fn rows(authenticator: &str) -> String {
     format!(
         r##"
 type: DeclarativeSource
@@ -108,7 +108,7 @@ fn what_a_filter_leaves_out_need_not_be_a_record() {
 }
 
 /// A stream of each person's notes; `stream`, `retriever` and `parent` are more of these parts.
-fn notes(stream: &str, retriever: &str, parent: &str) -> String {
+pub(crate) fn notes(stream: &str, retriever: &str, parent: &str) -> String {
     let streams = r##"
 streams:
   - type: DeclarativeStream

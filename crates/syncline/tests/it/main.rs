@@ -7,6 +7,7 @@ mod check;
 mod connector;
 mod connector_parts;
 mod connector_reading;
+mod connector_reference;
 mod connector_streams;
 mod connectors;
 mod crm;

@@ -1,7 +1,7 @@
 //! The methods of text, lists, maps and moments.
 
 use super::eval::{Args, set_entry};
-use super::moment::Moment;
+use super::moment::{Moment, Precision};
 use super::text::{capitalize, centred, is_lower, is_upper, title};
 use super::value::{Fault, Number, Outcome, Shared, Val, compare, equal, is_list};
 use std::cell::RefCell;
@@ -499,6 +499,16 @@ pub(super) fn sort<'a>(
     fault.map_or(Ok(()), Err)
 }
 
+fn iso(moment: &Moment, args: &Args<'_>) -> Result<String, Fault> {
+    let separator = text_or_none(args, 0, "sep")?.and_then(|text| text.chars().next());
+    let precision = match text_or_none(args, 1, "timespec")? {
+        Some(name) => Precision::named(&name)
+            .ok_or_else(|| Fault::error(format!("`{name}` is no part of a time to write it to")))?,
+        None => Precision::AsNeeded,
+    };
+    Ok(moment.iso_to(separator.unwrap_or('T'), precision))
+}
+
 fn of_moment<'a>(moment: &Moment, name: &str, args: &Args<'a>) -> Outcome<'a> {
     let weekday = i128::from(moment.civil.date().weekday().to_monday_zero_offset());
     Ok(match name {
@@ -506,10 +516,7 @@ fn of_moment<'a>(moment: &Moment, name: &str, args: &Args<'a>) -> Outcome<'a> {
             let format = args.need(0, "format")?;
             Val::str(moment.strftime(format.text().ok_or(Fault::Type)?))
         }
-        "isoformat" => {
-            let separator = text_or_none(args, 0, "sep")?.and_then(|text| text.chars().next());
-            Val::str(moment.iso(separator.unwrap_or('T')))
-        }
+        "isoformat" => Val::str(iso(moment, args)?),
         "weekday" => Val::Int(weekday),
         "isoweekday" => Val::Int(weekday + 1),
         "ctime" => Val::str(moment.strftime("%c")),

@@ -129,6 +129,33 @@ pub(super) fn delta_text(period: &Period) -> String {
     out
 }
 
+/// How much of a time is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Precision {
+    /// Seconds, and microseconds where there are any.
+    AsNeeded,
+    Hours,
+    Minutes,
+    Seconds,
+    Millis,
+    Micros,
+}
+
+impl Precision {
+    /// The one that Python calls `name`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "auto" => Self::AsNeeded,
+            "hours" => Self::Hours,
+            "minutes" => Self::Minutes,
+            "seconds" => Self::Seconds,
+            "milliseconds" => Self::Millis,
+            "microseconds" => Self::Micros,
+            _ => return None,
+        })
+    }
+}
+
 impl Moment {
     /// The moment `micros` microseconds after 1970 began, in UTC.
     pub(crate) fn from_micros(micros: i128) -> Result<Self, Fault> {
@@ -200,17 +227,32 @@ impl Moment {
 
     /// ISO 8601, with `separator` between date and time.
     pub(crate) fn iso(&self, separator: char) -> String {
+        self.iso_to(separator, Precision::AsNeeded)
+    }
+
+    /// The same, with the time as far as `precision`.
+    pub(super) fn iso_to(&self, separator: char, precision: Precision) -> String {
         let date = self.civil.date();
         let mut out = format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day());
         if self.is_date {
             return out;
         }
         let time = self.civil.time();
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let micros = micros_of(time);
         out.push(separator);
-        out += &format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second());
-        if micros_of(time) > 0 {
-            out += &format!(".{:06}", micros_of(time));
-        }
+        out += &match precision {
+            Precision::Hours => format!("{hour:02}"),
+            Precision::Minutes => format!("{hour:02}:{minute:02}"),
+            Precision::AsNeeded if micros > 0 => {
+                format!("{hour:02}:{minute:02}:{second:02}.{micros:06}")
+            }
+            Precision::Seconds | Precision::AsNeeded => {
+                format!("{hour:02}:{minute:02}:{second:02}")
+            }
+            Precision::Millis => format!("{hour:02}:{minute:02}:{second:02}.{:03}", micros / 1000),
+            Precision::Micros => format!("{hour:02}:{minute:02}:{second:02}.{micros:06}"),
+        };
         if let Some(offset) = self.offset {
             out += &offset_text(offset, ":");
         }

@@ -147,6 +147,28 @@ fn what_few_manifests_use_comes_to_python_values_too() {
 }
 
 #[test]
+fn a_time_is_written_as_precisely_as_is_asked_for() {
+    let cases = [
+        ("", "2024-01-02T03:04:05.678901+00:00"),
+        ("'T', 'seconds'", "2024-01-02T03:04:05+00:00"),
+        ("' ', timespec='minutes'", "2024-01-02 03:04+00:00"),
+        ("timespec='hours'", "2024-01-02T03+00:00"),
+        ("sep='_', timespec='milliseconds'", "2024-01-02_03:04:05.678+00:00"),
+        ("'T', 'microseconds'", "2024-01-02T03:04:05.678901+00:00"),
+        ("'T', 'auto'", "2024-01-02T03:04:05.678901+00:00"),
+    ];
+    let moment = "str_to_datetime('2024-01-02T03:04:05.678901Z')";
+    for (arguments, expected) in cases {
+        let source = format!("{{{{ {moment}.isoformat({arguments}) }}}}");
+        assert_eq!(eval(&source), Ok(json!(expected)), "{source}");
+    }
+    let whole = "{{ now_utc().isoformat() }} {{ now_utc().isoformat('T', 'milliseconds') }}";
+    let expected = json!("2025-06-15T12:00:00+00:00 2025-06-15T12:00:00.000+00:00");
+    assert_eq!(eval(whole), Ok(expected));
+    assert!(matches!(eval("{{ now_utc().isoformat('T', 'days') }}"), Err(Fault::Error(_))));
+}
+
+#[test]
 fn what_is_not_there_and_what_cannot_run_are_told_apart() {
     for source in
         ["{{ config.a.b }}", "{{ config.a + 1 }}", "{{ config.a() }}", "{{ config.a | int }}"]

@@ -1,21 +1,30 @@
-//! What reading from an HTTP API costs: contacts in pages, from a server on this machine, beside what `curl`
+//! What reading from an HTTP API costs: contacts in pages, from servers on this machine, beside what `curl`
 //! takes for the same pages.
 
+mod servers;
+
 use super::measure::{Figures, measured};
-use super::report::{replaced, thousands};
+use super::report::{median, replaced, thousands};
 use super::{Options, PAGE, machine, remove};
 use crate::clock::Stopwatch;
 use crate::{Outcome, contacts, workspace};
-use serde_json::{Value, json};
+use serde_json::json;
+use servers::Server;
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
-const PAGE_LEN: usize = 100;
+/// The commands, in the order of their rows.
+const COMMANDS: [&str; 4] = [
+    "`curl`, one process and one connection",
+    "`curl` in a loop of the shell, a process a page",
+    "`syncline connector read`",
+    "`syncline run`: read, map, match, store",
+];
+const CURL: usize = 0;
 /// The row of the read, to which the others are compared.
 const READ: usize = 2;
 const EXAMPLE: &str = "examples/contacts/syncline.yaml";
@@ -43,23 +52,27 @@ spec: { type: Spec, connection_specification: { type: object } }
 
 /// Measures, prints the table, and writes it into the page where that was asked for.
 pub(super) fn run(options: Options) -> Outcome {
-    let program = workspace::release_build()?;
+    let program = options.program()?;
     let folder = workspace::root().join("target").join("bench-data").join("http");
     fs::create_dir_all(&folder)?;
     let files = contacts::write(
         &folder,
         contacts::Options { count: options.records, seed: 7, hard: false },
     )?;
-    let pages = Arc::new(pages(&files.jsonl)?);
-    let url = serve(pages.clone())?;
-    let lab = Lab { program, folder, url, pages: pages.len(), runs: options.runs.max(1) };
-    lab.prepare()?;
-    let rows = [
-        ("`curl`, one process and one connection", lab.repeated(|| lab.curl())?),
-        ("`curl` in a loop of the shell, a process a page", lab.repeated(|| lab.curl_loop())?),
-        ("`syncline connector read`", lab.repeated(|| lab.read())?),
-        ("`syncline run`: read, map, match, store", lab.repeated(|| lab.sync())?),
-    ];
+    let pages = Arc::new(servers::pages(&files.jsonl)?);
+    let mut all = Vec::new();
+    for wait in &options.page_ms {
+        all.push(Server::own(&pages, Duration::from_millis(*wait))?);
+    }
+    match Server::python(&pages, &folder)? {
+        Some(server) => all.push(server),
+        None => println!("python3 is not installed: its server is left out"),
+    }
+    let lab = Lab { program, folder, pages: pages.len(), runs: options.runs.max(1) };
+    let mut rows = Vec::new();
+    for server in all {
+        rows.push((server.name.clone(), lab.at(&server.url)?));
+    }
     let mut text = render(&rows, options.records, pages.len(), lab.runs);
     if let Some(folder) = &options.manifests {
         text.push_str(&lab.loading(folder)?);
@@ -72,73 +85,32 @@ pub(super) fn run(options: Options) -> Outcome {
     Ok(true)
 }
 
-/// The bodies of all pages.
-fn pages(contacts: &Path) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let lines: Vec<Value> = BufReader::new(fs::File::open(contacts)?)
-        .lines()
-        .map(|line| Ok(serde_json::from_str(&line?)?))
-        .collect::<Result<_, Box<dyn Error>>>()?;
-    let count = lines.len().div_ceil(PAGE_LEN);
-    let page = |(index, records): (usize, &[Value])| {
-        let next = (index + 1 < count).then_some(index + 1);
-        serde_json::to_vec(&json!({ "data": records, "next": next }))
-    };
-    Ok(lines.chunks(PAGE_LEN).enumerate().map(page).collect::<Result<_, _>>()?)
-}
-
-/// Serves the pages until the program ends, and tells where.
-fn serve(pages: Arc<Vec<Vec<u8>>>) -> std::io::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let pages = pages.clone();
-            // A client that goes away is no reason to stop.
-            std::thread::spawn(move || drop(answer(stream, &pages)));
-        }
-    });
-    Ok(url)
-}
-
-fn answer(stream: TcpStream, pages: &[Vec<u8>]) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut out = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let target = line.split(' ').nth(1).unwrap_or_default();
-        let asked = target.split_once("page=").map_or(Ok(0), |(_, page)| page.parse::<usize>());
-        let mut header = String::new();
-        while reader.read_line(&mut header)? > 2 {
-            header.clear();
-        }
-        let empty = Vec::new();
-        let body = asked.ok().and_then(|page| pages.get(page)).unwrap_or(&empty);
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        out.write_all(&[head.as_bytes(), body].concat())?;
-    }
-}
+/// The runs of each command.
+type Costs = [Vec<Figures>; 4];
 
 struct Lab {
     program: PathBuf,
     folder: PathBuf,
-    url: String,
     pages: usize,
     runs: usize,
 }
 
 impl Lab {
-    fn prepare(&self) -> Result<(), Box<dyn Error>> {
+    /// What each command costs at `url`, all runs of it.
+    fn at(&self, url: &str) -> Result<Costs, Box<dyn Error>> {
+        self.prepare(url)?;
+        Ok([
+            self.repeated(|| self.curl(url))?,
+            self.repeated(|| self.curl_loop(url))?,
+            self.repeated(|| self.read())?,
+            self.repeated(|| self.sync())?,
+        ])
+    }
+
+    fn prepare(&self, url: &str) -> Result<(), Box<dyn Error>> {
         let write = |name: &str, text: String| fs::write(self.folder.join(name), text);
         write("manifest.yaml", MANIFEST.to_owned())?;
-        write("config.json", json!({ "url": self.url }).to_string())?;
+        write("config.json", json!({ "url": url }).to_string())?;
         let stream = json!({"stream": {"name": "contacts"}, "sync_mode": "full_refresh"});
         write("catalog.json", json!({ "streams": [stream] }).to_string())?;
         let example = fs::read_to_string(workspace::root().join(EXAMPLE))?;
@@ -148,9 +120,8 @@ impl Lab {
         }
         let api = format!(
             "    adapter: manifest\n    settings:\n      manifest: manifest.yaml\n      \
-             config: {{ url: \"{}\" }}\n      allow_private: true\n    entities:\n      contact:\n        \
-             stream: contacts\n",
-            self.url
+             config: {{ url: \"{url}\" }}\n      allow_private: true\n    entities:\n      contact:\n        \
+             stream: contacts\n"
         );
         Ok(write("syncline.yaml", example.replace(file, &api))?)
     }
@@ -162,21 +133,21 @@ impl Lab {
         (0..self.runs).map(|_| run()).collect()
     }
 
-    fn curl(&self) -> Result<Figures, Box<dyn Error>> {
+    fn curl(&self, url: &str) -> Result<Figures, Box<dyn Error>> {
         let mut command = Command::new("curl");
         command.args(["--silent", "--fail", "--output", "/dev/null"]);
-        command.arg(format!("{}/contacts?page=[0-{}]", self.url, self.pages - 1));
+        command.arg(format!("{url}/contacts?page=[0-{}]", self.pages - 1));
         measured(&command)
     }
 
     /// A process for each page, as a script would have it.
-    fn curl_loop(&self) -> Result<Figures, Box<dyn Error>> {
+    fn curl_loop(&self, url: &str) -> Result<Figures, Box<dyn Error>> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!(
             "page=0; while [ $page -lt {} ]; do \
-             curl --silent --fail --output /dev/null \"{}/contacts?page=$page\" || exit; \
+             curl --silent --fail --output /dev/null \"{url}/contacts?page=$page\" || exit; \
              page=$((page + 1)); done",
-            self.pages, self.url
+            self.pages
         ));
         measured(&command)
     }
@@ -232,25 +203,30 @@ impl Lab {
     }
 }
 
-fn render(rows: &[(&str, Vec<Figures>)], records: usize, pages: usize, runs: usize) -> String {
-    let median = |of: &dyn Fn(&Figures) -> f64, all: &[Figures]| {
-        super::report::median(all.iter().map(of).collect())
-    };
+fn render(servers: &[(String, Costs)], records: usize, pages: usize, runs: usize) -> String {
     let mut text = format!(
-        "Medians of {runs} runs on {}; {} contacts in {} pages.\n\n| what | wall, s | CPU, s | peak, MiB | wall to `curl` | wall to the read |\n|---|---:|---:|---:|---:|---:|\n",
+        "Medians of {runs} runs on {}; {} contacts in {} pages.\n\n\
+         | server | what | wall, s | CPU, s | peak, MiB | wall to `curl` | wall to the read |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
         machine(),
         thousands(records),
         thousands(pages)
     );
-    let wall = |row: usize| median(&|run| run.wall_s, &rows[row].1);
-    for (index, (what, all)) in rows.iter().enumerate() {
-        let (cpu, peak) = (median(&|run| run.cpu_s, all), median(&|run| run.peak_mib, all));
-        text.push_str(&format!(
-            "| {what} | {:.2} | {cpu:.2} | {peak:.0} | {:.2} × | {:.2} × |\n",
-            wall(index),
-            wall(index) / wall(0).max(1e-9),
-            wall(index) / wall(READ).max(1e-9),
-        ));
+    for (server, costs) in servers {
+        let of = |figure: fn(&Figures) -> f64, row: usize| {
+            median(costs[row].iter().map(figure).collect())
+        };
+        let wall = |row| of(|run| run.wall_s, row);
+        for (row, what) in COMMANDS.iter().enumerate() {
+            text.push_str(&format!(
+                "| {server} | {what} | {:.2} | {:.2} | {:.0} | {:.2} × | {:.2} × |\n",
+                wall(row),
+                of(|run| run.cpu_s, row),
+                of(|run| run.peak_mib, row),
+                wall(row) / wall(CURL).max(1e-9),
+                wall(row) / wall(READ).max(1e-9),
+            ));
+        }
     }
     text
 }
@@ -260,19 +236,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_lead_to_each_other_and_the_table_tells_ratios() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = contacts::Options { count: 250, seed: 7, hard: false };
-        let files = contacts::write(folder.path(), options).unwrap();
-        let pages = pages(&files.jsonl).unwrap();
-        let next: Vec<Value> = pages
-            .iter()
-            .map(|page| serde_json::from_slice::<Value>(page).unwrap()["next"].clone())
-            .collect();
-        assert_eq!(next, [json!(1), json!(2), json!(null)]);
+    fn the_table_compares_each_server_with_itself() {
         let run = |wall_s| vec![Figures { wall_s, cpu_s: 0.5, peak_mib: 10.0 }];
-        let rows = [("a", run(2.0)), ("b", run(9.0)), ("read", run(3.0)), ("c", run(6.0))];
-        let text = render(&rows, 250, 3, 1);
-        assert!(text.contains("| c | 6.00 | 0.50 | 10 | 3.00 × | 2.00 × |"), "{text}");
+        let costs = |walls: [f64; 4]| walls.map(run);
+        let servers = [
+            ("fast".to_owned(), costs([2.0, 9.0, 3.0, 6.0])),
+            ("slow".to_owned(), costs([20.0, 90.0, 20.0, 22.0])),
+        ];
+        let text = render(&servers, 250, 3, 1);
+        let run = COMMANDS[3];
+        for row in [
+            format!("| fast | {run} | 6.00 | 0.50 | 10 | 3.00 × | 2.00 × |"),
+            format!("| slow | {run} | 22.00 | 0.50 | 10 | 1.10 × | 1.10 × |"),
+        ] {
+            assert!(text.contains(&row), "{text}");
+        }
     }
 }
