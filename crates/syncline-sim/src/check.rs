@@ -196,11 +196,15 @@ impl<'a> Ground<'a> {
             let links: Vec<&LinkRow> = self.links.iter().filter(is_here).collect();
             let is_gone = |link: &&&LinkRow| link.deleted && deleted.contains(id_of(link));
             for link in links.iter().filter(is_gone) {
+                // What was made from another shard, before the two became one, is another thing that stayed.
+                let own = self.shards.get(&link.shard).map(|shard| format!("{:032x}-", shard.uuid));
+                let is_own =
+                    |marker: &String| own.as_ref().is_some_and(|own| marker.starts_with(own));
                 let again = links.iter().find(|other| {
                     let made = of.records.get(other.external_id.as_str());
                     other.shard == link.shard
                         && other.id > link.id
-                        && made.is_some_and(|held| held.marker.is_some())
+                        && made.is_some_and(|held| held.marker.as_ref().is_some_and(is_own))
                 });
                 let Some(again) = again else { continue };
                 let is_excused = self.sim.mix.propagates

@@ -30,6 +30,9 @@ struct Args {
     /// Every seed as often as it has points to die at, each time dying at another one
     #[arg(long)]
     every_point: bool,
+    /// Goes on after seeds that fail, and counts them
+    #[arg(long)]
+    all: bool,
     /// Tells everything that happens
     #[arg(long)]
     trace: bool,
@@ -94,7 +97,11 @@ fn simulate(args: &Args, bug: Bug) -> Found {
                     if !wrong.is_empty() {
                         found.failed.push((seed, wrong));
                     }
-                    let enough = if bug == Bug::None { 10 } else { 1 };
+                    let enough = match bug {
+                        _ if args.all => usize::MAX,
+                        Bug::None => 10,
+                        _ => 1,
+                    };
                     if found.failed.len() >= enough {
                         next.store(end, Ordering::Relaxed);
                         return;
@@ -134,7 +141,8 @@ fn bugs(args: &Args) -> ExitCode {
         let found = simulate(args, bug);
         match found.failed.iter().min_by_key(|(seed, _)| *seed) {
             Some((seed, wrong)) => {
-                println!("{bug:?}: caught after {} seeds (seed {seed}): {}", found.done, wrong[0]);
+                let (caught, done) = (found.failed.len(), found.done);
+                println!("{bug:?}: caught by {caught} of {done} seeds (seed {seed}): {}", wrong[0]);
             }
             None => {
                 println!("{bug:?}: not caught in {} seeds", found.done);

@@ -39,7 +39,7 @@ pub struct Mix {
 /// The names of systems.
 pub const NAMES: [&str; 3] = ["a", "b", "c"];
 
-fn traits(random: &mut Random, incremental: bool) -> Traits {
+fn traits(random: &mut Random, incremental: bool, is_strong: bool) -> Traits {
     let create = random.pick(&[
         CreateGuard::UniqueKey,
         CreateGuard::IdempotencyKey { remembered_ms: 86_400_000 },
@@ -48,9 +48,18 @@ fn traits(random: &mut Random, incremental: bool) -> Traits {
     ]);
     let strong = UpdateGuard::Strong;
     let weak = UpdateGuard::Weak { granularity_ms: 1000 };
+    let update = match is_strong {
+        true => strong,
+        false => random.pick(&[strong, weak, UpdateGuard::Nothing, UpdateGuard::Nothing]),
+    };
+    // A write that lands late does most where nothing guards it.
+    let (lands, trouble): (&[u64], &[u64]) = match update {
+        UpdateGuard::Nothing => (&[30_000, 300_000], &[30, 40]),
+        _ => (&[0, 5_000, 30_000, 300_000], &[0, 15, 30]),
+    };
     Traits {
         create,
-        update: random.pick(&[strong, strong, strong, weak, UpdateGuard::Nothing]),
+        update,
         versions: random.happens(50),
         normalises: random.happens(40),
         shows: random.happens(50),
@@ -58,12 +67,12 @@ fn traits(random: &mut Random, incremental: bool) -> Traits {
         merges: None,
         // Offsets are of use only where everything is read, again and again.
         drifts: random.happens(30) && !incremental,
-        batch_max: random.pick(&[1, 2, 100]),
+        batch_max: random.pick(&[1, 2, 100, 100]),
         granularity_us: random.pick(&[1, 1_000_000, 60_000_000]),
         skew_us: random.pick(&[0, 0, -3_000_000, 4_000_000]),
-        lands_within_ms: random.pick(&[0, 5_000, 30_000, 300_000]),
+        lands_within_ms: random.pick(lands),
         found_within_ms: random.pick(&[0, 0, 20_000]),
-        trouble: random.pick(&[0, 5, 20]),
+        trouble: random.pick(trouble),
     }
 }
 
@@ -76,14 +85,17 @@ impl Mix {
     pub async fn new(number: u64) -> Result<Self, String> {
         let mut random = Random::new(number.wrapping_mul(0xA076_1D64_78BD_642F));
         let incremental = random.happens(25);
-        let systems = if random.happens(25) { 3 } else { 2 };
+        // Whose edit is the later one is known only where every write is guarded.
+        let is_strong = random.happens(50);
+        let systems = if random.happens(20) { 3 } else { 2 };
         let mut traits: Vec<Traits> =
-            (0..systems).map(|_| traits(&mut random, incremental)).collect();
+            (0..systems).map(|_| traits(&mut random, incremental, is_strong)).collect();
         for system in traits.iter_mut().filter(|system| system.create == CreateGuard::Marker) {
             system.reuses = number % 2 == 1;
         }
-        let strategies = ["newest_wins", "source_wins", "destination_wins", "merge", "manual"];
-        let strategy = random.pick(&strategies);
+        // The later edit is found by most that is kept of edits.
+        let strategies = ["newest_wins", "merge", "source_wins", "destination_wins", "manual"];
+        let strategy = random.pick(&[&strategies[..1], &strategies].concat());
         let propagates = random.happens(40);
         let mut text = String::from("connections:\n");
         for (name, traits) in NAMES.iter().zip(&traits) {
@@ -119,7 +131,7 @@ impl Mix {
                  direction: bidirectional, mode: {mode}, batch: {{ size: {} }}, fuse: {{ count: 1000000 }}, \
                  outbound: {{ deletes: {deletes} }}, \
                  conflicts: {{ strategy: {strategy}, tolerance_ms: {tolerance} }} }}\n",
-                random.pick(&[1, 3, 100]),
+                random.pick(&[1, 2, 100, 100]),
             ));
         }
         let store: Arc<dyn Store> = Arc::new(OverlayStore::empty());

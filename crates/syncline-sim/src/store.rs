@@ -55,6 +55,11 @@ impl SimStore {
         Self { inner, crash, bug, spy: Mutex::default() }
     }
 
+    /// The same store, in another process.
+    pub fn of_process(&self, crash: Arc<Crash>) -> Self {
+        Self::new(self.inner.clone(), crash, self.bug)
+    }
+
     /// From now on the task of a remote runs, or none.
     pub fn runs(&self, remote: Option<usize>) {
         self.spy().running = remote;

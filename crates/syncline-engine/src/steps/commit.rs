@@ -169,7 +169,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Hands a page's plan to the store, and does not wait until it is there: see [`Execution::hear`].
-    async fn send(&mut self, work: Work, mut batch: Batch) -> Result<(), EngineError> {
+    async fn send(&mut self, work: Work, mut batch: Box<Batch>) -> Result<(), EngineError> {
         let met = self.letters.meet(&mut batch);
         let before = (self.counters, self.high_water);
         let seen = if self.full { self.seen.clone() } else { Vec::new() };
@@ -265,10 +265,10 @@ impl<'a> Execution<'a> {
     /// Waits until the plan that was handed to the store last is there, however often it has to be made. `false` where
     /// what was read before does not count any more.
     pub(super) async fn confirm(&mut self) -> Result<bool, EngineError> {
-        let heard = self.hear().await?;
-        let stands = matches!(heard, Heard::Stands);
-        self.make_good(heard).await?;
-        Ok(stands)
+        match self.hear().await? {
+            Heard::Stands => Ok(true),
+            other => self.make_good(other).await.map(|()| false),
+        }
     }
 
     /// Commits a plan that no page stands behind: deletions, and values that travel on. `false`, and nothing

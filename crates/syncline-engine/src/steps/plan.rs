@@ -145,7 +145,7 @@ impl<'a> Execution<'a> {
         &mut self,
         work: &mut Work,
         asked: Option<Box<Asked<'a>>>,
-    ) -> Result<Batch, EngineError> {
+    ) -> Result<Box<Batch>, EngineError> {
         let mut asked = asked;
         loop {
             let is_ahead = asked.is_some();
@@ -170,7 +170,7 @@ impl<'a> Execution<'a> {
         &mut self,
         work: &Work,
         asked: Asked<'a>,
-    ) -> Result<Option<Batch>, EngineError> {
+    ) -> Result<Option<Box<Batch>>, EngineError> {
         let Asked { said, planner, need, found, passages } = asked;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = found.await?;
@@ -223,9 +223,16 @@ impl<'a> Execution<'a> {
     }
 
     /// What a plan comes to, with the records that never got as far.
-    async fn batch(&self, work: &Work, said: Said, planned: Planned) -> Result<Batch, EngineError> {
+    async fn batch(
+        &self,
+        work: &Work,
+        said: Said,
+        planned: Planned,
+    ) -> Result<Box<Batch>, EngineError> {
         let Said { origins, passed_over, counters, dead_letters, external_ids, .. } = said;
-        let mut batch = Batch { planned, counters, dead_letters, external_ids, ..Batch::default() };
+        let batch = Batch { planned, counters, dead_letters, external_ids, ..Batch::default() };
+        // In a box: it is large, and handed on whole.
+        let mut batch = Box::new(batch);
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {

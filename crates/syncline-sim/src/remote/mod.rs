@@ -8,6 +8,8 @@ mod serve;
 
 pub use happens::Happens;
 
+use keys::Key;
+
 use crate::bug::Bug;
 use crate::random::Random;
 use crate::time::{Crash, VirtualClock, instant};
@@ -111,6 +113,8 @@ pub struct People {
     pub domain: u64,
     /// How many records they keep, about; 0 is any number.
     pub crowd: usize,
+    /// The field that they edit most, if there is one.
+    pub topic: Option<&'static str>,
     /// What every name and note ends in that they make up.
     pub tenant: &'static str,
 }
@@ -129,8 +133,8 @@ struct State {
     calls: u64,
     /// When a record was last asked for by its key: the call, and the time.
     asked: BTreeMap<String, (u64, i64)>,
-    /// The keys of records that are gone, for a remote that gives them to others.
-    free: BTreeSet<String>,
+    /// The keys of records that are gone, with their last versions, for a remote that gives them to others.
+    free: BTreeMap<String, u64>,
     writes: u64,
     deleted_by_users: BTreeSet<String>,
     edits: u64,
@@ -446,7 +450,7 @@ impl Remote {
             }
             return Written::Exists { key: Some(vec![CompactString::new(own)]) };
         }
-        let (id, is_there) = self.key_for(state, own.as_deref(), fields);
+        let Key { id, is_there, version } = self.key_for(state, own.as_deref(), fields);
         if is_there {
             self.change(state, &id, fields, stamp, i64::MAX);
             return done(&id);
@@ -466,8 +470,6 @@ impl Remote {
             });
             state.said.extend(said);
         }
-        // A version that begins anew with a key says nothing of which record it is of.
-        let version = if self.traits.reuses { 1 + state.writes } else { 1 };
         let held = Held { fields, authors, version, modified: stamp, created: now, marker };
         state.records.insert(id.clone(), held);
         state.done.insert(write.key.to_string(), (now, id.clone()));
@@ -532,19 +534,26 @@ impl Remote {
         (pages, true)
     }
 
-    /// Life goes on while a write is on its way: often enough, with the very record.
+    /// Life goes on while a write is on its way: with the very record, and mostly with the very field.
     fn goes_on(&self, write: &Write) {
-        if let Change::Update { target, .. } = &write.change
+        if let Change::Update { target, fields } = &write.change
             && self.is_live()
-            && self.random(|random| random.happens(50))
         {
-            self.user_edits(&target.key.join("|"));
+            let is_very = self.random(|random| random.happens(80));
+            let very = fields.first().filter(|_| is_very).map(|(name, _)| name.as_str());
+            self.user_edits(&target.key.join("|"), very);
         }
     }
 
     fn answer(&self, write: &Write, happens: &Happens) -> Written {
-        let (fault, delay) = self
-            .random(|random| (random.below(5), random.below(self.traits.lands_within_ms.max(1))));
+        // A change that lands late meets what was done meanwhile; a creation meets nobody.
+        let lates = if matches!(write.change, Change::Create { .. }) { 1 } else { 12 };
+        let (fault, delay) = self.random(|random| {
+            (random.below(4 + lates), random.below(self.traits.lands_within_ms.max(1)))
+        });
+        if *happens == Happens::Nothing && self.random(|random| random.happens(12)) {
+            self.goes_on(write);
+        }
         let (now, unseen_since) = (self.clock.now(), self.unseen_since(write));
         let (fault, delay) = match happens {
             Happens::Unanswered => (3, 0),

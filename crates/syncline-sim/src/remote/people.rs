@@ -37,15 +37,14 @@ impl Remote {
     /// A person deletes a record.
     pub fn remove(&self, id: &str) {
         let mut state = self.state();
-        state.records.remove(id);
-        state.free.insert(id.to_owned());
+        state.give_free(id);
     }
 
     /// A person does something.
     pub fn user_acts(&self) {
         let (what, which, field, value) = self.random(|random| {
             let value = self.made_up(random);
-            (random.below(10), random.bits(), random.pick(&FIELDS), value)
+            (random.below(10), random.bits(), self.field(random), value)
         });
         let created = self.clock.now();
         let stamp = self.stamp_at(created);
@@ -59,8 +58,7 @@ impl Remote {
         match (what, target) {
             (0, Some(id)) => {
                 tell(|| format!("a person deletes {id}"));
-                state.records.remove(&id);
-                state.free.insert(id.clone());
+                state.give_free(&id);
                 state.deleted_by_users.insert(id);
             }
             (what, target) if target.is_none() || ((1..=2).contains(&what) && !is_full) => {
@@ -119,11 +117,18 @@ impl Remote {
         state.said.push(Said { id, field, value, at: created });
     }
 
-    /// A person sets a field of a record to a value that they make up.
-    pub(super) fn user_edits(&self, id: &str) {
-        let (field, value) = self.random(|random| (random.pick(&FIELDS), self.made_up(random)));
+    /// A person sets a field of a record, this one or any, to a value that they make up.
+    pub(super) fn user_edits(&self, id: &str, field: Option<&str>) {
+        let (any, value) = self.random(|random| (self.field(random), self.made_up(random)));
         self.state().edits += 1;
-        self.user_sets(id, field, value);
+        self.user_sets(id, field.unwrap_or(any), value);
+    }
+
+    /// A field that a person edits.
+    fn field(&self, random: &mut Random) -> &'static str {
+        let any = random.pick(&FIELDS);
+        let is_topic = random.happens(60);
+        self.people.topic.filter(|_| is_topic).unwrap_or(any)
     }
 
     fn made_up(&self, random: &mut Random) -> u64 {
