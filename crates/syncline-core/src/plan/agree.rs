@@ -139,20 +139,18 @@ impl<'a> Ground<'a, '_> {
     /// When a value of the shard came to be: where nobody noted it, when its newest record says.
     pub(super) fn stamp_of(&self, field: usize, members: &[Member]) -> Stamp {
         let noted = self.out.stamps.get(&field).copied();
-        noted.unwrap_or_else(|| self.newest(members))
+        noted.or_else(|| self.newest(members.iter())).unwrap_or_default()
     }
 
     /// When the newest of records changed, as its system says: no nearer than that can be trusted.
-    fn newest(&self, members: &[Member]) -> Stamp {
-        let Some(member) = members.iter().max_by_key(|member| member.stamp) else {
-            return Stamp::default();
-        };
+    fn newest<'m>(&self, members: impl Iterator<Item = &'m Member>) -> Option<Stamp> {
+        let member = members.max_by_key(|member| member.stamp)?;
         let (entity, _) = self.planner.record(member.id);
         let two_way = self.planner.entity(entity).two_way.as_ref();
         let tolerance = two_way.map_or(0, |two_way| two_way.policy.tolerance_us);
         let lo = member.stamp.saturating_sub(tolerance);
         let hi = member.stamp.saturating_add(tolerance).min(self.now());
-        Stamp { lo, hi: hi.max(lo), rank: 0 }
+        Some(Stamp { lo, hi: hi.max(lo), rank: 0 })
     }
 
     /// When a change came to be that a record shows now.
@@ -316,13 +314,16 @@ impl<'a> Ground<'a, '_> {
                 formers.iter().map(|&link| member(self.planner, link)).collect();
             survivors(self.planner, &formers.iter().collect::<Vec<_>>())
         });
-        let newest = self.newest(members);
         let mut changed = vec![false; now.len()];
         let follows = self.follows(members, before.as_ref(), &now);
         for field in 0..self.rules.layout.names().len() {
             if follows[field] && self.out.image[field] != now[field] {
+                // A record that says something else does not tell when this came to be.
+                let saying = own.iter().filter(|member| member.image[field] == now[field]);
+                let stamp = self.newest(saying.copied());
+                let stamp = stamp.or_else(|| self.newest(own.iter().copied())).unwrap_or_default();
                 self.out.image[field].clone_from(&now[field]);
-                self.out.stamps.insert(field, newest);
+                self.out.stamps.insert(field, stamp);
                 changed[field] = true;
             }
         }
@@ -375,6 +376,7 @@ impl<'a> Ground<'a, '_> {
                 if is_new && flow.takes && blanks[field] && !is_blank(says) {
                     // The system filled it in.
                     self.out.image[field] = says.clone();
+                    self.out.stamps.insert(field, self.seen(link));
                     self.out.sides[side].bases[field] = Base::agreed(says.clone(), says.clone());
                     continue;
                 }

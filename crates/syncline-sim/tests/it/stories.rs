@@ -226,6 +226,23 @@ async fn edits_of_different_fields_are_no_conflict_and_of_one_field_the_later_st
     assert!(loser.contains(&Value::text("John Doe")), "the loser is kept");
 }
 
+/// That a record which says nothing of a field was changed later does not make the others' value of it newer.
+#[tokio::test]
+async fn of_records_that_meet_the_one_that_says_a_value_tells_when_it_came_to_be() {
+    let story = Story::new("", sqlite()).await;
+    story.b.make("b1", &[("email", "j@x.org"), ("name", "Old"), ("notes", "n")]);
+    story.run("b").await;
+    story.a.make("a1", &[("email", "j@x.org"), ("name", "Anna"), ("notes", "n")]);
+    story.hour_passes();
+    story.b.set("b1", "name", "Bea");
+    story.hour_passes();
+    story.a.make("a2", &[("email", "j@x.org"), ("name", ""), ("notes", "n")]);
+    story.run("a").await;
+    story.quiet().await;
+    assert_eq!(story.says(&story.b, "name"), ["Bea"]);
+    assert_eq!(story.says(&story.a, "name"), ["Bea", "Bea"]);
+}
+
 #[tokio::test]
 async fn a_person_is_asked_and_the_answer_flows_to_both_sides() {
     for (answer, stands) in [
