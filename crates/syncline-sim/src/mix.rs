@@ -92,6 +92,10 @@ impl Mix {
             (0..systems).map(|_| traits(&mut random, incremental, is_strong)).collect();
         for system in traits.iter_mut().filter(|system| system.create == CreateGuard::Marker) {
             system.reuses = number % 2 == 1;
+            // Late, an update that nothing guards would land on whatever record has the key by then.
+            if system.reuses && system.update == UpdateGuard::Nothing {
+                system.lands_within_ms = 0;
+            }
         }
         // The later edit is found by most that is kept of edits.
         let strategies = ["newest_wins", "merge", "source_wins", "destination_wins", "manual"];
