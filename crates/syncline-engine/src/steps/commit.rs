@@ -169,7 +169,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Hands a page's plan to the store, and does not wait until it is there: see [`Execution::hear`].
-    async fn send(&mut self, work: Work, mut batch: Box<Batch>) -> Result<(), EngineError> {
+    async fn send(&mut self, work: Work, mut batch: Batch) -> Result<(), EngineError> {
         let met = self.letters.meet(&mut batch);
         let before = (self.counters, self.high_water);
         let seen = if self.full { self.seen.clone() } else { Vec::new() };

@@ -145,7 +145,7 @@ impl<'a> Execution<'a> {
         &mut self,
         work: &mut Work,
         asked: Option<Box<Asked<'a>>>,
-    ) -> Result<Box<Batch>, EngineError> {
+    ) -> Result<Batch, EngineError> {
         let mut asked = asked;
         loop {
             let is_ahead = asked.is_some();
@@ -170,7 +170,7 @@ impl<'a> Execution<'a> {
         &mut self,
         work: &Work,
         asked: Asked<'a>,
-    ) -> Result<Option<Box<Batch>>, EngineError> {
+    ) -> Result<Option<Batch>, EngineError> {
         let Asked { said, planner, need, found, passages } = asked;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = found.await?;
@@ -223,16 +223,9 @@ impl<'a> Execution<'a> {
     }
 
     /// What a plan comes to, with the records that never got as far.
-    async fn batch(
-        &self,
-        work: &Work,
-        said: Said,
-        planned: Planned,
-    ) -> Result<Box<Batch>, EngineError> {
+    async fn batch(&self, work: &Work, said: Said, planned: Planned) -> Result<Batch, EngineError> {
         let Said { origins, passed_over, counters, dead_letters, external_ids, .. } = said;
-        let batch = Batch { planned, counters, dead_letters, external_ids, ..Batch::default() };
-        // In a box: it is large, and handed on whole.
-        let mut batch = Box::new(batch);
+        let mut batch = Batch { planned, counters, dead_letters, external_ids, ..Batch::default() };
         for ((outcome, link), origin) in
             batch.planned.outcomes.iter().zip(&batch.planned.links).zip(origins)
         {

@@ -107,8 +107,8 @@ fn what_a_filter_leaves_out_need_not_be_a_record() {
     assert_eq!((ran.code, records(&messages)), (Some(0), vec![json!({"id": 1})]), "{ran:#?}");
 }
 
-/// A stream of each person's notes; `stream`, `retriever` and `parent` are more of these parts.
-pub(crate) fn notes(stream: &str, retriever: &str, parent: &str) -> String {
+/// A stream of notes, some at `path` for each partition of `router`; `stream` and `retriever` are more of these parts.
+pub(crate) fn partitioned(stream: &str, retriever: &str, path: &str, router: &str) -> String {
     let streams = r##"
 streams:
   - type: DeclarativeStream
@@ -117,11 +117,20 @@ streams:
     STREAM
     retriever:
       type: SimpleRetriever
-      requester: { $ref: "#/definitions/requester", path: "/people/{{ stream_partition.person }}/notes" }
+      requester: { $ref: "#/definitions/requester", path: "PATH" }
       record_selector: { $ref: "#/definitions/selector" }
       RETRIEVER
       partition_router:
-        type: SubstreamPartitionRouter
+ROUTER
+"##;
+    let more = [("STREAM", stream), ("RETRIEVER", retriever), ("PATH", path), ("ROUTER", router)];
+    let streams = more.iter().fold(streams.to_owned(), |all, (part, text)| all.replace(part, text));
+    format!("{BEGIN}{streams}")
+}
+
+/// A stream of each person's notes; `stream`, `retriever` and `parent` are more of these parts.
+pub(crate) fn notes(stream: &str, retriever: &str, parent: &str) -> String {
+    let people = r##"        type: SubstreamPartitionRouter
         parent_stream_configs:
           - type: ParentStreamConfig
             parent_key: id
@@ -134,11 +143,9 @@ streams:
               retriever:
                 type: SimpleRetriever
                 requester: { $ref: "#/definitions/requester", path: /people }
-                record_selector: { $ref: "#/definitions/selector" }
-"##;
-    let more = [("STREAM", stream), ("RETRIEVER", retriever), ("PARENT", parent)];
-    let streams = more.iter().fold(streams.to_owned(), |all, (part, text)| all.replace(part, text));
-    format!("{BEGIN}{streams}")
+                record_selector: { $ref: "#/definitions/selector" }"##;
+    let path = "/people/{{ stream_partition.person }}/notes";
+    partitioned(stream, retriever, path, &people.replace("PARENT", parent))
 }
 
 #[test]

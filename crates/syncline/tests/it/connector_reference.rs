@@ -2,8 +2,8 @@
 //! names and headers.
 
 use crate::api::{Answer, Api, Request};
-use crate::connector_parts::{notes, rows};
-use crate::connector_reading::{BEGIN, connector, ok, records};
+use crate::connector_parts::{notes, partitioned, rows};
+use crate::connector_reading::{connector, ok, records};
 use crate::project::Project;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -79,22 +79,10 @@ fn the_header_of_a_signed_token_has_its_names_in_order() {
 
 #[test]
 fn groups_of_partitions_have_one_position_for_all() {
-    let groups = r##"
-streams:
-  - type: DeclarativeStream
-    name: notes
-    schema_loader: { $ref: "#/definitions/schema" }
-    CURSOR
-    retriever:
-      type: SimpleRetriever
-      requester: { $ref: "#/definitions/requester", path: "/{{ stream_partition.id | join('-') }}" }
-      record_selector: { $ref: "#/definitions/selector" }
-      partition_router:
-        type: GroupingPartitionRouter
+    let groups = "        type: GroupingPartitionRouter
         group_size: 2
-        underlying_partition_router: { type: ListPartitionRouter, values: [x, y, z], cursor_field: id }
-"##;
-    let manifest = format!("{BEGIN}{}", groups.replace("CURSOR", BY_DAY));
+        underlying_partition_router: { type: ListPartitionRouter, values: [x, y, z], cursor_field: id }";
+    let manifest = partitioned(BY_DAY, "", "/{{ stream_partition.id | join('-') }}", groups);
     let api = Api::serve(|request| {
         let at = if request.path == "/z" { "2026-01-20" } else { "2026-01-10" };
         ok(&json!({"data": [{"at": at}]}))

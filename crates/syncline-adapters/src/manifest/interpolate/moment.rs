@@ -241,18 +241,20 @@ impl Moment {
         let (hour, minute, second) = (time.hour(), time.minute(), time.second());
         let micros = micros_of(time);
         out.push(separator);
+        let precision = match precision {
+            Precision::AsNeeded if micros > 0 => Precision::Micros,
+            other => other,
+        };
         out += &match precision {
             Precision::Hours => format!("{hour:02}"),
             Precision::Minutes => format!("{hour:02}:{minute:02}"),
-            Precision::AsNeeded if micros > 0 => {
-                format!("{hour:02}:{minute:02}:{second:02}.{micros:06}")
-            }
-            Precision::Seconds | Precision::AsNeeded => {
-                format!("{hour:02}:{minute:02}:{second:02}")
-            }
-            Precision::Millis => format!("{hour:02}:{minute:02}:{second:02}.{:03}", micros / 1000),
-            Precision::Micros => format!("{hour:02}:{minute:02}:{second:02}.{micros:06}"),
+            _ => format!("{hour:02}:{minute:02}:{second:02}"),
         };
+        match precision {
+            Precision::Millis => out += &format!(".{:03}", micros / 1000),
+            Precision::Micros => out += &format!(".{micros:06}"),
+            _ => {}
+        }
         if let Some(offset) = self.offset {
             out += &offset_text(offset, ":");
         }
