@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::event::Listener;
 use crate::steps;
 use crate::world::World;
+use compact_str::CompactString;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Options {
     pub allow_deletes: bool,
     /// Records that are run instead of what the adapter would read: replayed dead letters.
     pub pages: Option<Vec<Page>>,
+    /// The only records that are read, by external id, as they are now: one that is not there counts as deleted.
+    pub records: Option<Vec<CompactString>>,
     /// Whether nothing is sent to any system, as in a preview: what is owed is decided all the same.
     pub hold: bool,
     /// The only writes that are sent, as a saved plan names them; others stay owed. `None` lets all go.
@@ -53,6 +56,8 @@ pub enum Trigger {
     Schedule,
     /// What failed is tried again.
     Retry,
+    /// The connection's system said that something had changed.
+    Webhook,
 }
 
 impl Trigger {
@@ -62,6 +67,7 @@ impl Trigger {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
             Self::Retry => "retry",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -146,6 +146,19 @@ impl World {
         Ok(world)
     }
 
+    /// The world with what was erased meanwhile. The same one, where nothing was.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn current(self: &Arc<Self>) -> Result<Arc<Self>, EngineError> {
+        let erased = self.store.erased().await?;
+        if erased == self.erased {
+            return Ok(self.clone());
+        }
+        Ok(Arc::new(Self { erased, ..Self::clone(self) }))
+    }
+
     /// The world with its models for as many records as the store holds now, so that a cut-off which suits few
     /// records is not trusted among many. The same one, where its models are right already.
     ///

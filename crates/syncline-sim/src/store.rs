@@ -14,6 +14,7 @@ use syncline_core::plan::view::{Found, Need};
 use syncline_core::plan::writes::Plan;
 use syncline_core::value::Value;
 use syncline_store::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
+use syncline_store::notice::{Notice, NoticeRow};
 use syncline_store::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter,
@@ -217,6 +218,12 @@ impl Store for SimStore {
         changed_in(execution: ExecutionId) -> Vec<ShardId>;
         dead_letters(filter: DeadLetterFilter) -> Vec<DeadLetterRow>;
         replayed(ids: Vec<i64>, execution: ExecutionId) -> ();
+        note(notices: Vec<Notice>) -> ();
+        heeded(ids: Vec<i64>) -> ();
+    }
+
+    fn notices<'a>(&'a self, task: &'a str, limit: usize) -> Answer<'a, Vec<NoticeRow>> {
+        self.inner.notices(task, limit)
     }
 
     fn cancel<'a>(&'a self, task: &'a str) -> Answer<'a, bool> {

@@ -3,6 +3,7 @@
 pub mod erasure;
 pub mod execution;
 mod lease;
+pub mod notice;
 pub mod overlay;
 pub mod query;
 pub mod reviews;
@@ -11,6 +12,7 @@ pub mod sqlite;
 use erasure::Erased;
 use execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
 use futures_util::future::BoxFuture;
+use notice::{Notice, NoticeRow};
 use query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter,
@@ -216,6 +218,20 @@ pub trait Store: Send + Sync {
         ids: Vec<i64>,
         execution: ExecutionId,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Keeps notices, durably, until they are heeded. One that waits already is kept once, under a new number: whoever
+    /// is heeding it now may have looked before it came again.
+    fn note(&self, notices: Vec<Notice>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Notices for `task` that wait, oldest first, at most `limit`.
+    fn notices<'a>(
+        &'a self,
+        task: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<NoticeRow>, StoreError>>;
+
+    /// Forgets notices, as what they say was looked at.
+    fn heeded(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Why the store did not do what it was asked to.

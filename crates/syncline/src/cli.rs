@@ -64,6 +64,8 @@ pub enum Command {
     Preview(commands::preview::Args),
     /// Runs sync tasks: reads records, and brings the shards up to date
     Run(commands::run::Args),
+    /// Takes in messages (webhooks) by which systems say that records changed, and looks at these
+    Listen(commands::listen::Args),
     /// Shows how each task stands, and what the store holds
     Status(commands::status::Args),
     /// Lists executions, or shows one with its errors
@@ -201,6 +203,7 @@ async fn dispatch(command: Command, app: &App) -> Result<Exit, Error> {
         Command::Check(args) => commands::check::run(args, app).await,
         Command::Preview(args) => commands::preview::run(args, app).await,
         Command::Run(args) => commands::run::run(args, app).await,
+        Command::Listen(args) => commands::listen::run(args, app).await,
         Command::Status(args) => commands::status::run(args, app).await,
         Command::Executions(args) => commands::executions::run(args, app).await,
         Command::Cancel(args) => commands::cancel::run(args, app).await,

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::preview::{Preview, PreviewOptions};
 use crate::workspace::{Located, OpenOptions, Workspace, tokens_folder};
+use compact_str::CompactString;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct RunOptions {
     pub trigger: Trigger,
     /// Records that are run instead of what the connection holds.
     pub pages: Option<Vec<Page>>,
+    /// The only records that are read, by external id, as they are now: one that is not there counts as deleted.
+    pub records: Option<Vec<CompactString>>,
     /// Stops the run at its next batch border.
     pub cancel: CancellationToken,
     /// The only writes that are sent, as a saved plan names them; others stay owed. `None` lets all go.
@@ -222,6 +225,7 @@ impl Syncline {
             full: options.full,
             allow_deletes: options.allow_deletes,
             pages: options.pages,
+            records: options.records,
             hold: !self.sends,
             only: options.only,
             cancel: options.cancel,

@@ -6,7 +6,7 @@ use super::ways;
 use crate::config::model::{
     Config, ConversionSchema, Entity, OneOrMany, SyncTask, Target as TargetFlags,
 };
-use crate::convert::{Converter, Names, Target};
+use crate::convert::{Converter, Names, Notices, Target};
 use crate::matching::Matcher;
 use crate::problem::{ConfigPath, Problem};
 use crate::shard::Layout;
@@ -99,6 +99,11 @@ impl Program {
             let new = found.into_iter().filter(|found| !problems.contains(found));
             let new: Vec<_> = new.collect();
             problems.extend(new);
+        }
+        for (name, connection) in &config.connections {
+            let webhook = connection.webhook.as_ref();
+            let compiled = webhook.map(|webhook| Notices::compile(name, connection, webhook));
+            problems.extend(compiled.and_then(Result::err).unwrap_or_default());
         }
         problems.dedup();
         if !problems.is_empty() {

@@ -33,7 +33,7 @@ impl Outcome {
 fn moves_on(execution: &Execution<'_>, end: &ReadEnd, missing: &Missing) -> bool {
     // What blew the fuse is asked about again, until it is allowed, or there again.
     let asks_again = end.listed_all && matches!(missing, Missing::Fused { .. });
-    !execution.replay && (end.complete || !execution.full) && !asks_again
+    !execution.of_some && (end.complete || !execution.full) && !asks_again
 }
 
 /// What is said of an execution at its end.
@@ -123,7 +123,7 @@ pub(super) async fn finish(
 
 async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict, EngineError> {
     let results = &execution.counters;
-    let stopped = (!execution.full && !execution.replay).then(|| execution.cursor.clone());
+    let stopped = (!execution.full && !execution.of_some).then(|| execution.cursor.clone());
     if outcome.cancelled {
         let cursor = stopped.filter(|cursor| !cursor.is_null());
         let verdict = Verdict::new(
@@ -154,7 +154,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ));
     }
     let end = outcome.read.unwrap_or_default();
-    let whole = end.complete && !execution.replay;
+    let whole = end.complete && !execution.of_some;
     let cursor = moves_on(execution, &end, &outcome.missing).then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(

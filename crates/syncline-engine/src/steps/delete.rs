@@ -39,7 +39,7 @@ pub(super) async fn missing(
     end: &ReadEnd,
 ) -> Result<Missing, EngineError> {
     let names_all = execution.full || end.listed_all;
-    if !names_all || execution.replay || !execution.lists_all {
+    if !names_all || execution.of_some || !execution.lists_all {
         return Ok(Missing::NotAsked);
     }
     if !end.complete {

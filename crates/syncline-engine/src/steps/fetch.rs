@@ -6,10 +6,14 @@ use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::execution::EngineError;
 use crate::retry::retry_delay;
+use compact_str::CompactString;
 use futures_util::future::join;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
+use syncline_core::plan::rows::EntityId;
+use syncline_core::plan::rules::EntityRules;
 use syncline_core::record::Page;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
@@ -18,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Pages that may wait before each step: each step has the next one at hand, and memory is bounded.
 const PAGES_WAITING: usize = 1;
+
+/// What is said where a system cannot be asked for single records.
+const NOT_BY_KEY: &str = "single records of this connection cannot be read by their keys: run the task without naming any";
 
 /// What reads, what it was told to read, and how it tries again. Shares nothing with the steps that commit, so
 /// that both go on side by side.
@@ -43,19 +50,36 @@ pub(super) struct Fetching<'a> {
 enum Source {
     Adapter(Arc<dyn Adapter>),
     Pages(Vec<Page>),
+    /// Records that are read by their external ids.
+    Named(Named),
+}
+
+/// Records that are read by their external ids.
+struct Named {
+    adapter: Arc<dyn Adapter>,
+    external_ids: Vec<CompactString>,
+    rules: Arc<FxHashMap<EntityId, EntityRules>>,
+    entity: EntityId,
 }
 
 impl<'a> Execution<'a> {
     /// Opens the adapter, and starts the transforming of whatever it will send.
     pub(super) fn fetch(&mut self) -> Result<Fetching<'a>, EngineError> {
         let connection = &self.world.config.connections[&self.task.connection];
-        let source = match self.options.pages.take() {
-            Some(pages) => Source::Pages(pages),
-            None => Source::Adapter((self.world.open_adapter)(connection, &self.world.base)?),
+        let open = || (self.world.open_adapter)(connection, &self.world.base);
+        let source = match (self.options.pages.take(), self.options.records.take()) {
+            (Some(pages), _) => Source::Pages(pages),
+            (None, None) => Source::Adapter(open()?),
+            (None, Some(external_ids)) => Source::Named(Named {
+                adapter: open()?,
+                external_ids,
+                rules: self.world.rules.entities.clone(),
+                entity: self.entity,
+            }),
         };
         self.lists_all = match &source {
             Source::Adapter(adapter) => adapter.capabilities().lists_all,
-            Source::Pages(_) => false,
+            Source::Pages(_) | Source::Named(_) => false,
         };
         if let (Source::Adapter(adapter), Some(listener)) = (&source, &self.options.on_event)
             && let Some(note) = adapter.note()
@@ -131,6 +155,10 @@ impl Pump<'_> {
                 let pages = std::mem::take(pages);
                 return Ok(self.hand_over(pages).await);
             }
+            Source::Named(named) => {
+                let external_ids = std::mem::take(&mut named.external_ids);
+                return self.look_at(&external_ids).await;
+            }
         };
         let (mut attempt, mut request) = (0, self.request.clone());
         loop {
@@ -186,6 +214,44 @@ impl Pump<'_> {
             () = self.cancel.cancelled() => Err(error),
             () = self.clock.sleep(delay) => Ok(()),
         }
+    }
+
+    /// Reads records by their external ids; those that are not there are handed over as deleted.
+    async fn look_at(&self, external_ids: &[CompactString]) -> Result<ReadEnd, AdapterError> {
+        for chunk in external_ids.chunks(self.request.page_len) {
+            let mut attempt = 0;
+            let pages = loop {
+                match self.pages_of(chunk).await {
+                    Err(error) if error.is_transient() => {
+                        attempt += 1;
+                        self.wait_to_retry(attempt, error).await?;
+                    }
+                    pages => break pages?,
+                }
+            };
+            for page in pages {
+                if self.pages.send(page).await.is_err() {
+                    return Ok(ReadEnd::default());
+                }
+            }
+        }
+        Ok(ReadEnd { complete: true, ..ReadEnd::default() })
+    }
+
+    async fn pages_of(&self, external_ids: &[CompactString]) -> Result<[Page; 2], AdapterError> {
+        let Source::Named(named) = &self.source else { return Ok(Default::default()) };
+        let conversion = named.rules.get(&named.entity).and_then(|rules| rules.conversion.as_ref());
+        let (Some(writer), Some(conversion)) = (named.adapter.writer(), conversion) else {
+            return Err(AdapterError::Settings(NOT_BY_KEY.to_owned()));
+        };
+        let converter = &conversion.converter;
+        let keys = external_ids.iter().filter_map(|id| converter.key_of(id)).collect();
+        let there = writer.get(&self.request.entity, keys).await?;
+        let found: FxHashSet<CompactString> =
+            converter.external_ids(&there).into_iter().flatten().collect();
+        let gone = external_ids.iter().filter(|id| !found.contains(*id)).cloned();
+        let gone = converter.deletions(&gone.collect::<Vec<_>>());
+        Ok([gone, there])
     }
 
     /// Hands over what was given instead of a source. It is never all there is, so nothing counts as missing.

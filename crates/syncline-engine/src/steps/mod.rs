@@ -49,8 +49,9 @@ pub(crate) struct Execution<'a> {
     /// Records that were in the ledger when this process began with it.
     taken_up_at: u64,
     full: bool,
-    /// Whether records were handed in, instead of read.
-    replay: bool,
+    /// Whether it is about some records alone, that were handed in or named: it says nothing of others, and the next
+    /// read begins where it would have.
+    of_some: bool,
     /// Whether a complete read names every record there is.
     lists_all: bool,
     standing: standing::Standing,
@@ -121,7 +122,7 @@ pub(crate) async fn run(
     clock: &dyn Clock,
     options: Options,
 ) -> Result<Report, EngineError> {
-    let world = &world.sized().await?;
+    let world = &world.current().await?.sized().await?;
     let grown: Arc<World>;
     let mut execution = trigger::begin(world, task, clock, options).await?;
     // In boxes: a future is as large as the largest that it waits for, and is moved whole.
@@ -183,7 +184,7 @@ impl Execution<'_> {
         let end = Box::pin(self.read_and_commit()).await?;
         let End::Read(end) = end else { return Ok(complete::Outcome::of(end)) };
         let missing = Box::pin(delete::missing(self, &end)).await?;
-        if end.complete && !self.replay && (self.full || end.restarted) {
+        if end.complete && !self.of_some && (self.full || end.restarted) {
             self.close_lines().await?;
         }
         write_back::forget_ghosts(self).await?;

@@ -44,7 +44,7 @@ async fn state(world: &World, entity: EntityId) -> Result<Option<Swept>, EngineE
 }
 
 pub(super) async fn run(execution: &mut Execution<'_>, end: &ReadEnd) -> Result<(), EngineError> {
-    if !execution.writes() || execution.replay || !end.complete || execution.cancelled {
+    if !execution.writes() || execution.of_some || !end.complete || execution.cancelled {
         return Ok(());
     }
     let known = state(execution.world, execution.entity).await?;

@@ -24,11 +24,12 @@ pub(super) async fn begin<'a>(
     let (task, entity) = world.task(task_name)?;
     let full = options.full || task.mode == ReadMode::Full;
     let now = clock.now();
-    // A replay has no source to go on with, so it never takes up what another run left.
-    let kind = match (&options.pages, full) {
-        (Some(_), _) => format!("replay-{now}"),
-        (None, true) => "full".to_owned(),
-        (None, false) => "incremental".to_owned(),
+    let of_some = options.pages.is_some() || options.records.is_some();
+    let kind = match (of_some, full) {
+        // It has no place in the source to go on from, so it never takes up what another run left.
+        (true, _) => format!("some-{now}"),
+        (false, true) => "full".to_owned(),
+        (false, false) => "incremental".to_owned(),
     };
     let bits = xxhash_rust::xxh3::xxh3_128_with_seed(task_name.as_bytes(), options.seed);
     let begun = world
@@ -60,7 +61,7 @@ pub(super) async fn begin<'a>(
         taken_up: now,
         taken_up_at: resumed.counters.fetched,
         full,
-        replay: options.pages.is_some(),
+        of_some,
         lists_all: false,
         standing: Standing::default(),
         letters,

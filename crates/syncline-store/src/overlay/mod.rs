@@ -1,6 +1,7 @@
 //! A store in memory, over another store that it reads and never writes: what a preview works on.
 
 mod edges;
+mod inbox;
 mod outbox;
 mod own;
 mod read;
@@ -8,6 +9,7 @@ mod runs;
 
 use crate::erasure::Erased;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
+use crate::notice::{Notice, NoticeRow};
 use crate::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter, id_range,
@@ -513,6 +515,28 @@ impl Store for OverlayStore {
 
     fn replayed(&self, ids: Vec<i64>, execution: ExecutionId) -> Answer<'_, ()> {
         self.own().replayed.extend(ids.into_iter().map(|id| (id, execution)));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn note(&self, notices: Vec<Notice>) -> Answer<'_, ()> {
+        self.own().inbox.note(notices);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn notices<'a>(&'a self, task: &'a str, limit: usize) -> Answer<'a, Vec<NoticeRow>> {
+        Box::pin(async move {
+            let mut out = match &self.base {
+                Some(base) => base.notices(task, usize::MAX).await?,
+                None => Vec::new(),
+            };
+            self.own().inbox.add(task, &mut out);
+            out.truncate(limit);
+            Ok(out)
+        })
+    }
+
+    fn heeded(&self, ids: Vec<i64>) -> Answer<'_, ()> {
+        self.own().inbox.heed(ids);
         Box::pin(async { Ok(()) })
     }
 }

@@ -1,5 +1,6 @@
 //! What an overlay holds itself: the rows that its commits wrote, over those of its base.
 
+use super::inbox::Inbox;
 use super::outbox::Outbox;
 use crate::execution::{ExecutionRow, TaskStats, Worker};
 use crate::query::{DeadLetterRow, History, MergeRow};
@@ -45,6 +46,7 @@ pub(super) struct Own {
     pub(super) executions: BTreeMap<ExecutionId, Execution>,
     pub(super) tasks: BTreeMap<String, Task>,
     pub(super) outbox: Outbox,
+    pub(super) inbox: Inbox,
     /// Counts the commits.
     pub(super) epoch: u64,
     /// The row numbers that the base has used up.

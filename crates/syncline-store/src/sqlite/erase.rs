@@ -192,6 +192,8 @@ fn delete(conn: &Connection, erasure: &Erasure) -> Result<()> {
     for (task, external_id) in &erasure.letters {
         let sql = "DELETE FROM dead_letter WHERE task = ?1 AND external_id = ?2";
         conn.execute(sql, [task, external_id])?;
+        let sql = "DELETE FROM notice WHERE task = ?1 AND external_id = ?2";
+        conn.execute(sql, [task, external_id])?;
     }
     conn.execute_batch(DELETE)?;
     let sql = "UPDATE shard SET data = '{}', said_by = NULL, version = version + 1,

@@ -18,6 +18,7 @@ mod insert;
 mod key_log;
 mod memory;
 mod merges;
+mod notice;
 mod outbox;
 mod read;
 mod rows;
@@ -27,6 +28,7 @@ mod trouble;
 
 use crate::erasure::Erased;
 use crate::execution::{Begin, Begun, ExecutionRow, Finish, TaskStats};
+use crate::notice::{Notice, NoticeRow};
 use crate::query::{
     ConflictFilter, Counts, DeadLetterFilter, DeadLetterRow, EdgeRow, History, IntentFilter,
     MergeRow, ShardFilter,
@@ -340,5 +342,18 @@ impl Store for SqliteStore {
 
     fn replayed(&self, ids: Vec<i64>, execution: ExecutionId) -> Answer<'_, ()> {
         self.ask(move |db| db.replayed(&ids, execution))
+    }
+
+    fn note(&self, notices: Vec<Notice>) -> Answer<'_, ()> {
+        self.ask(move |db| db.note(&notices))
+    }
+
+    fn notices<'a>(&'a self, task: &'a str, limit: usize) -> Answer<'a, Vec<NoticeRow>> {
+        let task = task.to_owned();
+        self.query(move |conn| notice::waiting(conn, &task, limit))
+    }
+
+    fn heeded(&self, ids: Vec<i64>) -> Answer<'_, ()> {
+        self.ask(move |db| db.heeded(&ids))
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, and so are their parts")]
 
 mod crashes;
+mod notices;
 mod opening;
 mod outbox;
 mod plans;

@@ -12,6 +12,7 @@ pub mod erase;
 pub mod executions;
 pub mod export;
 pub mod init;
+pub mod listen;
 pub mod matching;
 pub mod preview;
 pub mod retry;

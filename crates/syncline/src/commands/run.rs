@@ -9,6 +9,7 @@ use crate::report::{self, TaskOutcome};
 use crate::saved_plan::{SavedPlan, latest_execution};
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
+use compact_str::CompactString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,9 @@ pub struct Args {
     /// Prints everything that happens as CloudEvents, one line of JSON each, on standard output
     #[arg(long)]
     pub events: bool,
+    /// Looks at this record of the task alone, by its external id, as it is now; one that is not there counts as deleted
+    #[arg(long = "record", value_name = "ID", requires = "tasks", conflicts_with_all = ["full", "apply"])]
+    pub records: Vec<String>,
     /// Does exactly what `syncline preview --save PLAN` showed, or nothing where the ground has moved
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["tasks", "full", "allow_deletes"])]
     pub apply: Option<PathBuf>,
@@ -82,6 +86,16 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     }
     let sync = app.open(args.what.path.as_deref()).await?;
     let tasks = chosen(&sync, &named)?;
+    if !args.records.is_empty() {
+        if let [_, other, ..] = &tasks[..] {
+            let hint = "run the tasks one after the other, each with its own records";
+            return Err(Error::usage(
+                format!("`--record` is about one task: `{other}` is another"),
+                hint,
+            ));
+        }
+        options.records = Some(args.records.iter().map(CompactString::from).collect());
+    }
     let mut outcomes = run_tasks(app, &sync, tasks.clone(), &options, args.events).await?;
     // What a later task changed may be owed to the connection of an earlier one.
     for task in &tasks {

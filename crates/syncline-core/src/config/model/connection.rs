@@ -3,7 +3,7 @@
 use super::{
     AddressBookSettings, CarddavSettings, Condition, FileSettings, ManifestSettings, OneOrMany,
     ProgramSettings, ProgramStreamSettings, ServerSettings, SqliteSettings, StreamSettings,
-    TableSettings,
+    TableSettings, Webhook,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub struct Connection {
     /// Whether this system is known to hold each real thing once only: two of its records are then
     /// never merged with each other.
     pub duplicate_free: bool,
+    /// What the system sends by itself when records change.
+    pub webhook: Option<Webhook>,
     /// Settings of the adapter for all entities; an entity's own settings win.
     pub settings: Settings,
     /// The kinds of record at this connection, by name.
@@ -158,6 +160,9 @@ struct Parts<S: Default, E> {
     /// never merged with each other.
     #[serde(default)]
     duplicate_free: bool,
+    /// What the system sends by itself when records change.
+    #[serde(default)]
+    webhook: Option<Webhook>,
     /// Settings of the adapter for all entities; an entity's own settings win.
     #[serde(default)]
     settings: S,
@@ -178,6 +183,7 @@ impl<S: Default, E> Parts<S, E> {
             adapter: adapter.to_owned(),
             priority: self.priority,
             duplicate_free: self.duplicate_free,
+            webhook: self.webhook,
             settings: settings(self.settings),
             entities: entities.collect(),
         }

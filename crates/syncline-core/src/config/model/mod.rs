@@ -13,6 +13,7 @@ mod manifest;
 mod program;
 mod shard_type;
 mod task;
+mod webhook;
 mod write_block;
 
 pub use carddav::*;
@@ -24,6 +25,7 @@ pub use manifest::*;
 pub use program::*;
 pub use shard_type::*;
 pub use task::*;
+pub use webhook::*;
 pub use write_block::*;
 
 use schemars::JsonSchema;

@@ -4,6 +4,7 @@ mod conditions;
 mod docs;
 mod examples;
 mod mappings;
+mod notices;
 mod outbound;
 mod problems;
 mod properties;

@@ -77,7 +77,7 @@ async fn settle(
 pub(in super::super) async fn forget_ghosts(
     execution: &mut Execution<'_>,
 ) -> Result<(), EngineError> {
-    if !execution.sends() || execution.replay {
+    if !execution.sends() || execution.of_some {
         return Ok(());
     }
     let ghosts = intents(execution, vec![IntentState::Ghost], IntentId(0)).await?;

@@ -17,7 +17,7 @@ fn pair(right: &str) -> Pair {
 
 impl Pair {
     /// The id of the shard with this address.
-    fn shard(&self, email: &str) -> String {
+    pub(super) fn shard(&self, email: &str) -> String {
         let ran = self.run(&["shards", "list", "--json", "--where", &format!("email={email}")]);
         let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
         let text = found.to_string();

@@ -12,6 +12,7 @@ mod meeting;
 mod plans;
 pub(crate) mod proxy;
 mod references;
+mod webhooks;
 
 use crate::project::{Project, Ran};
 use crate::servers::{Kind, PASSWORD, Server};

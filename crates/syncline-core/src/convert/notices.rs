@@ -1,0 +1,149 @@
+//! What a system's message says is to be looked at.
+
+use super::compile::Scope;
+use super::condition::Check;
+use super::row::{FieldPath, Row, steps};
+use super::{Names, plain_key};
+use crate::config::model::{Connection, Webhook, WebhookRecords, WebhookSignature};
+use crate::problem::{ConfigPath, Problem};
+use crate::record::{Record, Shape};
+use crate::value::Value;
+use compact_str::CompactString;
+
+/// Finds out which records a system's message is about.
+#[derive(Debug)]
+pub struct Notices(Vec<Finder>);
+
+/// A record that a message names, or an entity of which something is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noticed<'a> {
+    /// The entity.
+    pub entity: &'a str,
+    /// The record; `None` where the message does not say which.
+    pub external_id: Option<CompactString>,
+}
+
+#[derive(Debug)]
+struct Finder {
+    entity: String,
+    each: Vec<CompactString>,
+    key: Option<Vec<FieldPath>>,
+    when: Option<Check>,
+    names: Vec<CompactString>,
+}
+
+impl Notices {
+    /// Compiles what the webhook of the connection `name` says of its messages.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each at its place below `connections`.
+    pub fn compile(
+        name: &str,
+        connection: &Connection,
+        webhook: &Webhook,
+    ) -> Result<Self, Vec<Problem>> {
+        let at = ConfigPath::root().key("connections").key(name).key("webhook");
+        let nobody = Names { tenant: "", connection: name, entity: "", task: "" };
+        let mut problems = Vec::new();
+        let secrets = webhook.secrets.as_slice();
+        if secrets.is_empty() || secrets.iter().any(String::is_empty) {
+            let message = "messages that nobody signs are taken from nobody: a secret is needed";
+            problems.push(Problem::new(at.key("secrets"), message));
+        }
+        if webhook.signature == WebhookSignature::Hubspot && webhook.address.is_none() {
+            let message =
+                "HubSpot signs along what `address` its messages go to: it has to be given";
+            problems.push(Problem::new(at.key("signature"), message));
+        }
+        if webhook.records.is_empty() {
+            let message = "which records a message is about has to be said";
+            problems.push(Problem::new(at.key("records"), message));
+        }
+        let mut finders = Vec::with_capacity(webhook.records.len());
+        for (index, records) in webhook.records.iter().enumerate() {
+            let mut scope = Scope::new(&nobody);
+            let at = at.key("records").index(index);
+            finders.extend(Finder::compile(records, connection, &mut scope, &at));
+            problems.extend(scope.problems);
+        }
+        if problems.is_empty() { Ok(Self(finders)) } else { Err(problems) }
+    }
+
+    /// What a message says is to be looked at, each thing once. An item without a key says that something is new.
+    pub fn of(&self, message: &Value) -> Vec<Noticed<'_>> {
+        let mut found = Vec::new();
+        for finder in &self.0 {
+            for item in finder.items(message) {
+                let noticed = finder.look(item);
+                if let Some(noticed) = noticed.filter(|noticed| !found.contains(noticed)) {
+                    found.push(noticed);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Finder {
+    fn compile(
+        records: &WebhookRecords,
+        connection: &Connection,
+        scope: &mut Scope<'_>,
+        at: &ConfigPath,
+    ) -> Option<Self> {
+        let Some(entity) = connection.entities.get(&records.entity) else {
+            let known = connection.entities.keys().map(String::as_str);
+            scope.unknown(&at.key("entity"), "entity", &records.entity, known).refers = true;
+            return None;
+        };
+        let key = match &records.key {
+            None => None,
+            Some(key) => {
+                let (key, parts) = (key.as_slice(), entity.key.as_slice().len());
+                if key.len() != parts {
+                    let message = format!("the key of `{}` has {parts} parts", records.entity);
+                    scope.problem(&at.key("key"), message);
+                    return None;
+                }
+                Some(scope.fields(key, &at.key("key"))?)
+            }
+        };
+        let when = match &records.when {
+            None => None,
+            Some(when) => Some(Check::compile(when, scope, &at.key("when"))?),
+        };
+        Some(Self {
+            entity: records.entity.clone(),
+            each: records.each.as_deref().map(steps).unwrap_or_default(),
+            key,
+            when,
+            names: scope.roots.names().to_vec(),
+        })
+    }
+
+    fn items<'v>(&self, message: &'v Value) -> &'v [Value] {
+        match message.at(&self.each) {
+            Some(Value::List(items)) => items,
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        }
+    }
+
+    fn look(&self, item: &Value) -> Option<Noticed<'_>> {
+        let Value::Map(entries) = item else { return None };
+        let shape = Shape::new(entries.iter().map(|(name, _)| name));
+        let cells = entries.iter().map(|(_, value)| Some(value.clone())).collect();
+        let record = Record { cells, ..Record::default() };
+        let slots: Vec<usize> =
+            self.names.iter().map(|name| shape.position(name).unwrap_or(usize::MAX)).collect();
+        let row = Row { record: &record, slots: &slots, shape: &shape };
+        if self.when.as_ref().is_some_and(|when| !when.holds(&row)) {
+            return None;
+        }
+        let part = |path: &FieldPath| row.get(path).and_then(plain_key);
+        let parts = self.key.as_ref().and_then(|key| key.iter().map(part).collect());
+        let external_id = parts.map(|parts: Vec<CompactString>| parts.join("|").into());
+        Some(Noticed { entity: &self.entity, external_id })
+    }
+}

@@ -1,0 +1,3 @@
+//! What Syncline serves. So far: a place for systems to say that records changed.
+
+pub mod hooks;
