@@ -241,19 +241,6 @@ impl Converter {
         (parts.len() == self.entity.key.len()).then_some(parts)
     }
 
-    /// Records that say no more than that they are deleted, one for each of `external_ids` that has as many parts as a key
-    /// here.
-    pub fn deletions(&self, external_ids: &[CompactString]) -> Page {
-        let names = self.entity.key.iter().map(|(name, _)| name.trim());
-        let mut page = Page { shape: Arc::new(Shape::new(names)), ..Page::default() };
-        let keys = external_ids.iter().filter_map(|id| self.key_of(id));
-        page.records.extend(keys.map(|key| {
-            let cells = key.into_iter().map(|part| Some(Value::Text(part))).collect();
-            Record { cells, deleted: true, ..Record::default() }
-        }));
-        page
-    }
-
     /// The fields of primary images.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout

@@ -1,13 +1,15 @@
-//! The sixth step, after a complete full read: what did not come is gone, unless that is too much at once.
+//! The sixth step, after everything was read or what was named: what did not come is gone, unless that is too much at once.
 
 use super::complete::records;
 use super::plan::{deletion, plan_with};
 use super::{Execution, PLANS_MAX, settle};
 use crate::execution::EngineError;
+use compact_str::CompactString;
 use syncline_adapters::ReadEnd;
 use syncline_core::config::model::Fuse;
 use syncline_core::plan::planner::{Outcome, Planner};
 use syncline_core::plan::rows::{LinkId, LinkRow};
+use syncline_core::plan::view::Need;
 use syncline_core::plan::writes::Counters;
 use syncline_store::StoreError;
 
@@ -38,8 +40,8 @@ pub(super) async fn missing(
     execution: &mut Execution<'_>,
     end: &ReadEnd,
 ) -> Result<Missing, EngineError> {
-    let names_all = execution.full || end.listed_all;
-    if !names_all || execution.of_some || !execution.lists_all {
+    let names_all = (execution.full || end.listed_all) && execution.lists_all;
+    if execution.named.is_none() && (!names_all || execution.of_some) {
         return Ok(Missing::NotAsked);
     }
     if !end.complete {
@@ -50,12 +52,15 @@ pub(super) async fn missing(
         let reason = format!("{} could not be read", records(execution.counters.failed));
         return Ok(Missing::Gaps(reason));
     }
-    let (gone, live) = unseen(execution).await?;
+    let (gone, live) = match &execution.named {
+        Some(named) => unmet(execution, named).await?,
+        None => unseen(execution).await?,
+    };
     // Where a system can be asked, what a listing left out is asked for: it may be behind. What an incremental read
     // named is not remembered as a full one's is, so there it must be asked.
     let gone = execution.truly_gone(gone).await?;
     let missing = gone.len() as u64;
-    let empty = execution.counters.fetched == 0 && live > 0;
+    let empty = execution.named.is_none() && execution.counters.fetched == 0 && live > 0;
     let blown = empty || blows(execution.task.fuse, missing, live);
     if blown && !execution.options.allow_deletes {
         return Ok(Missing::Fused { missing, live });
@@ -97,6 +102,18 @@ async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), Engine
         };
         gone.extend(links.into_iter().filter(|link| !has_come(link.id)));
     }
+}
+
+/// Links of these records that are live here although the records did not come, and how many are live in all.
+async fn unmet(
+    execution: &Execution<'_>,
+    named: &[CompactString],
+) -> Result<(Vec<LinkRow>, u64), EngineError> {
+    let store = &execution.world.store;
+    let records = named.iter().map(|id| (execution.entity, id.clone())).collect();
+    let mut links = store.read(Need { records, ..Need::default() }).await?.links;
+    links.retain(|link| !link.deleted && !execution.has_met(link.id));
+    Ok((links, store.live_links(execution.entity).await?))
 }
 
 async fn delete_chunk(execution: &mut Execution<'_>, gone: &[LinkRow]) -> Result<(), EngineError> {

@@ -8,7 +8,7 @@ use crate::execution::EngineError;
 use crate::retry::retry_delay;
 use compact_str::CompactString;
 use futures_util::future::join;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
@@ -67,12 +67,12 @@ impl<'a> Execution<'a> {
     pub(super) fn fetch(&mut self) -> Result<Fetching<'a>, EngineError> {
         let connection = &self.world.config.connections[&self.task.connection];
         let open = || (self.world.open_adapter)(connection, &self.world.base);
-        let source = match (self.options.pages.take(), self.options.records.take()) {
+        let source = match (self.options.pages.take(), &self.named) {
             (Some(pages), _) => Source::Pages(pages),
             (None, None) => Source::Adapter(open()?),
-            (None, Some(external_ids)) => Source::Named(Named {
+            (None, Some(named)) => Source::Named(Named {
                 adapter: open()?,
-                external_ids,
+                external_ids: named.clone(),
                 rules: self.world.rules.entities.clone(),
                 entity: self.entity,
             }),
@@ -216,42 +216,35 @@ impl Pump<'_> {
         }
     }
 
-    /// Reads records by their external ids; those that are not there are handed over as deleted.
+    /// Reads records by their external ids. Those that are not there do not come.
     async fn look_at(&self, external_ids: &[CompactString]) -> Result<ReadEnd, AdapterError> {
         for chunk in external_ids.chunks(self.request.page_len) {
             let mut attempt = 0;
-            let pages = loop {
-                match self.pages_of(chunk).await {
+            let page = loop {
+                match self.page_of(chunk).await {
                     Err(error) if error.is_transient() => {
                         attempt += 1;
                         self.wait_to_retry(attempt, error).await?;
                     }
-                    pages => break pages?,
+                    page => break page?,
                 }
             };
-            for page in pages {
-                if self.pages.send(page).await.is_err() {
-                    return Ok(ReadEnd::default());
-                }
+            if self.pages.send(page).await.is_err() {
+                return Ok(ReadEnd::default());
             }
         }
         Ok(ReadEnd { complete: true, ..ReadEnd::default() })
     }
 
-    async fn pages_of(&self, external_ids: &[CompactString]) -> Result<[Page; 2], AdapterError> {
-        let Source::Named(named) = &self.source else { return Ok(Default::default()) };
+    async fn page_of(&self, external_ids: &[CompactString]) -> Result<Page, AdapterError> {
+        let Source::Named(named) = &self.source else { return Ok(Page::default()) };
         let conversion = named.rules.get(&named.entity).and_then(|rules| rules.conversion.as_ref());
         let (Some(writer), Some(conversion)) = (named.adapter.writer(), conversion) else {
             return Err(AdapterError::Settings(NOT_BY_KEY.to_owned()));
         };
-        let converter = &conversion.converter;
-        let keys = external_ids.iter().filter_map(|id| converter.key_of(id)).collect();
-        let there = writer.get(&self.request.entity, keys).await?;
-        let found: FxHashSet<CompactString> =
-            converter.external_ids(&there).into_iter().flatten().collect();
-        let gone = external_ids.iter().filter(|id| !found.contains(*id)).cloned();
-        let gone = converter.deletions(&gone.collect::<Vec<_>>());
-        Ok([gone, there])
+        let key_of = |id: &CompactString| conversion.converter.key_of(id);
+        let keys = external_ids.iter().filter_map(key_of).collect();
+        writer.get(&self.request.entity, keys).await
     }
 
     /// Hands over what was given instead of a source. It is never all there is, so nothing counts as missing.

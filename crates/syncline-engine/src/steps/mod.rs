@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::event::{Event, Progress};
 use crate::execution::{EngineError, Options, Report};
 use crate::world::World;
+use compact_str::CompactString;
 use std::sync::Arc;
 use syncline_adapters::{AdapterError, ReadEnd, Usage};
 use syncline_core::config::model::SyncTask;
@@ -52,6 +53,8 @@ pub(crate) struct Execution<'a> {
     /// Whether it is about some records alone, that were handed in or named: it says nothing of others, and the next
     /// read begins where it would have.
     of_some: bool,
+    /// The records that were named, by external id.
+    named: Option<Vec<CompactString>>,
     /// Whether a complete read names every record there is.
     lists_all: bool,
     standing: standing::Standing,

@@ -19,12 +19,13 @@ pub(super) async fn begin<'a>(
     world: &'a Arc<World>,
     task_name: &str,
     clock: &'a dyn Clock,
-    options: Options,
+    mut options: Options,
 ) -> Result<Execution<'a>, EngineError> {
     let (task, entity) = world.task(task_name)?;
-    let full = options.full || task.mode == ReadMode::Full;
+    let named = options.records.take().filter(|_| options.pages.is_none());
+    let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
     let now = clock.now();
-    let of_some = options.pages.is_some() || options.records.is_some();
+    let of_some = options.pages.is_some() || named.is_some();
     let kind = match (of_some, full) {
         // It has no place in the source to go on from, so it never takes up what another run left.
         (true, _) => format!("some-{now}"),
@@ -62,6 +63,7 @@ pub(super) async fn begin<'a>(
         taken_up_at: resumed.counters.fetched,
         full,
         of_some,
+        named,
         lists_all: false,
         standing: Standing::default(),
         letters,

@@ -81,20 +81,3 @@ fn what_is_wrong_with_a_webhook_is_told_with_its_place() {
         assert!(problems[0].message.contains("a secret is needed"), "{secrets} {problems:?}");
     }
 }
-
-#[test]
-fn a_record_that_is_only_known_to_be_gone_has_its_key_and_no_more() {
-    let mut setup = Setup::field("text", "{ from: x, required: true }");
-    for (key, ids, expected) in [
-        ("id", &["a", "7", "a|b"][..], &["a", "7", "a|b"][..]),
-        ("[a.b, c]", &["1|2", "1", "1|2|3"], &["1|2"]),
-    ] {
-        setup.entity = format!("{{ key: {key} }}");
-        let converter = setup.converter();
-        let ids: Vec<CompactString> = ids.iter().map(|id| CompactString::new(id)).collect();
-        let converted = converter.convert(&converter.deletions(&ids));
-        assert!(converted.iter().all(|of| of.outcome == Outcome::Deleted), "{converted:?}");
-        let found: Vec<&str> = converted.iter().map(|of| of.external_id.as_str()).collect();
-        assert_eq!(found, expected, "{key}");
-    }
-}

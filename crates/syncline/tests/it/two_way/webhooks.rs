@@ -143,7 +143,8 @@ fn a_message_says_what_to_look_at_and_what_is_there_comes_over() {
     pair.left("DELETE FROM people WHERE id = 1");
     assert_eq!(listening.say("m2", &[1, 3, 99]), 202);
     let round = listening.round();
-    assert_eq!(fetched(&round, "left"), 3, "{round:#}");
+    assert_eq!(fetched(&round, "left"), 1, "who is not there is not fetched: {round:#}");
+    assert_eq!(round["results"]["deleted"], 1, "{round:#}");
     assert_eq!(pair.rows()[1], "Bob|bob@x.org|Oslo\nEvelotte|eve@x.org|Bern");
     drop(listening);
 
@@ -233,11 +234,31 @@ fn who_was_erased_while_it_listens_does_not_come_back() {
 }
 
 #[test]
+fn many_that_are_gone_at_once_are_asked_about_although_they_were_named() {
+    let pair = Pair::new(LEFT, RIGHT, &config(NAMED));
+    pair.left("INSERT INTO people (name, email) SELECT 'P' || n, n || '@x.org' FROM generate_series(1, 40) n");
+    pair.run(&["run"]);
+    pair.left("DELETE FROM people WHERE id <= 20");
+    let mut listening = Listening::start(&pair);
+    let gone: Vec<u32> = (1..=20).collect();
+    assert_eq!(listening.say("m1", &gone), 202);
+    let round = listening.round();
+    assert_eq!(round["status"], "partial", "{round:#}");
+    assert!(round.to_string().contains("20 of 40 records are missing"), "{round:#}");
+    assert_eq!(pair.right("SELECT count(*) FROM contacts"), "40");
+    drop(listening);
+    pair.run(&["run", "--allow-deletes"]);
+    assert_eq!(pair.right("SELECT count(*) FROM contacts"), "20");
+    pair.is_quiet();
+}
+
+#[test]
 fn a_run_looks_at_the_records_that_it_is_given() {
     let pair = people(NAMED);
     pair.left("UPDATE people SET name = 'X' || id; DELETE FROM people WHERE id = 3");
     let ran = pair.run(&["run", "--task", "left", "--record", "1", "--record", "3", "--json"]);
-    assert_eq!(ran.json()["results"]["fetched"], 2, "{ran:#?}");
+    let results = &ran.json()["results"];
+    assert_eq!((&results["fetched"], &results["deleted"]), (&json!(1), &json!(1)), "{ran:#?}");
     pair.run(&["run", "--task", "right", "--record", "1"]);
     assert_eq!(pair.rows()[1], "X1|ada@x.org|Rome\nBob|bob@x.org|Oslo");
     let again = pair.run(&["run", "--task", "left", "--record", "1"]);
