@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::Path;
 
 /// The most packages that `Cargo.lock` may hold. Raise it only with a reason in the commit.
-const PACKAGES_MAX: usize = 440;
+const PACKAGES_MAX: usize = 445;
 /// The largest file that may be in the repository, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 

@@ -26,12 +26,6 @@ pub(super) async fn begin<'a>(
     let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
     let now = clock.now();
     let of_some = options.pages.is_some() || named.is_some();
-    let kind = match (of_some, full) {
-        // It has no place in the source to go on from, so it never takes up what another run left.
-        (true, _) => format!("some-{now}"),
-        (false, true) => "full".to_owned(),
-        (false, false) => "incremental".to_owned(),
-    };
     let bits = xxhash_rust::xxh3::xxh3_128_with_seed(task_name.as_bytes(), options.seed);
     let begun = world
         .store
@@ -41,7 +35,7 @@ pub(super) async fn begin<'a>(
             worker: options.worker.clone(),
             now,
             uuid: execution_uuid(now, bits),
-            fingerprint: format!("{}-{kind}", world.fingerprint),
+            fingerprint: format!("{}-{}", world.fingerprint, kind(of_some, full, now)),
         })
         .await?;
     let live_before = live_before(world, entity, &begun).await?;
@@ -92,6 +86,16 @@ pub(super) async fn begin<'a>(
     };
     execution.announce();
     Ok(execution)
+}
+
+/// Names what may be taken up where another process left it.
+fn kind(of_some: bool, full: bool, now: i64) -> String {
+    match (of_some, full) {
+        // It has no place in the source to go on from, so it never takes up what another run left.
+        (true, _) => format!("some-{now}"),
+        (false, true) => "full".to_owned(),
+        (false, false) => "incremental".to_owned(),
+    }
 }
 
 /// The live links of the task's entity; `None` for an execution that goes on, whose beginning is past.

@@ -48,6 +48,10 @@ async fn a_notice_that_comes_again_while_it_is_heeded_waits_for_another_look() {
         assert_eq!(names(&again), [Some("a")], "{}", opened.name);
         store.heeded(vec![again[0].0]).await.unwrap();
         assert_eq!(waiting(store, "t").await, [], "{}", opened.name);
+        // Nor does one that was heeded twice take a later one with it.
+        store.note(vec![notice("t", Some("a"))]).await.unwrap();
+        store.heeded(vec![taken[0].0, again[0].0]).await.unwrap();
+        assert_eq!(waiting(store, "t").await.len(), 1, "{}", opened.name);
     }
 }
 
