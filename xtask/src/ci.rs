@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Instant;
 
 /// How many kills the crash check of a normal run makes; `cargo xtask crash` makes more.
 const CRASH_ROUNDS: &str = "40";
@@ -17,6 +18,9 @@ const FAULT_ROUNDS: &str = "20";
 
 /// How many seeds the simulation of a normal run takes; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "20000";
+
+/// What is only built where it is asked for.
+const OPTIONAL_PARTS: &str = "syncline/cloud,syncline/columnar";
 
 /// A Python program that tests start: the package that brings it, its folder below the target folder, its name.
 pub(crate) type PythonProgram = (&'static str, &'static str, &'static str);
@@ -51,7 +55,9 @@ pub(crate) fn run() -> Outcome {
     for make in STEPS {
         let mut step = make(&tools);
         println!("\n=== {}: {:?}", step.name, step.command);
+        let begun = now();
         let tally = tally(&mut step, &tools);
+        println!("--- {}: {} s", step.name, begun.elapsed().as_secs());
         total.passed += tally.passed;
         total.failed += tally.failed;
         if tally.failed > 0 {
@@ -64,6 +70,11 @@ pub(crate) fn run() -> Outcome {
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(failed.is_empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "people are told how long a step took")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 const STEPS: [fn(&Tools) -> Step; 15] = [
@@ -100,20 +111,20 @@ const STEPS: [fn(&Tools) -> Step; 15] = [
         )
     },
     |_| {
-        let features = ["--features", "cloud,columnar", "--", "-D", "warnings"];
-        let lint = ["clippy", "--package", "syncline", "--all-targets"];
+        let features = ["--features", OPTIONAL_PARTS, "--", "-D", "warnings"];
+        let lint = ["clippy", "--workspace", "--all-targets"];
         cargo("lints of optional parts", &[&lint[..], &features[..]].concat())
     },
     |tools| {
-        let parts = ["-p", "syncline", "-p", "syncline-adapters", "--features"];
-        let features = ["syncline/cloud,syncline/columnar", "--test", "it"];
+        // All packages, so that what they share has the features that it was built with before.
+        let parts = ["--workspace", "--features", OPTIONAL_PARTS, "--test", "it"];
         // The tests of what these parts are in: the others have been run.
         let (runner, only): (&[&str], &[&str]) = if tools.have("nextest") {
             (&["nextest", "run"], &["-E", "test(/^file_/) + test(/export/)"])
         } else {
             (&["test"], &["--", "file_", "export"])
         };
-        let step = cargo("tests of optional parts", &[runner, &parts, &features, only].concat());
+        let step = cargo("tests of optional parts", &[runner, &parts, only].concat());
         Step { counts_tests: true, ..step }
     },
     |_| own("crash", &["crash", "--rounds", CRASH_ROUNDS]),

@@ -1,10 +1,10 @@
 //! Runs the simulation of two-way sync.
 
 use crate::{Outcome, workspace};
+use std::process::Command;
 
 /// Runs the simulation with these arguments; all is well where it says so.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let mut command = workspace::cargo();
-    command.args(["run", "--release", "--quiet", "--package", "syncline-sim", "--"]);
-    Ok(command.args(arguments).status()?.success())
+    let program = workspace::release_build_of("syncline-sim")?;
+    Ok(Command::new(program).args(arguments).status()?.success())
 }

@@ -56,11 +56,23 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Box<dyn Error>> {
 ///
 /// When the build fails.
 pub(crate) fn release_build() -> Result<PathBuf, Box<dyn Error>> {
-    let status = cargo().args(["build", "--release", "--package", "syncline"]).status()?;
+    release_build_of("syncline")
+}
+
+/// Builds one of the programs in the release profile, and returns where it is. All are built from the same parts with the
+/// same features, so that no part is built twice.
+///
+/// # Errors
+///
+/// When the build fails.
+pub(crate) fn release_build_of(program: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let packages = ["--package", "syncline", "--package", "syncline-sim"];
+    let status =
+        cargo().args(["build", "--release"]).args(packages).args(["--bin", program]).status()?;
     if !status.success() {
         return Err("the release build failed".into());
     }
     let target = metadata()?["target_directory"].as_str().map(PathBuf::from);
     let target = target.ok_or("cargo metadata names no target folder")?;
-    Ok(target.join("release").join(format!("syncline{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
 }
