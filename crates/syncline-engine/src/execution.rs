@@ -95,6 +95,13 @@ pub struct Report {
     pub resumed: bool,
     /// Whether the source had nothing new, so that nothing was written.
     pub unchanged: bool,
+    /// Whether all that was to be read was read, and what was missing of it is deleted.
+    #[serde(skip)]
+    pub complete: bool,
+    /// Whether the connection's system is owed writes that could not be sent, or of which nobody knows what became: another
+    /// run may do better.
+    #[serde(skip)]
+    pub owes: bool,
 }
 
 /// Why a task could not be run at all. What goes wrong with single records is in the [`Report`].

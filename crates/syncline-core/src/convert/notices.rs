@@ -9,13 +9,14 @@ use crate::problem::{ConfigPath, Problem};
 use crate::record::{Record, Shape};
 use crate::value::Value;
 use compact_str::CompactString;
+use rustc_hash::FxHashSet;
 
 /// Finds out which records a system's message is about.
 #[derive(Debug)]
 pub struct Notices(Vec<Finder>);
 
 /// A record that a message names, or an entity of which something is new.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Noticed<'a> {
     /// The entity.
     pub entity: &'a str,
@@ -72,14 +73,11 @@ impl Notices {
 
     /// What a message says is to be looked at, each thing once. An item without a key says that something is new.
     pub fn of(&self, message: &Value) -> Vec<Noticed<'_>> {
+        let mut known = FxHashSet::default();
         let mut found = Vec::new();
         for finder in &self.0 {
-            for item in finder.items(message) {
-                let noticed = finder.look(item);
-                if let Some(noticed) = noticed.filter(|noticed| !found.contains(noticed)) {
-                    found.push(noticed);
-                }
-            }
+            let noticed = finder.items(message).filter_map(|item| finder.look(item));
+            found.extend(noticed.filter(|noticed| known.insert(noticed.clone())));
         }
         found
     }
@@ -122,19 +120,25 @@ impl Finder {
         })
     }
 
-    fn items<'v>(&self, message: &'v Value) -> &'v [Value] {
+    fn items<'v>(&self, message: &'v Value) -> std::slice::Iter<'v, Value> {
         match message.at(&self.each) {
-            Some(Value::List(items)) => items,
-            Some(one) => std::slice::from_ref(one),
-            None => &[],
+            Some(Value::List(items)) => items.iter(),
+            Some(one) => std::slice::from_ref(one).iter(),
+            None => [].iter(),
         }
     }
 
     fn look(&self, item: &Value) -> Option<Noticed<'_>> {
-        let Value::Map(entries) = item else { return None };
-        let shape = Shape::new(entries.iter().map(|(name, _)| name));
-        let cells = entries.iter().map(|(_, value)| Some(value.clone())).collect();
-        let record = Record { cells, ..Record::default() };
+        let (mut shape, mut record) = (Shape::default(), Record::default());
+        let entries = match item {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        for (name, value) in entries {
+            let index = shape.intern(name);
+            record.cells.resize(record.cells.len().max(index + 1), None);
+            record.cells[index] = Some(value.clone());
+        }
         let slots: Vec<usize> =
             self.names.iter().map(|name| shape.position(name).unwrap_or(usize::MAX)).collect();
         let row = Row { record: &record, slots: &slots, shape: &shape };
@@ -143,7 +147,11 @@ impl Finder {
         }
         let part = |path: &FieldPath| row.get(path).and_then(plain_key);
         let parts = self.key.as_ref().and_then(|key| key.iter().map(part).collect());
-        let external_id = parts.map(|parts: Vec<CompactString>| parts.join("|").into());
+        // Of several parts, one with the mark between them in it would name another record.
+        let parts = parts.filter(|parts: &Vec<CompactString>| {
+            parts.len() == 1 || !parts.iter().any(|part| part.contains('|'))
+        });
+        let external_id = parts.map(|parts| parts.join("|").into());
         Some(Noticed { entity: &self.entity, external_id })
     }
 }

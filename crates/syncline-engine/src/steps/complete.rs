@@ -48,6 +48,8 @@ struct Verdict {
     cursor: Option<Cursor>,
     /// Whether the source was read to its end without a gap.
     whole: bool,
+    /// As [`Report::complete`].
+    complete: bool,
 }
 
 impl Verdict {
@@ -118,6 +120,8 @@ pub(super) async fn finish(
         duration_ms,
         resumed: execution.begun.resumed.is_some(),
         unchanged: !execution.wrote && status == "success",
+        complete: verdict.complete,
+        owes: execution.unsent.is_some() || results.written_unknown > execution.parked,
     })
 }
 
@@ -129,10 +133,10 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         let verdict = Verdict::new(
             "cancelled",
             format!("stopped after {}, at a batch border", records(results.fetched)),
-            if execution.full {
-                "what was committed stands; `syncline run` reads from the start"
-            } else {
-                "`syncline run` goes on from there"
+            match (execution.of_some, execution.full) {
+                (true, _) => "what was committed stands; run it again for the others",
+                (_, true) => "what was committed stands; `syncline run` reads from the start",
+                (_, false) => "`syncline run` goes on from there",
             },
         );
         return Ok(Verdict { cursor, ..verdict });
@@ -155,6 +159,8 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     }
     let end = outcome.read.unwrap_or_default();
     let whole = end.complete && !execution.of_some;
+    let settled = !matches!(outcome.missing, Missing::Fused { .. } | Missing::Gaps(_));
+    let complete = end.complete && settled;
     let cursor = moves_on(execution, &end, &outcome.missing).then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(
@@ -162,11 +168,16 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
             format!("{missing} of {live} records are missing at the source; none was deleted here"),
             "look at the source; if it is right, run again with `--allow-deletes`",
         ),
-        _ if results.failed > 0 && results.failed == results.fetched => Verdict::new(
-            "failed",
-            "no record could be read",
-            "`syncline dead-letters list` shows why",
-        ),
+        _ if results.failed > 0
+            && results.failed == results.fetched
+            && execution.named.is_none() =>
+        {
+            Verdict::new(
+                "failed",
+                "no record could be read",
+                "`syncline dead-letters list` shows why",
+            )
+        }
         Missing::Gaps(reason) => Verdict::new(
             "partial",
             format!("{reason}, so what is missing was not taken for deleted"),
@@ -185,7 +196,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         ),
         _ => unwritten(execution).unwrap_or(Verdict { status: "success", ..Verdict::default() }),
     };
-    Ok(Verdict { cursor, whole, remark: end.remark, ..verdict })
+    Ok(Verdict { cursor, whole, complete, remark: end.remark, ..verdict })
 }
 
 /// What to do about a read with gaps: where an adapter only has doubts, there are no dead letters.

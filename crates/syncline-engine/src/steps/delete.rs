@@ -2,8 +2,8 @@
 
 use super::complete::records;
 use super::plan::{deletion, plan_with};
-use super::{Execution, PLANS_MAX, settle};
-use crate::execution::EngineError;
+use super::{Execution, PLANS_MAX, named, settle};
+use crate::execution::{EngineError, Trigger};
 use compact_str::CompactString;
 use syncline_adapters::ReadEnd;
 use syncline_core::config::model::Fuse;
@@ -48,20 +48,27 @@ pub(super) async fn missing(
         let reason = end.incomplete_because.clone();
         return Ok(Missing::Gaps(reason.unwrap_or_else(|| "the read did not end".to_owned())));
     }
-    if execution.counters.failed > 0 {
+    // Of those that were named, it is known which could not be read.
+    if execution.counters.failed > 0 && execution.named.is_none() {
         let reason = format!("{} could not be read", records(execution.counters.failed));
         return Ok(Missing::Gaps(reason));
     }
     let (gone, live) = match &execution.named {
-        Some(named) => unmet(execution, named).await?,
+        Some(named) => unmet(execution, named.read()).await?,
         None => unseen(execution).await?,
     };
     // Where a system can be asked, what a listing left out is asked for: it may be behind. What an incremental read
     // named is not remembered as a full one's is, so there it must be asked.
     let gone = execution.truly_gone(gone).await?;
     let missing = gone.len() as u64;
+    let lately = match execution.named {
+        Some(_) if missing > 0 && execution.options.trigger == Trigger::Webhook => {
+            named::deleted_lately(execution).await?
+        }
+        _ => 0,
+    };
     let empty = execution.named.is_none() && execution.counters.fetched == 0 && live > 0;
-    let blown = empty || blows(execution.task.fuse, missing, live);
+    let blown = empty || blows(execution.task.fuse, missing + lately, live + lately);
     if blown && !execution.options.allow_deletes {
         return Ok(Missing::Fused { missing, live });
     }
@@ -107,10 +114,10 @@ async fn unseen(execution: &Execution<'_>) -> Result<(Vec<LinkRow>, u64), Engine
 /// Links of these records that are live here although the records did not come, and how many are live in all.
 async fn unmet(
     execution: &Execution<'_>,
-    named: &[CompactString],
+    named: Vec<CompactString>,
 ) -> Result<(Vec<LinkRow>, u64), EngineError> {
     let store = &execution.world.store;
-    let records = named.iter().map(|id| (execution.entity, id.clone())).collect();
+    let records = named.into_iter().map(|id| (execution.entity, id)).collect();
     let mut links = store.read(Need { records, ..Need::default() }).await?.links;
     links.retain(|link| !link.deleted && !execution.has_met(link.id));
     Ok((links, store.live_links(execution.entity).await?))

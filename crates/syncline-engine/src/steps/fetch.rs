@@ -1,19 +1,16 @@
 //! The second step: pages come from the adapter, or from what was handed in; failed reads are tried again.
 
 use super::Execution;
+use super::named::{Named, Next, Reading};
 use super::transform::Work;
 use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::execution::EngineError;
 use crate::retry::retry_delay;
-use compact_str::CompactString;
 use futures_util::future::join;
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use syncline_adapters::{Adapter, AdapterError, ChangedSince, ReadEnd, ReadRequest};
 use syncline_core::config::model::Retry;
-use syncline_core::plan::rows::EntityId;
-use syncline_core::plan::rules::EntityRules;
 use syncline_core::record::Page;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
@@ -50,16 +47,8 @@ pub(super) struct Fetching<'a> {
 enum Source {
     Adapter(Arc<dyn Adapter>),
     Pages(Vec<Page>),
-    /// Records that are read by their external ids.
-    Named(Named),
-}
-
-/// Records that are read by their external ids.
-struct Named {
-    adapter: Arc<dyn Adapter>,
-    external_ids: Vec<CompactString>,
-    rules: Arc<FxHashMap<EntityId, EntityRules>>,
-    entity: EntityId,
+    /// Records that are read by their keys.
+    Named(Arc<dyn Adapter>, Arc<Named>),
 }
 
 impl<'a> Execution<'a> {
@@ -70,16 +59,11 @@ impl<'a> Execution<'a> {
         let source = match (self.options.pages.take(), &self.named) {
             (Some(pages), _) => Source::Pages(pages),
             (None, None) => Source::Adapter(open()?),
-            (None, Some(named)) => Source::Named(Named {
-                adapter: open()?,
-                external_ids: named.clone(),
-                rules: self.world.rules.entities.clone(),
-                entity: self.entity,
-            }),
+            (None, Some(named)) => Source::Named(open()?, named.clone()),
         };
         self.lists_all = match &source {
             Source::Adapter(adapter) => adapter.capabilities().lists_all,
-            Source::Pages(_) | Source::Named(_) => false,
+            Source::Pages(_) | Source::Named(..) => false,
         };
         if let (Source::Adapter(adapter), Some(listener)) = (&source, &self.options.on_event)
             && let Some(note) = adapter.note()
@@ -155,9 +139,9 @@ impl Pump<'_> {
                 let pages = std::mem::take(pages);
                 return Ok(self.hand_over(pages).await);
             }
-            Source::Named(named) => {
-                let external_ids = std::mem::take(&mut named.external_ids);
-                return self.look_at(&external_ids).await;
+            Source::Named(adapter, named) => {
+                let (adapter, named) = (adapter.clone(), named.clone());
+                return self.look_at(adapter.as_ref(), &named).await;
             }
         };
         let (mut attempt, mut request) = (0, self.request.clone());
@@ -216,35 +200,32 @@ impl Pump<'_> {
         }
     }
 
-    /// Reads records by their external ids. Those that are not there do not come.
-    async fn look_at(&self, external_ids: &[CompactString]) -> Result<ReadEnd, AdapterError> {
-        for chunk in external_ids.chunks(self.request.page_len) {
-            let mut attempt = 0;
-            let page = loop {
-                match self.page_of(chunk).await {
-                    Err(error) if error.is_transient() => {
-                        attempt += 1;
-                        self.wait_to_retry(attempt, error).await?;
-                    }
-                    page => break page?,
+    /// Reads the records that were named. Those that are not there do not come.
+    async fn look_at(&self, adapter: &dyn Adapter, named: &Named) -> Result<ReadEnd, AdapterError> {
+        let writer = adapter.writer();
+        let writer = writer.ok_or_else(|| AdapterError::Settings(NOT_BY_KEY.to_owned()))?;
+        let mut reading = Reading::new(named, self.request.page_len);
+        let mut attempt = 0;
+        loop {
+            let (page, is_over) = match reading.next(writer, &self.request.entity).await {
+                Ok(Next::Page(page)) => (page, false),
+                Ok(Next::Over(page)) => (page, true),
+                Ok(Next::Again) => continue,
+                Err(error) if error.is_transient() => {
+                    attempt += 1;
+                    self.wait_to_retry(attempt, error).await?;
+                    continue;
                 }
+                Err(error) => return Err(error),
             };
+            attempt = 0;
             if self.pages.send(page).await.is_err() {
                 return Ok(ReadEnd::default());
             }
+            if is_over {
+                return Ok(ReadEnd { complete: true, ..ReadEnd::default() });
+            }
         }
-        Ok(ReadEnd { complete: true, ..ReadEnd::default() })
-    }
-
-    async fn page_of(&self, external_ids: &[CompactString]) -> Result<Page, AdapterError> {
-        let Source::Named(named) = &self.source else { return Ok(Page::default()) };
-        let conversion = named.rules.get(&named.entity).and_then(|rules| rules.conversion.as_ref());
-        let (Some(writer), Some(conversion)) = (named.adapter.writer(), conversion) else {
-            return Err(AdapterError::Settings(NOT_BY_KEY.to_owned()));
-        };
-        let key_of = |id: &CompactString| conversion.converter.key_of(id);
-        let keys = external_ids.iter().filter_map(key_of).collect();
-        writer.get(&self.request.entity, keys).await
     }
 
     /// Hands over what was given instead of a source. It is never all there is, so nothing counts as missing.

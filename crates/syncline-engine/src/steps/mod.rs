@@ -5,6 +5,7 @@ mod complete;
 mod delete;
 mod fetch;
 mod letters;
+mod named;
 mod plan;
 mod rematch;
 mod settle;
@@ -22,7 +23,6 @@ use crate::clock::Clock;
 use crate::event::{Event, Progress};
 use crate::execution::{EngineError, Options, Report};
 use crate::world::World;
-use compact_str::CompactString;
 use std::sync::Arc;
 use syncline_adapters::{AdapterError, ReadEnd, Usage};
 use syncline_core::config::model::SyncTask;
@@ -53,8 +53,8 @@ pub(crate) struct Execution<'a> {
     /// Whether it is about some records alone, that were handed in or named: it says nothing of others, and the next
     /// read begins where it would have.
     of_some: bool,
-    /// The records that were named, by external id.
-    named: Option<Vec<CompactString>>,
+    /// The records that were named.
+    named: Option<Arc<named::Named>>,
     /// Whether a complete read names every record there is.
     lists_all: bool,
     standing: standing::Standing,
@@ -125,11 +125,19 @@ pub(crate) async fn run(
     clock: &dyn Clock,
     options: Options,
 ) -> Result<Report, EngineError> {
-    let world = &world.current().await?.sized().await?;
-    let grown: Arc<World>;
+    let world = &world.sized().await?;
+    let (current, grown): (Arc<World>, Arc<World>);
     let mut execution = trigger::begin(world, task, clock, options).await?;
-    // In boxes: a future is as large as the largest that it waits for, and is moved whole.
-    let mut outcome = Box::pin(execution.body()).await;
+    // Only now: nobody is erased while a task runs.
+    let mut outcome = match world.current().await {
+        Ok(found) => {
+            current = found;
+            execution.world = &current;
+            // In boxes: a future is as large as the largest that it waits for, and is moved whole.
+            Box::pin(execution.body()).await
+        }
+        Err(error) => Err(error),
+    };
     // Models suit the number of records that there are at the end, however they came.
     if outcome.is_ok() && !execution.cancelled && execution.wrote {
         grown = world.sized().await?;

@@ -1,6 +1,7 @@
 //! The first step: takes the task's lease, and finds out where to begin.
 
 use super::letters::Letters;
+use super::named::Named;
 use super::standing::Standing;
 use super::{Execution, Flight, sweep};
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ pub(super) async fn begin<'a>(
 ) -> Result<Execution<'a>, EngineError> {
     let (task, entity) = world.task(task_name)?;
     let named = options.records.take().filter(|_| options.pages.is_none());
+    let named = named.map(|ids| Named::new(world, entity, ids)).transpose()?.map(Arc::new);
     let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
     let now = clock.now();
     let of_some = options.pages.is_some() || named.is_some();

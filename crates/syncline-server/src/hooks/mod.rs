@@ -3,7 +3,6 @@
 //! A message is no more than word that some records are to be looked at. What it says of them is not believed, so that
 //! late, doubled, reordered and forged messages come to no more than a look at what is there now.
 
-mod recent;
 mod signature;
 
 use axum::Router;
@@ -11,7 +10,6 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use recent::Recent;
 use signature::{Refusal, Verifier};
 use std::collections::BTreeMap;
 use std::io;
@@ -41,6 +39,8 @@ pub struct Hooks {
     store: Arc<dyn Store>,
     clock: Box<dyn Clock>,
     arrived: Notify,
+    /// What a connection was last sent to be set up with.
+    token: Mutex<Option<(String, String)>>,
 }
 
 /// The webhook of a connection.
@@ -49,7 +49,6 @@ struct Hook {
     notices: Notices,
     /// By entity.
     tasks: BTreeMap<String, Vec<String>>,
-    recent: Mutex<Recent>,
 }
 
 /// Why messages cannot be taken in.
@@ -91,8 +90,8 @@ impl Hooks {
         let mut tasks: Vec<String> = tasks.cloned().collect();
         tasks.sort();
         tasks.dedup();
-        let (store, arrived) = (world.store.clone(), Notify::new());
-        Ok(Self { connections, tasks, store, clock, arrived })
+        let (store, arrived, token) = (world.store.clone(), Notify::new(), Mutex::default());
+        Ok(Self { connections, tasks, store, clock, arrived, token })
     }
 
     /// The tasks that notices are for, in the order of their names.
@@ -108,6 +107,12 @@ impl Hooks {
     /// Waits until a message has come since the last time that this returned.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
+    }
+
+    /// The connection that was sent a token to be set up with, and that token: a person takes it to the system, and makes it a
+    /// secret of the webhook. Anybody may have sent it. Each is told once.
+    pub fn token(&self) -> Option<(String, String)> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Takes messages in until `cancel` is cancelled, and keeps what they say in the store.
@@ -128,10 +133,14 @@ impl Hooks {
     async fn take(&self, name: &str, headers: &HeaderMap, body: &[u8]) -> Result<usize, Refused> {
         let hook = self.connections.get(name).ok_or(Refused::Nobody)?;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let mark = hook.verifier.verify(&header, body, self.clock.now())?;
-        if hook.recent().holds(mark) {
+        let verified = hook.verifier.verify(&header, body, self.clock.now());
+        if let Some(token) = verified.is_err().then(|| hook.verifier.token(body)).flatten() {
+            let mut last = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((name.to_owned(), token));
+            self.arrived.notify_one();
             return Ok(0);
         }
+        verified?;
         let message: Value =
             serde_json::from_slice(body).map_err(|error| Refused::NoJson(error.to_string()))?;
         let mut wanted = Vec::new();
@@ -147,15 +156,7 @@ impl Hooks {
             self.store.note(wanted).await.map_err(|error| Refused::NotKept(error.to_string()))?;
             self.arrived.notify_one();
         }
-        // Only now: one that was not kept is taken in when it is sent again.
-        hook.recent().add(mark);
         Ok(number)
-    }
-}
-
-impl Hook {
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +187,7 @@ fn hook(world: &World, name: &str, connection: &Connection) -> Result<Option<Hoo
         }
         tasks.insert(records.entity.clone(), of);
     }
-    Ok(Some(Hook { verifier, notices, tasks, recent: Mutex::default() }))
+    Ok(Some(Hook { verifier, notices, tasks }))
 }
 
 fn tasks_of(config: &Config, connection: &str, entity: &str) -> Vec<String> {
@@ -251,7 +252,7 @@ async fn receive(
         _ => Err(Refused::TooLong),
     };
     match taken {
-        Ok(0) => (StatusCode::OK, "nothing in it that was not known\n".to_owned()),
+        Ok(0) => (StatusCode::OK, "about nothing that is synced\n".to_owned()),
         Ok(number) => {
             tracing::debug!(connection, number, "a message came");
             (StatusCode::ACCEPTED, format!("to be looked at: {number}\n"))

@@ -13,10 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use syncline_core::config::model::{Webhook, WebhookSignature};
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// How far a message's time may be from now where the configuration does not say, in seconds.
 const TOLERANCE_S: u32 = 300;
+
+/// The longest token that is taken for one.
+const TOKEN_LEN_MAX: usize = 200;
 
 /// What begins a secret of Standard Webhooks; the rest is Base64.
 const SECRET_PREFIX: &str = "whsec_";
@@ -60,6 +62,9 @@ impl Verifier {
                 }
                 _ => secret.clone().into_bytes(),
             };
+            if bytes.is_empty() {
+                return Err("with an empty secret, anybody could sign".to_owned());
+            }
             Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
         };
         let keys = webhook.secrets.as_slice().iter().map(key).collect::<Result<_, String>>()?;
@@ -72,13 +77,8 @@ impl Verifier {
         })
     }
 
-    /// Names the message, where it is one of the system's and from now: `now` is in microseconds since 1970.
-    pub(super) fn verify(
-        &self,
-        header: &Header<'_>,
-        body: &[u8],
-        now: i64,
-    ) -> Result<u128, Refusal> {
+    /// Makes sure that a message is one of the system's and from now: `now` is in microseconds since 1970.
+    pub(super) fn verify(&self, header: &Header<'_>, body: &[u8], now: i64) -> Result<(), Refusal> {
         let needed = |name: &'static str| {
             header(name).filter(|value| !value.is_empty()).ok_or(Refusal::NoHeader(name))
         };
@@ -89,16 +89,10 @@ impl Verifier {
                 let signatures = needed("webhook-signature")?.split(' ');
                 let signatures = signatures.filter_map(|one| one.strip_prefix("v1,"));
                 let signed = [id.as_bytes(), b".", time.as_bytes(), b".", body].concat();
-                self.expect_signed(&signed, signatures.filter_map(from_base64))?;
-                // Another attempt at the same message has another time.
-                return Ok(xxh3_128(id.as_bytes()));
+                self.expect_signed(&signed, signatures.filter_map(from_base64))
             }
-            WebhookSignature::Github => {
-                self.expect_hex(needed("x-hub-signature-256")?, body)?;
-            }
-            WebhookSignature::Notion => {
-                self.expect_hex(needed("x-notion-signature")?, body)?;
-            }
+            WebhookSignature::Github => self.expect_hex(needed("x-hub-signature-256")?, body),
+            WebhookSignature::Notion => self.expect_hex(needed("x-notion-signature")?, body),
             WebhookSignature::Hubspot => {
                 const TIME: &str = "x-hubspot-request-timestamp";
                 let time = needed(TIME)?;
@@ -106,7 +100,7 @@ impl Verifier {
                 let signature = from_base64(needed("x-hubspot-signature-v3")?);
                 let address = self.address.as_bytes();
                 let signed = [b"POST", address, body, time.as_bytes()].concat();
-                self.expect_signed(&signed, signature.into_iter())?;
+                self.expect_signed(&signed, signature.into_iter())
             }
             WebhookSignature::Stripe => {
                 const NAME: &str = "stripe-signature";
@@ -119,10 +113,21 @@ impl Verifier {
                 self.expect_now(time, NAME, 1_000_000, now)?;
                 let signatures = parts.iter().filter(|(name, _)| *name == "v1");
                 let signed = [time.as_bytes(), b".", body].concat();
-                self.expect_signed(&signed, signatures.filter_map(|(_, hex)| from_hex(hex)))?;
+                self.expect_signed(&signed, signatures.filter_map(|(_, hex)| from_hex(hex)))
             }
         }
-        Ok(xxh3_128(body))
+    }
+
+    /// The token that a system sends before anything else, so that a person brings it to where messages are signed with it:
+    /// Notion does so.
+    pub(super) fn token(&self, body: &[u8]) -> Option<String> {
+        if self.signature != WebhookSignature::Notion {
+            return None;
+        }
+        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+        let token = body.get("verification_token")?.as_str()?;
+        let is_one = token.len() <= TOKEN_LEN_MAX && token.bytes().all(|b| b.is_ascii_graphic());
+        is_one.then(|| token.to_owned())
     }
 
     /// `time` counts units of `unit_us` microseconds since 1970.

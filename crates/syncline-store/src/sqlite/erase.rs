@@ -171,6 +171,7 @@ const DELETE: &str = "
     DELETE FROM edge WHERE link IN (SELECT id FROM gone_link);
     DELETE FROM link WHERE id IN (SELECT id FROM gone_link);
     DELETE FROM gone_id WHERE id NOT GLOB '*[^0-9]*';
+    DELETE FROM notice WHERE external_id IN (SELECT id FROM gone_id);
     UPDATE sync_task SET cursor = NULL
         WHERE EXISTS (SELECT 1 FROM gone_id g WHERE instr(cursor, g.id) > 0);
     UPDATE execution SET checkpoint = json_set(checkpoint, '$.cursor', NULL)

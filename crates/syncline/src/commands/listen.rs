@@ -3,25 +3,31 @@
 use crate::app::App;
 use crate::commands::run::run_one;
 use crate::error::{Error, Exit};
-use crate::report::{TaskOutcome, print_tasks, to_json};
+use crate::report::{TaskOutcome, print_tasks, print_trouble, since, to_json};
 use crate::signals::cancel_on_signal;
 use crate::syncing::{RunOptions, Syncline};
 use compact_str::CompactString;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use syncline_core::record::Page;
 use syncline_engine::{Clock, SystemClock, Trigger};
 use syncline_server::hooks::Hooks;
 use syncline_store::notice::NoticeRow;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// So many records are looked at in one run.
 const RECORDS_MAX: usize = 1000;
 
-/// How long what could not be looked at waits at first, and at most.
+/// How long what could not be done waits at first, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How long who is sending a message may take to finish once it is over.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Takes in messages by which systems say that records changed, looks at these, and brings shards and other systems up to
 /// date; until it is stopped.
@@ -37,6 +43,9 @@ pub struct Args {
     /// Where to listen. Systems reach it through a proxy that ends TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8640")]
     pub bind: SocketAddr,
+    /// Lets deletions pass, however many there are
+    #[arg(long)]
+    pub allow_deletes: bool,
 }
 
 /// Runs the command.
@@ -72,126 +81,186 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
         over.cancel();
         served
     });
-    let heeded = heed(app, &sync, &hooks, &cancel).await;
-    cancel.cancel();
-    let served = serving.await;
+    let allow_deletes = args.allow_deletes;
+    let waiting = BTreeMap::new();
+    let mut listener = Listener { app, sync, hooks, cancel, allow_deletes, waiting };
+    let heeded = listener.run().await;
+    listener.cancel.cancel();
+    let served = tokio::time::timeout(LEAVE, serving).await;
     heeded?;
     match served {
-        Ok(Ok(())) => Ok(Exit::Success),
-        Ok(Err(error)) => Err(unheard(error)),
-        Err(error) => Err(unheard(std::io::Error::other(error))),
+        Ok(Ok(Ok(()))) | Err(_) => Ok(Exit::Success),
+        Ok(Ok(Err(error))) => Err(unheard(error)),
+        Ok(Err(error)) => Err(unheard(std::io::Error::other(error))),
     }
 }
 
-/// Looks at what notices name, until it is stopped.
-async fn heed(
-    app: &App,
-    sync: &Syncline,
-    hooks: &Hooks,
-    cancel: &CancellationToken,
-) -> Result<(), Error> {
-    let mut wait = WAIT.0;
-    while !cancel.is_cancelled() {
-        match round(app, sync, hooks, cancel).await? {
-            Round::Done => wait = WAIT.0,
-            // What arrived meanwhile has left a mark, so nothing is missed.
-            Round::Quiet => tokio::select! {
-                () = hooks.arrived() => {}
-                () = cancel.cancelled() => {}
-            },
-            Round::Failed => {
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = cancel.cancelled() => {}
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// A task looks at what notices name.
+    Look(String),
+    /// A task's system is sent what it is owed.
+    Send(String),
+}
+
+/// Work that could not be done.
+struct Waiting {
+    /// When it is tried again.
+    until: Instant,
+    wait: Duration,
+    /// The last notice that there was: a newer one is worth a try at once.
+    newest: i64,
+}
+
+/// Does what messages lead to.
+struct Listener<'a> {
+    app: &'a App,
+    sync: Syncline,
+    hooks: Arc<Hooks>,
+    cancel: CancellationToken,
+    allow_deletes: bool,
+    waiting: BTreeMap<Work, Waiting>,
+}
+
+impl Listener<'_> {
+    /// Goes on until it is stopped.
+    async fn run(&mut self) -> Result<(), Error> {
+        while !self.cancel.is_cancelled() {
+            let begun = SystemClock.now();
+            let mut outcomes = Vec::new();
+            let done = self.round(&mut outcomes).await;
+            if let Some((connection, token)) = self.hooks.token() {
+                self.app.out.warn(format!(
+                    "`{connection}` was sent the token {token}: if it was you who set this webhook up just now, confirm it \
+                     there, and make it a secret of the webhook"
+                ));
+            }
+            tell(self.app, &outcomes, begun)?;
+            match done {
+                Err(Error::Store(error)) if error.is_transient() => {
+                    self.app.out.warn(format!("{error}; it is tried again"));
+                    self.pause(Some(Instant::now() + WAIT.0)).await;
                 }
-                wait = (wait * 2).min(WAIT.1);
+                done => done?,
+            }
+            if outcomes.is_empty() {
+                self.pause(self.waiting.values().map(|waiting| waiting.until).min()).await;
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// What came of going through the tasks once.
-enum Round {
-    /// No notice waited.
-    Quiet,
-    /// What notices named was looked at.
-    Done,
-    /// Some could not be looked at, and wait.
-    Failed,
-}
+    /// Waits until a message arrives, or `until`. One that arrived since the last round ends it at once.
+    async fn pause(&self, until: Option<Instant>) {
+        let over = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.hooks.arrived() => {}
+            () = over => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
 
-async fn round(
-    app: &App,
-    sync: &Syncline,
-    hooks: &Hooks,
-    cancel: &CancellationToken,
-) -> Result<Round, Error> {
-    let begun = SystemClock.now();
-    let (mut outcomes, mut failed) = (Vec::new(), false);
-    for task in hooks.tasks() {
-        let notices = sync.store().notices(task, RECORDS_MAX).await?;
+    /// Goes through the tasks once: those that are to look, then those whose systems are owed something.
+    async fn round(&mut self, outcomes: &mut Vec<TaskOutcome>) -> Result<(), Error> {
+        for task in self.hooks.tasks().to_vec() {
+            self.look(task, outcomes).await?;
+        }
+        for task in self.sync.tasks() {
+            let work = Work::Send(task.clone());
+            let is_owed = self.waiting.contains_key(&work) || self.sync.owes(&task).await?;
+            if !is_owed || !self.is_due(&work, 0) {
+                continue;
+            }
+            let outcome = self.run_task(&task, None, Some(Vec::new())).await;
+            let is_sent =
+                outcome.result.as_ref().is_ok_and(|report| report.complete && !report.owes);
+            self.settle(work, 0, is_sent);
+            outcomes.push(outcome);
+        }
+        Ok(())
+    }
+
+    /// Looks at what notices for the task name, and forgets them once that was done.
+    async fn look(&mut self, task: String, outcomes: &mut Vec<TaskOutcome>) -> Result<(), Error> {
+        let notices = self.sync.store().notices(&task, RECORDS_MAX).await?;
+        let work = Work::Look(task.clone());
+        let Some(newest) = notices.last().map(|row| row.id) else {
+            self.waiting.remove(&work);
+            return Ok(());
+        };
+        if !self.is_due(&work, newest) {
+            return Ok(());
+        }
+        let mut is_done = true;
         let (named, unnamed): (Vec<NoticeRow>, Vec<NoticeRow>) =
             notices.into_iter().partition(|row| row.notice.external_id.is_some());
         for (rows, is_named) in [(named, true), (unnamed, false)] {
-            if rows.is_empty() || cancel.is_cancelled() {
+            if rows.is_empty() || self.cancel.is_cancelled() {
                 continue;
             }
             let ids = rows.iter().map(|row| row.id).collect();
             let records = rows.into_iter().filter_map(|row| row.notice.external_id).collect();
-            let outcome = look(app, sync, task, is_named.then_some(records), cancel).await;
-            if is_heeded(&outcome) {
-                sync.store().heeded(ids).await?;
-            } else {
-                failed = true;
+            let outcome = self.run_task(&task, is_named.then_some(records), None).await;
+            match &outcome.result {
+                Ok(report) if report.complete => self.sync.store().heeded(ids).await?,
+                _ => is_done = false,
+            }
+            if outcome.result.as_ref().is_ok_and(|report| report.owes) {
+                self.settle(Work::Send(task.clone()), 0, false);
             }
             outcomes.push(outcome);
         }
+        self.settle(work, newest, is_done);
+        Ok(())
     }
-    if outcomes.is_empty() {
-        return Ok(Round::Quiet);
+
+    fn is_due(&self, work: &Work, newest: i64) -> bool {
+        let waiting = self.waiting.get(work);
+        waiting.is_none_or(|of| of.until <= Instant::now() || of.newest < newest)
     }
-    // What one system said may be owed to others.
-    for task in sync.tasks() {
-        if !cancel.is_cancelled() && sync.owes(&task).await? {
-            let options = RunOptions {
-                trigger: Trigger::Webhook,
-                pages: Some(Vec::new()),
-                cancel: cancel.clone(),
-                ..RunOptions::default()
-            };
-            let result = run_one(app, sync, &task, options, false).await;
-            outcomes.push(TaskOutcome { task, result });
+
+    /// Notes whether work was done; if not, it is tried again at ever longer intervals.
+    fn settle(&mut self, work: Work, newest: i64, is_done: bool) {
+        let before = self.waiting.remove(&work);
+        if !is_done {
+            let wait = before.map_or(WAIT.0, |before| (before.wait * 2).min(WAIT.1));
+            self.waiting.insert(work, Waiting { until: Instant::now() + wait, wait, newest });
         }
     }
-    tell(app, &outcomes, begun)?;
-    Ok(if failed { Round::Failed } else { Round::Done })
-}
 
-async fn look(
-    app: &App,
-    sync: &Syncline,
-    task: &str,
-    records: Option<Vec<CompactString>>,
-    cancel: &CancellationToken,
-) -> TaskOutcome {
-    let (trigger, cancel) = (Trigger::Webhook, cancel.clone());
-    let options = RunOptions { trigger, records, cancel, ..RunOptions::default() };
-    let result = run_one(app, sync, task, options, false).await;
-    TaskOutcome { task: task.to_owned(), result }
-}
-
-/// Whether the records were read; what was refused of them is on the list of dead letters.
-fn is_heeded(outcome: &TaskOutcome) -> bool {
-    let status = outcome.result.as_ref().map(|report| report.status.as_str());
-    matches!(status, Ok("success" | "partial"))
+    async fn run_task(
+        &self,
+        task: &str,
+        records: Option<Vec<CompactString>>,
+        pages: Option<Vec<Page>>,
+    ) -> TaskOutcome {
+        let options = RunOptions {
+            trigger: Trigger::Webhook,
+            records,
+            pages,
+            allow_deletes: self.allow_deletes,
+            cancel: self.cancel.clone(),
+            ..RunOptions::default()
+        };
+        let result = run_one(self.app, &self.sync, task, options, false).await;
+        TaskOutcome { task: task.to_owned(), result }
+    }
 }
 
 fn tell(app: &App, outcomes: &[TaskOutcome], begun: i64) -> Result<(), Error> {
-    let duration_ms = crate::report::since(begun);
+    if outcomes.is_empty() {
+        return Ok(());
+    }
+    let duration_ms = since(begun);
     if app.out.json {
         return app.out.json(&to_json(&app.out, outcomes, duration_ms));
     }
     print_tasks(&app.out, outcomes, duration_ms)?;
-    outcomes.iter().try_for_each(|outcome| crate::report::print_trouble(&app.out, outcome))
+    outcomes.iter().try_for_each(|outcome| print_trouble(&app.out, outcome))
 }

@@ -27,7 +27,12 @@ fn a_message_names_records_or_says_that_something_is_new() {
         ("[{ entity: contact, key: id }]", r#"{"id":null}"#, &["contact ?"]),
         ("[{ entity: contact, key: id }]", r#"{"id":{"a":1}}"#, &["contact ?"]),
         ("[{ entity: contact }]", r#"{"any":"thing"}"#, &["contact ?"]),
-        ("[{ entity: contact, key: id }]", "7", &[]),
+        ("[{ entity: contact, key: id }]", "7", &["contact ?"]),
+        ("[{ entity: contact, each: ids, key: id }]", r#"{"ids":[1,2]}"#, &["contact ?"]),
+        ("[{ entity: line, key: [o, n] }]", r#"{"o":"A|B","n":2}"#, &["line ?"]),
+        ("[{ entity: contact, key: id }]", r#"{"id":"A|B"}"#, &["contact A|B"]),
+        ("[{ entity: contact, key: id }]", r#"{"a":1,"a":2,"id":7,"id":8}"#, &["contact 8"]),
+        ("[{ entity: contact, key: id }]", "[]", &[]),
         (
             "[{ entity: contact, key: id, when: { field: type, op: starts_with, value: contact. } },
               { entity: line, key: [o, n], when: { field: type, op: eq, value: line.changed } }]",

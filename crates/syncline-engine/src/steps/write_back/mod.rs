@@ -336,7 +336,9 @@ impl Execution<'_> {
             let page = writer.get(&self.task.entity, keys.collect()).await?;
             let there: Vec<Option<CompactString>> = converter.external_ids(&page);
             let is_there = |link: &LinkRow| there.contains(&Some(link.external_id.clone()));
-            gone.extend(chunk.iter().filter(|link| !is_there(link)).cloned());
+            // One that cannot be asked for was not found missing.
+            let is_asked = |link: &LinkRow| converter.key_of(&link.external_id).is_some();
+            gone.extend(chunk.iter().filter(|link| is_asked(link) && !is_there(link)).cloned());
         }
         Ok(gone)
     }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A TCP proxy on the loopback interface.
@@ -17,6 +17,7 @@ struct State {
     /// What is looked out for in what the program sends, and what happens then, once.
     trap: Mutex<Option<Trap>>,
     sprung: AtomicUsize,
+    is_shut: AtomicBool,
 }
 
 struct Trap {
@@ -56,6 +57,11 @@ impl Proxy {
         *self.state.trap.lock().unwrap() = Some(Trap { text, skip, fault });
     }
 
+    /// Lets no further connection through, until it is told otherwise.
+    pub(crate) fn shut(&self, is_shut: bool) {
+        self.state.is_shut.store(is_shut, Ordering::SeqCst);
+    }
+
     /// How often a trap was sprung.
     pub(crate) fn sprung(&self) -> usize {
         self.state.sprung.load(Ordering::SeqCst)
@@ -63,6 +69,9 @@ impl Proxy {
 }
 
 fn serve(client: TcpStream, state: &State) {
+    if state.is_shut.load(Ordering::SeqCst) {
+        return;
+    }
     let Ok(server) = TcpStream::connect(("127.0.0.1", state.target)) else {
         return;
     };

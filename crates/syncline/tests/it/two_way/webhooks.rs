@@ -1,5 +1,6 @@
 //! Systems say that records changed, and these are looked at.
 
+use super::proxy::Proxy;
 use super::{CONFIG, LEFT, Pair, RIGHT};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,10 +36,20 @@ struct Listening {
 
 impl Listening {
     fn start(pair: &Pair) -> Self {
-        let ports = ["left", "right"].map(|side| format!("{side}={}", pair.server.port));
+        Self::with_right(pair, pair.server.port)
+    }
+
+    /// The right side is reached at another port.
+    fn with_right(pair: &Pair, port: u16) -> Self {
+        Self::with(pair, port, &[])
+    }
+
+    fn with(pair: &Pair, port: u16, more: &[&str]) -> Self {
+        let ports = [format!("left={}", pair.server.port), format!("right={port}")];
         let arguments =
             ["listen", "--bind", "127.0.0.1:0", "--json", "--var", &ports[0], "--var", &ports[1]];
         let mut command = pair.project.command(&arguments);
+        command.args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut told = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -139,7 +150,9 @@ fn a_message_says_what_to_look_at_and_what_is_there_comes_over() {
     assert_eq!(pair.rows()[1], right.join("\n"), "only who was named was looked at");
 
     // Twice, late, or about what is not there: no more than a look.
-    assert_eq!(listening.say("m1", &[1]), 200, "it has come before");
+    assert_eq!(listening.say("m1", &[1]), 202);
+    let round = listening.round();
+    assert_eq!(round["results"]["unchanged"], 1, "{round:#}");
     pair.left("DELETE FROM people WHERE id = 1");
     assert_eq!(listening.say("m2", &[1, 3, 99]), 202);
     let round = listening.round();
@@ -234,22 +247,81 @@ fn who_was_erased_while_it_listens_does_not_come_back() {
 }
 
 #[test]
-fn many_that_are_gone_at_once_are_asked_about_although_they_were_named() {
+fn many_that_are_gone_are_asked_about_also_where_they_are_named_a_few_at_a_time() {
     let pair = Pair::new(LEFT, RIGHT, &config(NAMED));
     pair.left("INSERT INTO people (name, email) SELECT 'P' || n, n || '@x.org' FROM generate_series(1, 40) n");
     pair.run(&["run"]);
     pair.left("DELETE FROM people WHERE id <= 20");
+    let there = || pair.right("SELECT count(*) FROM contacts");
     let mut listening = Listening::start(&pair);
-    let gone: Vec<u32> = (1..=20).collect();
-    assert_eq!(listening.say("m1", &gone), 202);
+    assert_eq!(listening.say("m1", &[1, 2, 3, 4, 5, 6]), 202);
+    let round = listening.round();
+    assert_eq!(round["results"]["deleted"], 6, "{round:#}");
+    assert_eq!(there(), "34");
+    assert_eq!(listening.say("m2", &[7, 8, 9, 10, 11, 12]), 202);
     let round = listening.round();
     assert_eq!(round["status"], "partial", "{round:#}");
-    assert!(round.to_string().contains("20 of 40 records are missing"), "{round:#}");
-    assert_eq!(pair.right("SELECT count(*) FROM contacts"), "40");
+    assert!(round.to_string().contains("6 of 34 records are missing"), "{round:#}");
+    assert_eq!(there(), "34");
+    drop(listening);
+
+    // They wait, until somebody allows it.
+    let mut listening = Listening::with(&pair, pair.server.port, &["--allow-deletes"]);
+    let round = listening.round();
+    assert_eq!(round["results"]["deleted"], 6, "{round:#}");
+    assert_eq!(there(), "28");
     drop(listening);
     pair.run(&["run", "--allow-deletes"]);
-    assert_eq!(pair.right("SELECT count(*) FROM contacts"), "20");
+    assert_eq!(there(), "20");
     pair.is_quiet();
+}
+
+#[test]
+fn what_is_owed_is_sent_once_the_system_can_be_reached() {
+    let pair = people(NAMED);
+    let proxy = Proxy::to(pair.server.port);
+    proxy.shut(true);
+    let mut listening = Listening::with_right(&pair, proxy.port);
+    pair.left("UPDATE people SET name = 'Adele' WHERE id = 1");
+    assert_eq!(listening.say("m1", &[1]), 202);
+    let round = listening.round();
+    assert_eq!(fetched(&round, "left"), 1, "{round:#}");
+    assert!(pair.rows()[1].starts_with("Ada|"), "{:?}", pair.rows());
+    proxy.shut(false);
+    // No message is needed for that.
+    let sent = (0..5).any(|_| listening.round()["results"]["written_updated"] == 1);
+    assert!(sent && pair.rows()[1].starts_with("Adele|"), "{:?}", pair.rows());
+}
+
+#[test]
+fn one_that_cannot_be_read_holds_up_no_other_and_is_told() {
+    let pair = people(NAMED);
+    pair.left("UPDATE people SET name = 'X' || id");
+    let mut listening = Listening::start(&pair);
+    let about = |ids: &[Value]| {
+        let event = |id: &Value| json!({ "kind": "person", "person": { "id": id } });
+        json!({ "events": ids.iter().map(event).collect::<Vec<_>>() }).to_string()
+    };
+    // Alone, it might be that nothing can be read now.
+    let alone = about(&[json!("no number")]);
+    let headers = signed("m1", SECRET, alone.as_bytes());
+    assert_eq!(listening.post("/hooks/left", &headers, alone.as_bytes()), 202);
+    let round = listening.round();
+    assert_eq!(round["status"], "failed", "{round:#}");
+    let others = about(&[json!(1), json!(3_000_000_000_i64), json!(2)]);
+    let headers = signed("m2", SECRET, others.as_bytes());
+    assert_eq!(listening.post("/hooks/left", &headers, others.as_bytes()), 202);
+    let mut round = listening.round();
+    if round["status"] == "failed" {
+        // The one from before was just tried again.
+        round = listening.round();
+    }
+    assert_eq!(round["status"], "partial", "{round:#}");
+    assert_eq!((fetched(&round, "left"), &round["results"]["failed"]), (4, &json!(2)), "{round:#}");
+    let right = ["X1|ada@x.org|Rome", "X2|bob@x.org|Oslo", "Eve|eve@x.org|Bern"];
+    assert_eq!(pair.rows()[1], right.join("\n"));
+    drop(listening);
+    pair.run(&["dead-letters", "list"]).expect(0, &["no number", "3000000000"]);
 }
 
 #[test]
