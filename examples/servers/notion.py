@@ -159,7 +159,7 @@ def shown(page):
     return {**rest, "properties": {key: values[key] for key in SCHEMA if key in values}}
 
 
-def make(values):
+def make(values, source=None):
     id = str(uuid.uuid4())
     now = minute()
     page = {
@@ -169,7 +169,7 @@ def make(values):
         "last_edited_time": now,
         "archived": False,
         "in_trash": False,
-        "parent": {"type": "data_source_id", "data_source_id": DATA_SOURCE},
+        "parent": {"type": "data_source_id", "data_source_id": source or DATA_SOURCE},
         "url": f"https://www.notion.so/{id.replace('-', '')}",
         "properties": {},
         "number": len(pages) + 1,
@@ -231,7 +231,8 @@ def query_data_source(request, id):
     in_trash = ask.get("in_trash", False)
     if not isinstance(in_trash, bool):
         raise invalid(f"body.in_trash should be a boolean, instead was `{in_trash!r}`.")
-    there = [page for page in pages.values() if page["in_trash"] == in_trash and holds(page, ask.get("filter"))]
+    own = [page for page in pages.values() if page["parent"]["data_source_id"] == id]
+    there = [page for page in own if page["in_trash"] == in_trash and holds(page, ask.get("filter"))]
     for sort in ask.get("sorts", []):
         there.sort(key=lambda page: page[sort["timestamp"]], reverse=sort["direction"] == "descending")
     start = 0
@@ -283,6 +284,11 @@ def all_pages(request):
 @server.control("POST", "/pages")
 def person_makes(request):
     return Reply(200, shown(make(request.json())))
+
+
+@server.control("POST", "/data_sources/{id}/pages")
+def person_makes_elsewhere(request, id):
+    return Reply(200, shown(make(request.json(), id)))
 
 
 @server.control("PATCH", "/pages/{id}")

@@ -185,7 +185,8 @@ pub trait Writer: Send + Sync {
     /// goes into the replies, write by write.
     fn write<'a>(&'a self, entity: &'a str, writes: Vec<Write>) -> BoxFuture<'a, Replies>;
 
-    /// Reads records by key, as they are now; those that are not there are left out.
+    /// Reads records by key, as they are now; those that are not there are left out, and so is what no read of the entity
+    /// would show.
     ///
     /// # Errors
     ///

@@ -130,16 +130,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     let stopped = (!execution.full && !execution.of_some).then(|| execution.cursor.clone());
     if outcome.cancelled {
         let cursor = stopped.filter(|cursor| !cursor.is_null());
-        let verdict = Verdict::new(
-            "cancelled",
-            format!("stopped after {}, at a batch border", records(results.fetched)),
-            match (execution.of_some, execution.full) {
-                (true, _) => "what was committed stands; run it again for the others",
-                (_, true) => "what was committed stands; `syncline run` reads from the start",
-                (_, false) => "`syncline run` goes on from there",
-            },
-        );
-        return Ok(Verdict { cursor, ..verdict });
+        return Ok(Verdict { cursor, ..cancelled(execution) });
     }
     if let Some(error) = outcome.failed {
         let hint = if error.is_transient() {
@@ -197,6 +188,19 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
         _ => unwritten(execution).unwrap_or(Verdict { status: "success", ..Verdict::default() }),
     };
     Ok(Verdict { cursor, whole, complete, remark: end.remark, ..verdict })
+}
+
+/// What is said of one that was stopped.
+fn cancelled(execution: &Execution<'_>) -> Verdict {
+    Verdict::new(
+        "cancelled",
+        format!("stopped after {}, at a batch border", records(execution.counters.fetched)),
+        match (execution.of_some, execution.full) {
+            (true, _) => "what was committed stands; run it again for the others",
+            (_, true) => "what was committed stands; `syncline run` reads from the start",
+            (_, false) => "`syncline run` goes on from there",
+        },
+    )
 }
 
 /// What to do about a read with gaps: where an adapter only has doubts, there are no dead letters.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use syncline_adapters::AdapterError;
 use syncline_core::config::model::{Config, Connection};
 use syncline_core::convert::Notices;
 use syncline_core::value::Value;
@@ -76,10 +77,10 @@ impl Hooks {
     /// # Errors
     ///
     /// When there are none, or one cannot work.
-    pub fn new(world: &World, clock: Box<dyn Clock>) -> Result<Self, HookError> {
+    pub async fn new(world: &World, clock: Box<dyn Clock>) -> Result<Self, HookError> {
         let mut connections = BTreeMap::new();
         for (name, connection) in &world.config.connections {
-            if let Some(hook) = hook(world, name, connection)? {
+            if let Some(hook) = hook(world, name, connection).await? {
                 connections.insert(name.clone(), hook);
             }
         }
@@ -160,7 +161,11 @@ impl Hooks {
     }
 }
 
-fn hook(world: &World, name: &str, connection: &Connection) -> Result<Option<Hook>, HookError> {
+async fn hook(
+    world: &World,
+    name: &str,
+    connection: &Connection,
+) -> Result<Option<Hook>, HookError> {
     let Some(webhook) = &connection.webhook else { return Ok(None) };
     let unusable = |problem: String| HookError::Unusable { connection: name.to_owned(), problem };
     let notices = Notices::compile(name, connection, webhook).map_err(|problems| {
@@ -168,26 +173,33 @@ fn hook(world: &World, name: &str, connection: &Connection) -> Result<Option<Hoo
         unusable(problems.join("; "))
     })?;
     let verifier = Verifier::new(webhook).map_err(unusable)?;
-    let asks_by_key = webhook.records.iter().any(|records| records.key.is_some());
-    if asks_by_key {
-        let adapter = (world.open_adapter)(connection, &world.base).map_err(EngineError::from)?;
-        if adapter.writer().is_none() {
-            return Err(unusable(
-                "single records of this connection cannot be read by their keys; leave `key` out, and its tasks read \
-                 whatever is new"
-                    .to_owned(),
-            ));
-        }
-    }
     let mut tasks = BTreeMap::new();
     for records in &webhook.records {
-        let of = tasks_of(&world.config, name, &records.entity);
-        if of.is_empty() {
-            return Err(unusable(format!("no task reads its `{}`", records.entity)));
+        let entity = &records.entity;
+        if records.key.is_some() && !can_be_asked(world, connection, entity).await? {
+            return Err(unusable(format!(
+                "single records of `{entity}` cannot be read by their keys; leave `key` out, and its tasks read whatever \
+                 is new"
+            )));
         }
-        tasks.insert(records.entity.clone(), of);
+        let of = tasks_of(&world.config, name, entity);
+        if of.is_empty() {
+            return Err(unusable(format!("no task reads its `{entity}`")));
+        }
+        tasks.insert(entity.clone(), of);
     }
     Ok(Some(Hook { verifier, notices, tasks }))
+}
+
+/// Whether records of an entity can be read by their keys; whether its system can be reached now does not matter.
+async fn can_be_asked(
+    world: &World,
+    connection: &Connection,
+    entity: &str,
+) -> Result<bool, EngineError> {
+    let adapter = (world.open_adapter)(connection, &world.base)?;
+    let Some(writer) = adapter.writer() else { return Ok(false) };
+    Ok(!matches!(writer.get(entity, Vec::new()).await, Err(AdapterError::Settings(_))))
 }
 
 fn tasks_of(config: &Config, connection: &str, entity: &str) -> Vec<String> {

@@ -55,7 +55,7 @@ pub struct Args {
 /// When no connection has a webhook, one cannot work, or the address cannot be listened at.
 pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let sync = app.open(args.path.as_deref()).await?;
-    let hooks = Hooks::new(sync.world(), Box::new(SystemClock)).map_err(|error| {
+    let hooks = Hooks::new(sync.world(), Box::new(SystemClock)).await.map_err(|error| {
         let hint =
             "see `webhook` in docs/webhooks.md; `syncline check` finds what is wrong with one";
         Error::refused(error.to_string(), hint)

@@ -143,6 +143,27 @@ fn edits_within_the_minute_of_the_last_run_are_not_lost() {
 }
 
 #[test]
+fn a_page_is_looked_at_by_its_id_and_one_of_another_data_source_is_none_of_ours() {
+    let example = example(&[]);
+    example.run(&["run"]);
+    let one = json!({ "Name": "Barbara Liskov", "Email": "barbara@types.example" });
+    let made = example.server.control("POST", "/pages", Some(one));
+    let other = json!({ "Name": "Niklaus Wirth", "Email": "niklaus@steps.example" });
+    let elsewhere = "/data_sources/11111111-477e-80af-bc30-000bd28de8f9/pages";
+    let foreign = example.server.control("POST", elsewhere, Some(other));
+    let [ours, theirs] = [&made, &foreign].map(|page| page["id"].as_str().unwrap());
+    let gone = example.page("edsger@paths.example");
+    example.server.control("DELETE", &format!("/pages/{gone}"), None);
+    let named = ["--record", ours, "--record", theirs, "--record", &gone];
+    let ran = example.run(&[&["run", "--task", "pages"], &named[..], &["--json"]].concat());
+    assert_eq!(ran.json()["results"]["fetched"], 2, "{ran:#?}");
+    example.run(&["run", "--task", "customers"]);
+    let mails = example.rows("SELECT mail FROM customers ORDER BY mail").join(" ");
+    assert!(mails.contains("barbara") && !mails.contains("niklaus"), "{mails}");
+    assert!(!mails.contains("edsger"), "{mails}");
+}
+
+#[test]
 fn every_page_of_a_long_list_is_read_and_limits_are_kept() {
     let example = example(&["--rate", "20"]);
     for number in 0..250 {
