@@ -95,7 +95,7 @@ pub struct Report {
     pub resumed: bool,
     /// Whether the source had nothing new, so that nothing was written.
     pub unchanged: bool,
-    /// Whether all that was to be read was read, and what was missing of it is deleted.
+    /// Whether all that was to be read was read, and the fuse held nothing back.
     #[serde(skip)]
     pub complete: bool,
     /// Whether the connection's system is owed writes that could not be sent, or of which nobody knows what became: another

@@ -150,8 +150,7 @@ async fn verdict(execution: &Execution<'_>, outcome: Outcome) -> Result<Verdict,
     }
     let end = outcome.read.unwrap_or_default();
     let whole = end.complete && !execution.of_some;
-    let settled = !matches!(outcome.missing, Missing::Fused { .. } | Missing::Gaps(_));
-    let complete = end.complete && settled;
+    let complete = end.complete && !matches!(outcome.missing, Missing::Fused { .. });
     let cursor = moves_on(execution, &end, &outcome.missing).then_some(end.cursor);
     let verdict = match outcome.missing {
         Missing::Fused { missing, live } => Verdict::new(

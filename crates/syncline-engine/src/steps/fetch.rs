@@ -204,10 +204,10 @@ impl Pump<'_> {
     async fn look_at(&self, adapter: &dyn Adapter, named: &Named) -> Result<ReadEnd, AdapterError> {
         let writer = adapter.writer();
         let writer = writer.ok_or_else(|| AdapterError::Settings(NOT_BY_KEY.to_owned()))?;
-        let mut reading = Reading::new(named, self.request.page_len);
+        let mut reading = Reading::new(named, &self.request.entity, self.request.page_len);
         let mut attempt = 0;
         loop {
-            let (page, is_over) = match reading.next(writer, &self.request.entity).await {
+            let (page, is_over) = match reading.next(writer).await {
                 Ok(Next::Page(page)) => (page, false),
                 Ok(Next::Over(page)) => (page, true),
                 Ok(Next::Again) => continue,

@@ -8,17 +8,16 @@ use rustc_hash::FxHashSet;
 use std::sync::{Mutex, PoisonError};
 use syncline_adapters::AdapterError;
 use syncline_adapters::write::Writer;
-use syncline_core::plan::rows::EntityId;
+use syncline_core::plan::rows::{EntityId, LinkId, LinkRow};
 use syncline_core::record::{Page, Rejected};
+use syncline_store::execution::ExecutionRow;
 
-/// After so many refusals without a single answer, it is not the records that are refused.
+/// After so many refusals in a row, a record that is surely there is asked for: it may not be the records that are
+/// refused.
 const REFUSALS_MAX: usize = 3;
 
-/// For so long, deletions of named records are counted together: messages bring them a few at a time.
-const TOGETHER_US: i64 = 3_600_000_000;
-
-/// So many of a task's last executions are looked through for them.
-const EXECUTIONS_MAX: usize = 1000;
+/// So many of a task's last executions are looked through for deletions.
+const EXECUTIONS_MAX: usize = 10_000;
 
 /// A record that was named.
 type Wanted = (CompactString, Vec<CompactString>);
@@ -26,7 +25,11 @@ type Wanted = (CompactString, Vec<CompactString>);
 /// The records that an execution is about, where they were named.
 pub(super) struct Named {
     /// External ids, with the values of the keys.
-    pub(super) wanted: Vec<Wanted>,
+    wanted: Vec<Wanted>,
+    /// A record of the entity that is linked here.
+    probe: Option<Wanted>,
+    /// Those that have not as many parts as the key of the entity.
+    nameless: Vec<CompactString>,
     /// What could not be read: nobody knows whether it is there.
     unread: Mutex<FxHashSet<CompactString>>,
 }
@@ -34,12 +37,12 @@ pub(super) struct Named {
 /// How a read of named records goes on.
 pub(super) struct Reading<'a> {
     named: &'a Named,
+    entity: &'a str,
     /// What is still to be read, in parts; the next one last.
     parts: Vec<&'a [Wanted]>,
-    is_answered: bool,
+    /// What was refused since something was last answered.
+    refused: Vec<(&'a CompactString, AdapterError)>,
     rejected: Vec<Rejected>,
-    /// Why the last one was refused.
-    refusal: Option<AdapterError>,
 }
 
 /// What is read next.
@@ -55,8 +58,8 @@ pub(super) enum Next {
 impl Named {
     /// # Errors
     ///
-    /// Where one names no record of the entity.
-    pub(super) fn new(
+    /// When the store cannot be read.
+    pub(super) async fn new(
         world: &World,
         entity: EntityId,
         external_ids: Vec<CompactString>,
@@ -64,13 +67,17 @@ impl Named {
         let rules = world.rules.entities.get(&entity);
         let conversion = rules.and_then(|rules| rules.conversion.as_ref());
         let converter = &conversion.ok_or(EngineError::Broken("reading"))?.converter;
-        let wanted = external_ids.into_iter().map(|id| match converter.key_of(&id) {
-            Some(key) => Ok((id, key)),
-            None => Err(AdapterError::Settings(format!(
-                "`{id}` names no record: it has not as many parts as the key of its entity"
-            ))),
-        });
-        Ok(Self { wanted: wanted.collect::<Result<_, _>>()?, unread: Mutex::default() })
+        let (mut wanted, mut nameless) = (Vec::new(), Vec::new());
+        for id in external_ids {
+            match converter.key_of(&id) {
+                Some(key) => wanted.push((id, key)),
+                None => nameless.push(id),
+            }
+        }
+        let first = world.store.entity_links(entity, LinkId(0), 1).await?.pop();
+        let key =
+            |link: LinkRow| Some((link.external_id.clone(), converter.key_of(&link.external_id)?));
+        Ok(Self { wanted, probe: first.and_then(key), nameless, unread: Mutex::default() })
     }
 
     /// Those of which it is known whether they are there.
@@ -83,51 +90,43 @@ impl Named {
 
 impl<'a> Reading<'a> {
     /// Reads at most `page_len` at a time.
-    pub(super) fn new(named: &'a Named, page_len: usize) -> Self {
+    pub(super) fn new(named: &'a Named, entity: &'a str, page_len: usize) -> Self {
         let parts = named.wanted.chunks(page_len.max(1)).rev().collect();
-        Self { named, parts, is_answered: false, rejected: Vec::new(), refusal: None }
+        let (refused, rejected) = (Vec::new(), Vec::new());
+        let mut reading = Self { named, entity, parts, refused, rejected };
+        for id in &named.nameless {
+            reading.reject(id, "it has not as many parts as the key of its entity".to_owned());
+        }
+        reading
     }
 
     /// Reads the next part. One that is refused is read in halves, until it is known which records are.
     ///
     /// # Errors
     ///
-    /// When the system cannot be asked at all. After an error that may pass, the same part comes again.
-    pub(super) async fn next(
-        &mut self,
-        writer: &dyn Writer,
-        entity: &str,
-    ) -> Result<Next, AdapterError> {
-        let Some(&part) = self.parts.last() else { return self.end() };
+    /// When the system cannot be asked at all. After an error that may pass, the same is asked again.
+    pub(super) async fn next(&mut self, writer: &dyn Writer) -> Result<Next, AdapterError> {
+        let is_over = self.parts.is_empty();
+        if self.refused.len() >= REFUSALS_MAX || (is_over && !self.refused.is_empty()) {
+            self.probe(writer).await?;
+            return Ok(Next::Again);
+        }
+        let Some(&part) = self.parts.last() else {
+            let rejected = std::mem::take(&mut self.rejected);
+            return Ok(Next::Over(Page { rejected, ..Page::default() }));
+        };
         let keys = part.iter().map(|(_, key)| key.clone()).collect();
-        match (writer.get(entity, keys).await, part) {
-            (Ok(mut page), [one]) => {
-                self.is_answered = true;
-                self.parts.pop();
-                if !page.rejected.is_empty() {
-                    self.cannot_read(&one.0);
-                    self.rejected.append(&mut page.rejected);
+        match (writer.get(self.entity, keys).await, part) {
+            (Ok(mut page), [(id, _)]) => {
+                for rejected in page.rejected.drain(..) {
+                    self.reject(id, rejected.problem);
                 }
-                Ok(Next::Page(page))
+                Ok(self.answered(page))
             }
-            (Ok(page), _) if page.rejected.is_empty() => {
-                self.is_answered = true;
+            (Ok(page), _) if page.rejected.is_empty() => Ok(self.answered(page)),
+            (Err(error @ AdapterError::Refused { .. }), [(id, _)]) => {
                 self.parts.pop();
-                Ok(Next::Page(page))
-            }
-            (Err(error @ AdapterError::Refused { .. }), [one]) => {
-                self.parts.pop();
-                self.cannot_read(&one.0);
-                self.rejected.push(Rejected {
-                    source: entity.to_owned(),
-                    line: 0,
-                    payload: one.0.to_string(),
-                    problem: error.to_string(),
-                });
-                self.refusal = Some(error);
-                if !self.is_answered && self.rejected.len() >= REFUSALS_MAX {
-                    self.parts.clear();
-                }
+                self.refused.push((id, error));
                 Ok(Next::Again)
             }
             (Ok(_) | Err(AdapterError::Refused { .. }), _) => {
@@ -140,28 +139,55 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<Next, AdapterError> {
-        match self.refusal.take() {
-            // Whoever refuses everything may have taken our rights away: that says nothing of a record.
-            Some(refusal) if !self.is_answered => Err(refusal),
+    fn answered(&mut self, page: Page) -> Next {
+        self.parts.pop();
+        self.believe();
+        Next::Page(page)
+    }
+
+    /// Whoever refuses everything may have taken our rights away, which says nothing of a record: so one that is linked here
+    /// is asked for.
+    async fn probe(&mut self, writer: &dyn Writer) -> Result<(), AdapterError> {
+        let answer = match &self.named.probe {
+            Some((_, key)) => Some(writer.get(self.entity, vec![key.clone()]).await),
+            None => None,
+        };
+        match answer {
+            Some(Ok(_)) => self.believe(),
+            Some(Err(error)) if error.is_transient() => return Err(error),
             _ => {
-                let rejected = std::mem::take(&mut self.rejected);
-                Ok(Next::Over(Page { rejected, ..Page::default() }))
+                if let Some((_, refusal)) = self.refused.pop() {
+                    return Err(refusal);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// The system answers: what it refused is refused.
+    fn believe(&mut self) {
+        for (id, error) in std::mem::take(&mut self.refused) {
+            self.reject(id, error.to_string());
         }
     }
 
-    fn cannot_read(&self, external_id: &CompactString) {
+    fn reject(&mut self, external_id: &CompactString, problem: String) {
+        // Its place is all that tells one such letter from another.
+        let source = format!("{} {external_id}", self.entity);
+        let payload = external_id.to_string();
+        self.rejected.push(Rejected { source, line: 0, payload, problem });
         let mut unread = self.named.unread.lock().unwrap_or_else(PoisonError::into_inner);
         unread.insert(external_id.clone());
     }
 }
 
-/// How many records were deleted lately because messages had named them and they were not there.
+/// How many records were deleted because messages had named them and they were not there, since the task last ran for
+/// another reason: then all that was missing was held against the fuse.
 pub(super) async fn deleted_lately(execution: &Execution<'_>) -> Result<u64, EngineError> {
-    let since = execution.moment.started - TOGETHER_US;
     let rows = execution.world.store.executions(Some(&execution.name), EXECUTIONS_MAX).await?;
-    let lately = rows.iter().take_while(|row| row.started >= since);
+    let is_other =
+        |row: &&ExecutionRow| row.trigger != Trigger::Webhook.as_str() && row.status == "success";
+    let lately = rows.iter().take_while(|row| !is_other(row));
     let lately = lately.filter(|row| row.trigger == Trigger::Webhook.as_str());
     Ok(lately.map(|row| row.checkpoint.counters.deleted).sum())
 }

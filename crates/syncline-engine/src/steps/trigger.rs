@@ -23,8 +23,10 @@ pub(super) async fn begin<'a>(
     mut options: Options,
 ) -> Result<Execution<'a>, EngineError> {
     let (task, entity) = world.task(task_name)?;
-    let named = options.records.take().filter(|_| options.pages.is_none());
-    let named = named.map(|ids| Named::new(world, entity, ids)).transpose()?.map(Arc::new);
+    let named = match options.records.take().filter(|_| options.pages.is_none()) {
+        Some(ids) => Some(Arc::new(Named::new(world, entity, ids).await?)),
+        None => None,
+    };
     let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
     let now = clock.now();
     let of_some = options.pages.is_some() || named.is_some();

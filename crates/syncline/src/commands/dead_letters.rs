@@ -125,6 +125,8 @@ pub(crate) fn letter_rows(letters: &[DeadLetterRow]) -> Vec<Vec<String>> {
             match (&letter.external_id, letter.phase == "writing") {
                 (Some(id), true) => format!("→ {} {id}", letter.source),
                 (None, true) => format!("→ {}, a new record", letter.source),
+                // A record that was asked for by its key has no line.
+                _ if letter.line == 0 => source,
                 _ => format!("{source}:{}", letter.line),
             },
             format!("{replayed}{}{more}", shorten(first, 100)),
@@ -289,8 +291,12 @@ pub(crate) async fn replay(
             _ => {
                 replayed.unreadable += 1;
                 app.out.note(format!(
-                    "dead letter {} never was a record: mend {}:{} and run its task again",
-                    row.id, letter.source, letter.line
+                    "dead letter {} never was a record: mend {} and run its task again",
+                    row.id,
+                    match letter.line {
+                        0 => letter.source,
+                        line => format!("{}:{line}", letter.source),
+                    }
                 ));
             }
         }

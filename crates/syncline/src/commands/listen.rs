@@ -12,10 +12,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use syncline_core::plan::rows::IntentState;
 use syncline_core::record::Page;
 use syncline_engine::{Clock, SystemClock, Trigger};
 use syncline_server::hooks::Hooks;
 use syncline_store::notice::NoticeRow;
+use syncline_store::query::IntentFilter;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,8 +25,11 @@ use tokio_util::sync::CancellationToken;
 /// So many records are looked at in one run.
 const RECORDS_MAX: usize = 1000;
 
+/// So many notices of a task are gone through at a time.
+const NOTICES_MAX: usize = 100_000;
+
 /// How long what could not be done waits at first, and at most.
-const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(900));
 
 /// How long who is sending a message may take to finish once it is over.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -84,7 +89,11 @@ pub async fn run(args: Args, app: &App) -> Result<Exit, Error> {
     let allow_deletes = args.allow_deletes;
     let waiting = BTreeMap::new();
     let mut listener = Listener { app, sync, hooks, cancel, allow_deletes, waiting };
-    let heeded = listener.run().await;
+    let heeded = async {
+        listener.take_up().await?;
+        listener.run().await
+    };
+    let heeded = heeded.await;
     listener.cancel.cancel();
     let served = tokio::time::timeout(LEAVE, serving).await;
     heeded?;
@@ -109,7 +118,7 @@ struct Waiting {
     /// When it is tried again.
     until: Instant,
     wait: Duration,
-    /// The last notice that there was: a newer one is worth a try at once.
+    /// The last notice that there was: newer ones are looked at without them.
     newest: i64,
 }
 
@@ -124,6 +133,20 @@ struct Listener<'a> {
 }
 
 impl Listener<'_> {
+    /// What was owed when another process ended is sent.
+    async fn take_up(&mut self) -> Result<(), Error> {
+        for task in self.sync.tasks() {
+            let (_, entity) = self.sync.world().task(&task)?;
+            let states = vec![IntentState::Planned, IntentState::Sent];
+            let filter =
+                IntentFilter { entity: Some(entity), states, limit: 1, ..IntentFilter::default() };
+            if !self.sync.store().intents(filter).await?.is_empty() {
+                self.put_off(Work::Send(task), 0, Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
     /// Goes on until it is stopped.
     async fn run(&mut self) -> Result<(), Error> {
         while !self.cancel.is_cancelled() {
@@ -141,6 +164,7 @@ impl Listener<'_> {
                 Err(Error::Store(error)) if error.is_transient() => {
                     self.app.out.warn(format!("{error}; it is tried again"));
                     self.pause(Some(Instant::now() + WAIT.0)).await;
+                    continue;
                 }
                 done => done?,
             }
@@ -174,64 +198,82 @@ impl Listener<'_> {
         for task in self.sync.tasks() {
             let work = Work::Send(task.clone());
             let is_owed = self.waiting.contains_key(&work) || self.sync.owes(&task).await?;
-            if !is_owed || !self.is_due(&work, 0) {
+            if !is_owed || !self.is_due(&work) {
                 continue;
             }
             let outcome = self.run_task(&task, None, Some(Vec::new())).await;
-            let is_sent =
-                outcome.result.as_ref().is_ok_and(|report| report.complete && !report.owes);
-            self.settle(work, 0, is_sent);
+            let report = outcome.result.as_ref();
+            let is_sent = report.is_ok_and(|report| report.complete && !report.owes);
             outcomes.push(outcome);
+            let is_sent = is_sent && !self.sync.owes(&task).await?;
+            self.settle(work, 0, is_sent);
         }
         Ok(())
     }
 
     /// Looks at what notices for the task name, and forgets them once that was done.
     async fn look(&mut self, task: String, outcomes: &mut Vec<TaskOutcome>) -> Result<(), Error> {
-        let notices = self.sync.store().notices(&task, RECORDS_MAX).await?;
+        let mut notices = self.sync.store().notices(&task, NOTICES_MAX).await?;
         let work = Work::Look(task.clone());
         let Some(newest) = notices.last().map(|row| row.id) else {
             self.waiting.remove(&work);
             return Ok(());
         };
-        if !self.is_due(&work, newest) {
-            return Ok(());
+        let is_due = self.is_due(&work);
+        if let Some(waiting) = self.waiting.get(&work).filter(|_| !is_due) {
+            // Those that came since need not wait.
+            notices.retain(|row| row.id > waiting.newest);
         }
-        let mut is_done = true;
         let (named, unnamed): (Vec<NoticeRow>, Vec<NoticeRow>) =
             notices.into_iter().partition(|row| row.notice.external_id.is_some());
-        for (rows, is_named) in [(named, true), (unnamed, false)] {
-            if rows.is_empty() || self.cancel.is_cancelled() {
-                continue;
+        let looks = named.chunks(RECORDS_MAX).chain(unnamed.chunks(NOTICES_MAX));
+        let mut is_all_done = true;
+        for rows in looks {
+            if self.cancel.is_cancelled() {
+                return Ok(());
             }
-            let ids = rows.iter().map(|row| row.id).collect();
-            let records = rows.into_iter().filter_map(|row| row.notice.external_id).collect();
-            let outcome = self.run_task(&task, is_named.then_some(records), None).await;
-            match &outcome.result {
-                Ok(report) if report.complete => self.sync.store().heeded(ids).await?,
-                _ => is_done = false,
-            }
-            if outcome.result.as_ref().is_ok_and(|report| report.owes) {
+            let records = rows.iter().map(|row| row.notice.external_id.clone()).collect();
+            let outcome = self.run_task(&task, records, None).await;
+            let report = outcome.result.as_ref();
+            let is_done = report.is_ok_and(|report| report.complete);
+            let owes = report.is_ok_and(|report| report.owes);
+            outcomes.push(outcome);
+            if owes {
                 self.settle(Work::Send(task.clone()), 0, false);
             }
-            outcomes.push(outcome);
+            if is_done {
+                self.sync.store().heeded(rows.iter().map(|row| row.id).collect()).await?;
+            }
+            is_all_done &= is_done;
         }
-        self.settle(work, newest, is_done);
+        match self.waiting.get_mut(&work) {
+            // What waits goes on waiting.
+            Some(waiting) if !is_due => {
+                if !is_all_done {
+                    waiting.newest = newest;
+                }
+            }
+            _ => self.settle(work, newest, is_all_done),
+        }
         Ok(())
     }
 
-    fn is_due(&self, work: &Work, newest: i64) -> bool {
-        let waiting = self.waiting.get(work);
-        waiting.is_none_or(|of| of.until <= Instant::now() || of.newest < newest)
+    fn is_due(&self, work: &Work) -> bool {
+        self.waiting.get(work).is_none_or(|waiting| waiting.until <= Instant::now())
     }
 
     /// Notes whether work was done; if not, it is tried again at ever longer intervals.
     fn settle(&mut self, work: Work, newest: i64, is_done: bool) {
         let before = self.waiting.remove(&work);
         if !is_done {
-            let wait = before.map_or(WAIT.0, |before| (before.wait * 2).min(WAIT.1));
-            self.waiting.insert(work, Waiting { until: Instant::now() + wait, wait, newest });
+            let wait = before.map_or(WAIT.0, |before| (before.wait * 2).clamp(WAIT.0, WAIT.1));
+            self.put_off(work, newest, wait);
         }
+    }
+
+    fn put_off(&mut self, work: Work, newest: i64, wait: Duration) {
+        let until = Instant::now() + wait;
+        self.waiting.insert(work, Waiting { until, wait, newest });
     }
 
     async fn run_task(
