@@ -253,8 +253,9 @@ impl Tools {
             return true;
         }
         let mut install = workspace::cargo();
+        // Without optimisation: a fresh machine builds it for a check that takes a second.
         install
-            .args(["install", "--locked", "--root"])
+            .args(["install", "--locked", "--debug", "--root"])
             .arg(&self.folder)
             .arg(format!("cargo-{name}"));
         println!("\n=== install: {install:?}");

@@ -59,17 +59,19 @@ pub(crate) fn release_build() -> Result<PathBuf, Box<dyn Error>> {
     release_build_of("syncline")
 }
 
-/// Builds one of the programs in the release profile, and returns where it is. All are built from the same parts with the
-/// same features, so that no part is built twice.
+/// Builds the programs in the release profile, and returns where `program` is. All are built at once, from the same parts
+/// with the same features, so that no part is built twice and no processor waits for the last link.
 ///
 /// # Errors
 ///
 /// When the build fails.
 pub(crate) fn release_build_of(program: &str) -> Result<PathBuf, Box<dyn Error>> {
-    let packages = ["--package", "syncline", "--package", "syncline-sim"];
-    let status =
-        cargo().args(["build", "--release"]).args(packages).args(["--bin", program]).status()?;
-    if !status.success() {
+    let mut build = cargo();
+    build.args(["build", "--release"]);
+    for one in ["syncline", "syncline-sim"] {
+        build.args(["--package", one, "--bin", one]);
+    }
+    if !build.status()?.success() {
         return Err("the release build failed".into());
     }
     let target = metadata()?["target_directory"].as_str().map(PathBuf::from);

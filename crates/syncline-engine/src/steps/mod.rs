@@ -140,8 +140,8 @@ pub(crate) async fn run(
     };
     // Models suit the number of records that there are at the end, however they came.
     if outcome.is_ok() && !execution.cancelled && execution.wrote {
-        grown = world.sized().await?;
-        if !Arc::ptr_eq(world, &grown) {
+        grown = execution.world.sized().await?;
+        if !Arc::ptr_eq(execution.world, &grown) {
             execution.world = &grown;
             if let Err(error) = Box::pin(rematch::run(&mut execution)).await {
                 outcome = Err(error);
