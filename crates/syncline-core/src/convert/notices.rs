@@ -2,7 +2,7 @@
 
 use super::compile::Scope;
 use super::condition::Check;
-use super::row::{FieldPath, Row, steps};
+use super::row::{FieldPath, Roots, Row, steps};
 use super::{Names, plain_key};
 use crate::config::model::{Connection, Webhook, WebhookRecords, WebhookSignature};
 use crate::problem::{ConfigPath, Problem};
@@ -30,7 +30,7 @@ struct Finder {
     each: Vec<CompactString>,
     key: Option<Vec<FieldPath>>,
     when: Option<Check>,
-    names: Vec<CompactString>,
+    roots: Roots,
 }
 
 impl Notices {
@@ -116,7 +116,7 @@ impl Finder {
             each: records.each.as_deref().map(steps).unwrap_or_default(),
             key,
             when,
-            names: scope.roots.names().to_vec(),
+            roots: std::mem::take(&mut scope.roots),
         })
     }
 
@@ -139,8 +139,7 @@ impl Finder {
             record.cells.resize(record.cells.len().max(index + 1), None);
             record.cells[index] = Some(value.clone());
         }
-        let slots: Vec<usize> =
-            self.names.iter().map(|name| shape.position(name).unwrap_or(usize::MAX)).collect();
+        let slots = self.roots.bind(&shape);
         let row = Row { record: &record, slots: &slots, shape: &shape };
         if self.when.as_ref().is_some_and(|when| !when.holds(&row)) {
             return None;

@@ -18,11 +18,6 @@ impl Roots {
         self.0.len() - 1
     }
 
-    /// The names, by index.
-    pub(super) fn names(&self) -> &[CompactString] {
-        &self.0
-    }
-
     /// The names, each up to its first dot.
     pub(super) fn first_names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| name.split('.').next().unwrap_or_default())

@@ -5,10 +5,11 @@ use crate::execution::{EngineError, Trigger};
 use crate::world::World;
 use compact_str::CompactString;
 use rustc_hash::FxHashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use syncline_adapters::AdapterError;
 use syncline_adapters::write::Writer;
-use syncline_core::plan::rows::{EntityId, LinkId, LinkRow};
+use syncline_core::convert::Converter;
+use syncline_core::plan::rows::{EntityId, LinkId};
 use syncline_core::record::{Page, Rejected};
 use syncline_store::execution::ExecutionRow;
 
@@ -24,10 +25,10 @@ type Wanted = (CompactString, Vec<CompactString>);
 
 /// The records that an execution is about, where they were named.
 pub(super) struct Named {
+    world: Arc<World>,
+    entity: EntityId,
     /// External ids, with the values of the keys.
     wanted: Vec<Wanted>,
-    /// A record of the entity that is linked here.
-    probe: Option<Wanted>,
     /// Those that have not as many parts as the key of the entity.
     nameless: Vec<CompactString>,
     /// What could not be read: nobody knows whether it is there.
@@ -58,15 +59,13 @@ pub(super) enum Next {
 impl Named {
     /// # Errors
     ///
-    /// When the store cannot be read.
-    pub(super) async fn new(
-        world: &World,
+    /// Where the entity's records are not converted.
+    pub(super) fn new(
+        world: &Arc<World>,
         entity: EntityId,
         external_ids: Vec<CompactString>,
     ) -> Result<Self, EngineError> {
-        let rules = world.rules.entities.get(&entity);
-        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
-        let converter = &conversion.ok_or(EngineError::Broken("reading"))?.converter;
+        let converter = converter(world, entity).ok_or(EngineError::Broken("reading"))?;
         let (mut wanted, mut nameless) = (Vec::new(), Vec::new());
         for id in external_ids {
             match converter.key_of(&id) {
@@ -74,10 +73,14 @@ impl Named {
                 None => nameless.push(id),
             }
         }
-        let first = world.store.entity_links(entity, LinkId(0), 1).await?.pop();
-        let key =
-            |link: LinkRow| Some((link.external_id.clone(), converter.key_of(&link.external_id)?));
-        Ok(Self { wanted, probe: first.and_then(key), nameless, unread: Mutex::default() })
+        Ok(Self { world: world.clone(), entity, wanted, nameless, unread: Mutex::default() })
+    }
+
+    /// The key of a record that is linked here, where there is one.
+    async fn linked(&self) -> Option<Vec<CompactString>> {
+        let links = self.world.store.entity_links(self.entity, LinkId(0), 1).await;
+        let link = links.ok()?.pop()?;
+        converter(&self.world, self.entity)?.key_of(&link.external_id)
     }
 
     /// Those of which it is known whether they are there.
@@ -86,6 +89,10 @@ impl Named {
         let ids = self.wanted.iter().map(|(id, _)| id);
         ids.filter(|id| !unread.contains(*id)).cloned().collect()
     }
+}
+
+fn converter(world: &World, entity: EntityId) -> Option<&Converter> {
+    Some(&world.rules.entities.get(&entity)?.conversion.as_ref()?.converter)
 }
 
 impl<'a> Reading<'a> {
@@ -148,8 +155,8 @@ impl<'a> Reading<'a> {
     /// Whoever refuses everything may have taken our rights away, which says nothing of a record: so one that is linked here
     /// is asked for.
     async fn probe(&mut self, writer: &dyn Writer) -> Result<(), AdapterError> {
-        let answer = match &self.named.probe {
-            Some((_, key)) => Some(writer.get(self.entity, vec![key.clone()]).await),
+        let answer = match self.named.linked().await {
+            Some(key) => Some(writer.get(self.entity, vec![key]).await),
             None => None,
         };
         match answer {

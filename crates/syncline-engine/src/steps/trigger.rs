@@ -24,7 +24,7 @@ pub(super) async fn begin<'a>(
 ) -> Result<Execution<'a>, EngineError> {
     let (task, entity) = world.task(task_name)?;
     let named = match options.records.take().filter(|_| options.pages.is_none()) {
-        Some(ids) => Some(Arc::new(Named::new(world, entity, ids).await?)),
+        Some(ids) => Some(Arc::new(Named::new(world, entity, ids)?)),
         None => None,
     };
     let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
