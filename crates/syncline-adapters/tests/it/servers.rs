@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -30,11 +31,15 @@ pub(crate) struct Server {
     /// Whether PostgreSQL logs what logical replication needs.
     pub(crate) logs_rows: bool,
     folder: TempDir,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
-/// How often a server is started that ends at once.
-const STARTS_MAX: usize = 300;
+/// A server that runs.
+struct Process {
+    child: Child,
+    /// Reads what it says, until the last of its processes has ended.
+    log: JoinHandle<()>,
+}
 
 /// A user of this machine.
 #[derive(Clone, Copy)]
@@ -165,41 +170,26 @@ impl Server {
             }
         }
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let said =
-            (0..STARTS_MAX).map(|_| self.begin(&mut command)).find_map(|start| match start {
-                Ok(()) => Some(Ok(())),
-                // What a server that was killed leaves behind is gone soon: its processes, and their memory.
-                Err(said) if said.contains("still in use") || said.contains("lock") => None,
-                Err(said) => Some(Err(said)),
-            });
-        said.expect("what was killed is gone").unwrap_or_else(|said| panic!("{said}"));
-    }
-
-    /// Starts the server once: what it said, where it ended instead.
-    fn begin(&mut self, command: &mut Command) -> Result<(), String> {
-        let mut process = command.spawn().unwrap();
-        let log = BufReader::new(process.stderr.take().unwrap());
+        let mut child = command.spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
         let (ready, is_ready) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut said = String::new();
-            for line in log.lines().map_while(Result::ok) {
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            for line in said.lines().map_while(Result::ok) {
                 if line.contains("ready to accept connections")
                     || line.contains("ready for connections")
                 {
                     ready.send(Ok(())).unwrap_or_default();
                 }
-                if said.len() < 10_000 {
-                    said.extend([line.as_str(), "\n"]);
+                if text.len() < 10_000 {
+                    text.extend([line.as_str(), "\n"]);
                 }
             }
-            ready.send(Err(said)).unwrap_or_default();
+            ready.send(Err(text)).unwrap_or_default();
         });
-        self.process = Some(process);
-        let start = is_ready.recv_timeout(Duration::from_secs(60)).expect("the server starts");
-        if start.is_err() {
-            self.kill();
-        }
-        start
+        self.process = Some(Process { child, log });
+        let started = is_ready.recv_timeout(Duration::from_secs(60)).expect("the server starts");
+        started.unwrap_or_else(|said| panic!("{said}"));
     }
 
     /// Makes a certificate for this machine, which also is its own authority, and returns where it is. A server that
@@ -221,19 +211,28 @@ impl Server {
         certificate
     }
 
-    /// Ends the server as a crash does.
+    /// Ends the server as a crash of the machine does: its sessions, which PostgreSQL serves by processes of their own,
+    /// do not outlive it.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
+        let Some(Process { mut child, log }) = self.process.take() else { return };
+        let id = child.id();
+        let sessions = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !sessions.is_empty() {
+            // One that has ended by itself since is no error.
+            let mut kill = Command::new("kill");
+            kill.arg("-KILL").args(sessions.split_whitespace()).stderr(Stdio::null());
+            kill.status().unwrap();
         }
+        log.join().unwrap();
     }
 
     /// Sends the server a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        if let Some(process) = &self.process {
+        if let Some(Process { child, .. }) = &self.process {
             let mut kill = Command::new("kill");
-            done_quietly(kill.arg(format!("-{name}")).arg(process.id().to_string()));
+            done_quietly(kill.arg(format!("-{name}")).arg(child.id().to_string()));
         }
     }
 
@@ -285,8 +284,8 @@ impl Drop for Server {
         if self.kind == Kind::MariaDb {
             self.signal("TERM");
         }
-        if let Some(mut process) = self.process.take() {
-            process.wait().map(|_| ()).unwrap_or_default();
+        if let Some(Process { mut child, .. }) = self.process.take() {
+            child.wait().map(|_| ()).unwrap_or_default();
         }
     }
 }

@@ -123,7 +123,7 @@ fn a_lock_that_stays_ends_in_a_time_out(place: &Place) {
 
 fn a_server_that_dies_in_mid_read_is_read_on_when_it_is_back(place: &mut Place) {
     place.make("CREATE TABLE kept (id int PRIMARY KEY);");
-    // So many that a session which outlives its server for a moment does not come to the end.
+    // So many that no pages which were asked for ahead are all of them.
     let rows: Vec<String> = (1..=5000).map(|id| format!("({id})")).collect();
     place.sql(&format!("INSERT INTO kept VALUES {};", rows.join(", ")));
     if place.adapter == "postgres" {
