@@ -3,7 +3,7 @@
 use super::key_log::KeyLog;
 use compact_str::CompactString;
 use rusqlite::Connection;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_core::plan::rows::{EntityId, LinkId, LinkRow};
 use syncline_core::plan::writes::Plan;
 
@@ -157,10 +157,11 @@ fn record_hash(entity: EntityId, external_id: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(external_id.as_bytes(), seed)
 }
 
-/// Says which hashes are certainly not among those added (a Bloom filter).
+/// Says which hashes are certainly not among those added: of few exactly, of many as a Bloom filter.
 #[derive(Default)]
 struct Filter {
-    /// Empty until something is added: most executions add nothing.
+    few: FxHashSet<u64>,
+    /// Empty until there are many: most executions add few hashes, or none.
     words: Vec<u64>,
 }
 
@@ -168,18 +169,34 @@ struct Filter {
 /// it no longer helps, and costs little.
 const WORDS: usize = 1 << 20;
 
+/// Up to here hashes are kept themselves, in less memory than would have to be cleared for the bits.
+const FEW: usize = 1 << 12;
+
 impl Filter {
     fn add(&mut self, hash: u64) {
-        if self.words.is_empty() {
-            self.words = vec![0; WORDS];
+        if !self.words.is_empty() {
+            return self.mark(hash);
         }
+        self.few.insert(hash);
+        if self.few.len() > FEW {
+            self.words = vec![0; WORDS];
+            for hash in std::mem::take(&mut self.few) {
+                self.mark(hash);
+            }
+        }
+    }
+
+    fn mark(&mut self, hash: u64) {
         let (word, bits) = place(hash);
         self.words[word] |= bits;
     }
 
     fn may_hold(&self, hash: u64) -> bool {
+        if self.words.is_empty() {
+            return self.few.contains(&hash);
+        }
         let (word, bits) = place(hash);
-        self.words.get(word).is_some_and(|word| word & bits == bits)
+        self.words[word] & bits == bits
     }
 }
 
@@ -188,4 +205,23 @@ fn place(hash: u64) -> (usize, u64) {
     let mixed = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let bits = (0..4).fold(0, |bits, n| bits | 1 << (mixed >> (6 * n) & 63));
     ((mixed >> 44) as usize % WORDS, bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_holds_what_was_added_while_it_grows() {
+        let mut filter = Filter::default();
+        let hash = |n: u64| n.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        for n in 0..2 * FEW as u64 {
+            assert!(!filter.words.is_empty() || !filter.may_hold(hash(n)), "{n}");
+            filter.add(hash(n));
+            assert!(filter.may_hold(hash(n)) && filter.may_hold(hash(n / 2)), "{n}");
+        }
+        assert!(!filter.words.is_empty() && filter.few.is_empty());
+        let needless = (0..1000).filter(|n| filter.may_hold(hash(n + (1 << 32)))).count();
+        assert!(needless < 10, "{needless}");
+    }
 }
