@@ -9,7 +9,7 @@ use syncline_core::plan::constrain::Rulings;
 use syncline_core::plan::planner::{Moment, Planned, Planner};
 use syncline_core::plan::rows::{LinkId, ShardId, Verdict};
 use syncline_core::plan::view::Need;
-use syncline_core::plan::writes::{Checkpoint, Counters, Plan};
+use syncline_core::plan::writes::{Checkpoint, Counters};
 use syncline_store::StoreError;
 use syncline_store::execution::{Begin, Finish, Worker};
 
@@ -143,8 +143,9 @@ async fn commit(
         let rulings = rulings(world, wish, decider, moment.started).await?;
         let pairs = (rulings.decided.len() + rulings.revoked.len()) as u64;
         let planner = Planner::new(&world.rules, moment, Vec::new()).deciding(rulings);
-        let Planned { plan, counters, .. } = plan_with(world, planner).await?;
-        match world.store.commit(Plan { execution: moment.execution, ..plan }).await {
+        let Planned { mut plan, counters, .. } = plan_with(world, planner).await?;
+        plan.execution = moment.execution;
+        match world.store.commit(plan).await {
             Ok(_) => {
                 settle_decided(world, moment).await?;
                 let decided = Decided {

@@ -7,10 +7,10 @@ use crate::steps::{PLANS_MAX, plan_with};
 use crate::world::World;
 use rustc_hash::FxHashMap;
 use syncline_core::plan::news::{Edit, EditKind, News};
-use syncline_core::plan::planner::{Moment, Planner};
+use syncline_core::plan::planner::{Moment, Planned, Planner};
 use syncline_core::plan::rows::{ConflictRow, IntentId, IntentRow, IntentState, LinkId};
 use syncline_core::plan::view::Need;
-use syncline_core::plan::writes::{ConflictClosed, Counters, Plan};
+use syncline_core::plan::writes::{ConflictClosed, Counters};
 use syncline_core::reconcile::Winner;
 use syncline_core::value::{Cell, Value};
 use syncline_store::StoreError;
@@ -159,11 +159,11 @@ pub(crate) async fn commit(
     for _ in 0..PLANS_MAX {
         let news = News { now: clock.now(), ..news.clone() };
         let planner = Planner::new(&world.rules, moment, Vec::new()).told(news);
-        let mut planned = plan_with(world, planner).await?;
-        planned.plan.conflicts_closed.extend(closed.iter().cloned());
-        let plan = Plan { execution: moment.execution, ..planned.plan };
+        let Planned { mut plan, counters, .. } = plan_with(world, planner).await?;
+        plan.conflicts_closed.extend(closed.iter().cloned());
+        plan.execution = moment.execution;
         match world.store.commit(plan).await {
-            Ok(_) => return Ok(planned.counters),
+            Ok(_) => return Ok(counters),
             Err(StoreError::Stale) => {}
             Err(error) => return Err(error.into()),
         }

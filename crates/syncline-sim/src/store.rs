@@ -150,7 +150,7 @@ macro_rules! forward {
 }
 
 impl Store for SimStore {
-    fn commit(&self, mut plan: Plan) -> Answer<'_, Committed> {
+    fn commit(&self, mut plan: Box<Plan>) -> Answer<'_, Committed> {
         Box::pin(async move {
             self.crash.point().await;
             self.spoil(&mut plan);

@@ -89,7 +89,7 @@ pub trait Store: Send + Sync {
     ///
     /// [`StoreError::Stale`] when what the plan was made from no longer stands: read and plan again.
     /// [`StoreError::Fenced`] when the execution's lease was lost to another worker.
-    fn commit(&self, plan: Plan) -> BoxFuture<'_, Result<Committed, StoreError>>;
+    fn commit(&self, plan: Box<Plan>) -> BoxFuture<'_, Result<Committed, StoreError>>;
 
     /// Makes all commits so far durable.
     fn settle(&self) -> BoxFuture<'_, Result<(), StoreError>>;

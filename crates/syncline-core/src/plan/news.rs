@@ -90,7 +90,7 @@ pub enum EditKind {
 impl Planner<'_> {
     /// Adds what is told beside records. Needed for shard types that are written to some system; nothing is made of
     /// it for others.
-    pub fn told(mut self, news: News) -> Self {
+    pub fn told(mut self: Box<Self>, news: News) -> Box<Self> {
         self.reformed.extend(news.edits.keys().chain(&news.reconsider));
         self.news = news;
         self

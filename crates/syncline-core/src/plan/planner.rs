@@ -70,7 +70,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Planned {
     /// What to write.
-    pub plan: Plan,
+    pub plan: Box<Plan>,
     /// For each item, in order.
     pub outcomes: Vec<Outcome>,
     /// The link of each item, where it has one.
@@ -83,13 +83,12 @@ pub struct Planned {
     pub recall: Recall,
 }
 
-/// A batch on its way to a plan.
+/// A batch on its way to a plan. In a box: it is handed on, whole, at every step of its making.
 pub struct Planner<'a> {
     pub(super) rules: &'a Rules,
     pub(super) moment: Moment,
     pub(super) items: Vec<Item>,
-    /// In a box: a planner is handed on, whole, at every step of its making.
-    pub(super) view: Box<View>,
+    pub(super) view: View,
     pub(super) touched: Vec<Touched>,
     pub(super) touched_of: FxHashMap<LinkId, usize>,
     pub(super) restamped: FxHashMap<LinkId, LinkRow>,
@@ -178,13 +177,13 @@ pub(super) struct Touched {
 
 impl<'a> Planner<'a> {
     /// Begins with a batch's items, in the order in which they were read.
-    pub fn new(rules: &'a Rules, moment: Moment, items: Vec<Item>) -> Self {
+    pub fn new(rules: &'a Rules, moment: Moment, items: Vec<Item>) -> Box<Self> {
         let fates = Vec::with_capacity(items.len());
         let counts = items.iter().map(|item| item.counts).collect();
-        Self {
+        Box::new(Self {
             rules,
             moment,
-            view: Box::default(),
+            view: View::default(),
             touched: Vec::with_capacity(items.len()),
             touched_of: FxHashMap::default(),
             restamped: FxHashMap::default(),
@@ -206,24 +205,24 @@ impl<'a> Planner<'a> {
             news: News::default(),
             arrivals: Arrivals::default(),
             items,
-        }
+        })
     }
 
     /// Tells which links the execution met in earlier batches: a bit for each, by row number, lowest bit
     /// first. Of several versions of a record that one execution meets, an older one does not stand.
-    pub fn having_seen(mut self, seen: &'a [u8]) -> Self {
+    pub fn having_seen(mut self: Box<Self>, seen: &'a [u8]) -> Box<Self> {
         self.seen = seen;
         self
     }
 
     /// Adds what is remembered of stored records from earlier batches.
-    pub fn recalling(mut self, recall: Recall) -> Self {
+    pub fn recalling(mut self: Box<Self>, recall: Recall) -> Box<Self> {
         self.recall = recall;
         self
     }
 
     /// Adds what a person decides: it holds in this plan, and from then on.
-    pub fn deciding(mut self, rulings: Rulings) -> Self {
+    pub fn deciding(mut self: Box<Self>, rulings: Rulings) -> Box<Self> {
         for (a, b) in rulings.pairs() {
             self.reformed.extend([a, b]);
         }
@@ -236,7 +235,7 @@ impl<'a> Planner<'a> {
 
     /// Adds records whose clusters are formed anew from the match edges and decisions that are stored, together
     /// with all that shares a shard with them.
-    pub fn reforming(mut self, links: impl IntoIterator<Item = LinkId>) -> Self {
+    pub fn reforming(mut self: Box<Self>, links: impl IntoIterator<Item = LinkId>) -> Box<Self> {
         self.reformed.extend(links);
         self
     }
@@ -245,7 +244,7 @@ impl<'a> Planner<'a> {
     /// stored were made by. Shards are left as they are: see [`Planner::reforming`].
     ///
     /// When every record has had its turn, in any order, keys and edges are those of a fresh start.
-    pub fn rekeying(mut self, links: Vec<LinkId>) -> Self {
+    pub fn rekeying(mut self: Box<Self>, links: Vec<LinkId>) -> Box<Self> {
         self.rekeyed = links;
         self
     }
@@ -305,7 +304,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Makes no plan, and only takes what the items look up: see [`Planner::looked_up`].
-    pub fn looking_up(mut self) -> Self {
+    pub fn looking_up(mut self: Box<Self>) -> Box<Self> {
         self.only_looks_up = true;
         self
     }
@@ -316,7 +315,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     ///
     /// When the store holds what cannot be read.
-    pub fn looked_up(mut self) -> Result<Option<Vec<Item>>, PlanError> {
+    pub fn looked_up(mut self: Box<Self>) -> Result<Option<Vec<Item>>, PlanError> {
         if self.view.is_torn() {
             return Ok(None);
         }
@@ -335,12 +334,12 @@ impl<'a> Planner<'a> {
 
     /// Makes the plan. To be called once nothing is needed any more. Where the rounds saw different states, it is an
     /// empty one that goes stale: see [`NO_STATE`].
-    pub fn finish(mut self) -> Planned {
+    pub fn finish(mut self: Box<Self>) -> Planned {
         let epoch = self.view.epoch;
         let execution = self.moment.execution;
         if self.view.is_torn() {
             let plan = Plan { execution, epoch: NO_STATE, ..Plan::default() };
-            return Planned { plan, ..Planned::default() };
+            return Planned { plan: Box::new(plan), ..Planned::default() };
         }
         let mut planned = if self.rekeyed.is_empty() {
             settle_clusters::write(&mut self)

@@ -136,7 +136,7 @@ impl Shelf {
         self.plan(Planner::new(rules, Moment::default(), Vec::new()).deciding(rulings))
     }
 
-    fn plan(&mut self, planner: Planner<'_>) -> Planned {
+    fn plan(&mut self, planner: Box<Planner<'_>>) -> Planned {
         let mut planner = planner.recalling(std::mem::take(&mut self.recall));
         loop {
             let need = planner.need().expect("the shelf holds what plans wrote");
@@ -147,7 +147,7 @@ impl Shelf {
         }
         let mut planned = planner.finish();
         let changed: Vec<LinkId> = planned.plan.links_changed.iter().map(|row| row.id).collect();
-        self.apply(planned.plan.clone());
+        self.apply(Plan::clone(&planned.plan));
         self.plans += 1;
         if !self.forgets {
             self.recall = std::mem::take(&mut planned.recall);

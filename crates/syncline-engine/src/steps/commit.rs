@@ -40,7 +40,7 @@ async fn stop_asked(world: &World, task: String, clock: &dyn Clock, cancel: Canc
 
 /// A page whose plan was handed to the store, with what is taken back if it went stale.
 pub(super) struct Sent<'a> {
-    work: Work,
+    work: Box<Work>,
     /// In a lock that nobody waits for: whoever holds an execution may be moved to another thread.
     committing: Mutex<BoxFuture<'a, Result<Committed, StoreError>>>,
     /// The state that it leads to, as far as is known.
@@ -87,7 +87,7 @@ impl<'a> Execution<'a> {
         })
     }
 
-    async fn commit_all(&mut self, incoming: mpsc::Receiver<Work>) -> Result<(), EngineError> {
+    async fn commit_all(&mut self, incoming: mpsc::Receiver<Box<Work>>) -> Result<(), EngineError> {
         self.flight.incoming = Some(incoming);
         let done = self.commit_pages().await;
         // Whatever ended it: what was handed to the store counts.
@@ -146,7 +146,7 @@ impl<'a> Execution<'a> {
     }
 
     /// The next page, where it is there already; otherwise what became of the last one is waited for.
-    async fn at_hand(&mut self) -> Result<Option<Work>, EngineError> {
+    async fn at_hand(&mut self) -> Result<Option<Box<Work>>, EngineError> {
         if let Some(Ok(work)) = self.flight.incoming.as_mut().map(mpsc::Receiver::try_recv) {
             return Ok(Some(work));
         }
@@ -156,7 +156,7 @@ impl<'a> Execution<'a> {
 
     async fn commit_page(
         &mut self,
-        mut work: Work,
+        mut work: Box<Work>,
         asked: Option<Box<Asked<'a>>>,
     ) -> Result<(), EngineError> {
         self.emit(|| Event::Fetched {
@@ -169,7 +169,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Hands a page's plan to the store, and does not wait until it is there: see [`Execution::hear`].
-    async fn send(&mut self, work: Work, mut batch: Batch) -> Result<(), EngineError> {
+    async fn send(&mut self, work: Box<Work>, mut batch: Batch) -> Result<(), EngineError> {
         let met = self.letters.meet(&mut batch);
         let before = (self.counters, self.high_water);
         let seen = if self.full { self.seen.clone() } else { Vec::new() };
@@ -209,14 +209,14 @@ impl<'a> Execution<'a> {
         let world = self.world;
         let committing = Mutex::new(world.store.commit(plan));
         self.flight.sent =
-            Some(Sent { work, committing, after, met, before, seen, marked, counters });
+            Some(Box::new(Sent { work, committing, after, met, before, seen, marked, counters }));
         Ok(())
     }
 
     /// Waits for what became of the plan that was handed to the store last.
     pub(super) async fn hear(&mut self) -> Result<Heard, EngineError> {
         let Some(sent) = self.flight.sent.take() else { return Ok(Heard::Stands) };
-        let Sent { work, committing, after, met, before, seen, marked, counters } = sent;
+        let Sent { work, committing, after, met, before, seen, marked, counters } = *sent;
         let committing = committing.into_inner().unwrap_or_else(PoisonError::into_inner);
         match committing.await {
             Ok(committed) => {
@@ -234,7 +234,7 @@ impl<'a> Execution<'a> {
                 if self.full {
                     self.seen = seen;
                 }
-                Ok(Heard::Stale { work: Box::new(work), marked })
+                Ok(Heard::Stale { work, marked })
             }
             Err(error) => Err(error.into()),
         }
@@ -255,7 +255,7 @@ impl<'a> Execution<'a> {
                     unmark(&mut self.met, link);
                 }
                 let batch = self.plan(&mut work, None).await?;
-                self.send(*work, batch).await?;
+                self.send(work, batch).await?;
                 heard = self.hear().await?;
             }
             Err(StoreError::Stale.into())
@@ -276,7 +276,7 @@ impl<'a> Execution<'a> {
     pub(super) async fn commit_beside(
         &mut self,
         counters: &Counters,
-        mut plan: Plan,
+        mut plan: Box<Plan>,
     ) -> Result<bool, EngineError> {
         if plan.matched.is_empty() {
             rematch::own_up(self, &mut plan).await?;

@@ -40,7 +40,7 @@ pub(super) struct Pump<'a> {
 /// A read on its way through the transforming step.
 pub(super) struct Fetching<'a> {
     pub(super) pump: Pump<'a>,
-    pub(super) work: mpsc::Receiver<Work>,
+    pub(super) work: mpsc::Receiver<Box<Work>>,
     pub(super) transforming: JoinHandle<()>,
 }
 

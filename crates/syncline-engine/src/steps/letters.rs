@@ -13,7 +13,11 @@ const LETTERS_MAX: usize = 100_000;
 
 /// The letters that were on a task's list when an execution began.
 #[derive(Default)]
-pub(super) struct Letters(FxHashMap<Subject, Vec<(i64, DeadLetter)>>);
+pub(super) struct Letters {
+    of_records: FxHashMap<Subject, Vec<(i64, DeadLetter)>>,
+    /// Whether some tell of writes, or may: whoever knows what became of the writes takes those off the list.
+    pub(super) of_writes: bool,
+}
 
 /// What a batch brought again of the list.
 #[derive(Default)]
@@ -49,9 +53,15 @@ impl Letters {
             ..DeadLetterFilter::default()
         };
         let mut letters = Self::default();
-        let rows = world.store.dead_letters(filter).await?.into_iter();
-        for row in rows.filter(|row| row.letter.intent().is_none()) {
-            letters.0.entry(Subject::of(&row.letter)).or_default().push((row.id, row.letter));
+        let rows = world.store.dead_letters(filter).await?;
+        letters.of_writes = rows.len() == LETTERS_MAX;
+        for row in rows {
+            if row.letter.intent().is_some() {
+                letters.of_writes = true;
+                continue;
+            }
+            let of_subject = letters.of_records.entry(Subject::of(&row.letter)).or_default();
+            of_subject.push((row.id, row.letter));
         }
         Ok(letters)
     }
@@ -61,7 +71,7 @@ impl Letters {
     /// plan may go stale, and then it comes again.
     pub(super) fn meet(&self, batch: &mut Batch) -> Met {
         let mut met = Met::default();
-        if self.0.is_empty() {
+        if self.of_records.is_empty() {
             return met;
         }
         let Met { subjects, done } = &mut met;
@@ -88,14 +98,14 @@ impl Letters {
         subject: Subject,
         met: &mut FxHashSet<Subject>,
     ) -> Option<&[(i64, DeadLetter)]> {
-        let old = self.0.get(&subject)?;
+        let old = self.of_records.get(&subject)?;
         met.insert(subject).then_some(old.as_slice())
     }
 
     /// Forgets what a committed batch brought again.
     pub(super) fn forget(&mut self, met: &FxHashSet<Subject>) {
         for subject in met {
-            self.0.remove(subject);
+            self.of_records.remove(subject);
         }
     }
 }
@@ -103,7 +113,7 @@ impl Letters {
 impl Execution<'_> {
     /// After a read of everything: what could not be read before, and did not come again, is not there.
     pub(super) async fn close_lines(&mut self) -> Result<(), EngineError> {
-        let left = std::mem::take(&mut self.letters.0).into_iter();
+        let left = std::mem::take(&mut self.letters.of_records).into_iter();
         let lines = left.filter(|(subject, _)| matches!(subject, Subject::Line(..)));
         let ids: Vec<i64> = lines.flat_map(|(_, old)| old).map(|(id, _)| id).collect();
         if !ids.is_empty() {
@@ -126,7 +136,7 @@ mod tests {
     fn a_letter_on_the_list_stays_the_only_one_when_its_batch_comes_again() {
         let mut letters = Letters::default();
         let old = vec![(1, letter(3, "no")), (2, letter(3, "other"))];
-        letters.0.insert(Subject::of(&old[0].1), old);
+        letters.of_records.insert(Subject::of(&old[0].1), old);
         for _ in 0..2 {
             // The first plan went stale: nothing of it stands.
             let dead_letters = vec![letter(3, "no"), letter(4, "no")];

@@ -82,6 +82,8 @@ pub(crate) struct Execution<'a> {
     flight: Flight<'a>,
     /// What plans are told beside records; of use only where shards are written to some system.
     news: News,
+    /// How far the entity is that shards are brought to.
+    swept: Option<sweep::Swept>,
     /// Deletions at the connection that are too many at once, and of how many records.
     fused: Option<(u64, u64)>,
     /// Writes that could not be sent however often that was tried, and why one of them was not.
@@ -96,13 +98,13 @@ pub(crate) struct Execution<'a> {
 #[derive(Default)]
 struct Flight<'a> {
     /// Pages that were read and transformed.
-    incoming: Option<Receiver<transform::Work>>,
+    incoming: Option<Receiver<Box<transform::Work>>>,
     /// The page that comes after the one that is planned, where it is there already, and what the store was asked of it.
-    next: Option<(transform::Work, Option<Box<plan::Asked<'a>>>)>,
+    next: Option<(Box<transform::Work>, Option<Box<plan::Asked<'a>>>)>,
     /// Whether the last plan keeps the store busy for long.
     writes_much: bool,
     /// The page whose plan the store was handed, while nobody knows yet what became of it.
-    sent: Option<commit::Sent<'a>>,
+    sent: Option<Box<commit::Sent<'a>>>,
 }
 
 /// How often a batch is planned anew because another process wrote in between, before the execution gives up.

@@ -40,7 +40,7 @@ pub(super) struct Batch {
 /// Asks the store for what a planner needs, round by round, and makes the plan.
 pub(crate) async fn plan_with(
     world: &World,
-    mut planner: Planner<'_>,
+    mut planner: Box<Planner<'_>>,
 ) -> Result<Planned, EngineError> {
     answer(world, &mut planner).await?;
     Ok(planner.finish())
@@ -83,7 +83,7 @@ pub(super) async fn said_in_full(
 /// What the planning of a page begins with: what the page says, and what the store was asked of its records.
 pub(super) struct Asked<'a> {
     said: Said,
-    planner: Planner<'a>,
+    planner: Box<Planner<'a>>,
     need: Need,
     /// The answer, in a lock that nobody waits for: whoever holds an execution may be moved to another thread.
     found: Mutex<BoxFuture<'a, Result<Found, StoreError>>>,
@@ -156,7 +156,7 @@ impl<'a> Execution<'a> {
                     self.ask(work)?
                 }
             };
-            match self.plan_asked(work, *of_page).await? {
+            match self.plan_asked(work, of_page).await? {
                 Some(batch) => return Ok(batch),
                 // What was asked ahead did not last.
                 None if is_ahead => {}
@@ -169,9 +169,9 @@ impl<'a> Execution<'a> {
     async fn plan_asked(
         &mut self,
         work: &Work,
-        asked: Asked<'a>,
+        asked: Box<Asked<'a>>,
     ) -> Result<Option<Batch>, EngineError> {
-        let Asked { said, planner, need, found, passages } = asked;
+        let Asked { said, planner, need, found, passages } = *asked;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = found.await?;
         let keys = found.pass(&need, passages);
@@ -202,7 +202,7 @@ impl<'a> Execution<'a> {
     /// before; where that one came to something else than was thought, this one is given up.
     async fn plan_page(
         &mut self,
-        mut planner: Planner<'_>,
+        mut planner: Box<Planner<'_>>,
         need: &Need,
         found: Found,
     ) -> Result<Result<Planned, Heard>, EngineError> {

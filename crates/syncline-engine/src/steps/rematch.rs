@@ -178,6 +178,7 @@ async fn commit(
 ) -> Result<(), EngineError> {
     let state = serde_json::to_string(matched).expect("it is plain data");
     let counters = Counters { rematched: done, ..planned.counters };
-    let plan = Plan { matched: vec![(shard_type, state)], ..planned.plan };
+    let mut plan = planned.plan;
+    plan.matched = vec![(shard_type, state)];
     execution.commit_beside(&counters, plan).await.map(drop)
 }

@@ -13,7 +13,6 @@ use syncline_core::plan::planner::{Moment, PlanError, Planned, Planner};
 use syncline_core::plan::rows::{EdgeTarget, EntityId, LinkId, LinkRow};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
-use syncline_core::plan::writes::Plan;
 use syncline_store::StoreError;
 
 /// How many changed records are followed up in one batch.
@@ -66,8 +65,8 @@ pub(crate) async fn decided(world: &World, moment: Moment) -> Result<(), EngineE
         for chunk in changed.chunks(BATCH) {
             let mut tries = 0;
             loop {
-                let Planned { plan, .. } = plan(world, moment, chunk).await?;
-                let plan = Plan { execution: moment.execution, ..plan };
+                let Planned { mut plan, .. } = plan(world, moment, chunk).await?;
+                plan.execution = moment.execution;
                 match world.store.commit(plan).await {
                     Ok(_) => break,
                     Err(StoreError::Stale) if tries < PLANS_MAX => tries += 1,

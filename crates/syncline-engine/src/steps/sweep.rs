@@ -12,14 +12,13 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use syncline_adapters::ReadEnd;
 use syncline_core::plan::news::News;
-use syncline_core::plan::planner::Planner;
+use syncline_core::plan::planner::{Planned, Planner};
 use syncline_core::plan::rows::{EntityId, LinkId};
-use syncline_core::plan::writes::Plan;
 use syncline_store::StoreError;
 
 /// How far an entity is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Swept {
+pub(super) struct Swept {
     /// Names how shards become records.
     outbound: String,
     /// Links up to this one are through.
@@ -27,15 +26,22 @@ struct Swept {
     done: bool,
 }
 
-/// The entities of which it is known what they hold.
-pub(super) async fn news(world: &World) -> Result<News, EngineError> {
-    let mut ready = FxHashSet::default();
+/// The entities of which it is known what they hold, and how far `own` is, which nobody moves on but who has its lease.
+pub(super) async fn news(
+    world: &World,
+    own: EntityId,
+) -> Result<(News, Option<Swept>), EngineError> {
+    let (mut ready, mut swept) = (FxHashSet::default(), None);
     for &entity in world.rules.types.iter().flat_map(|rules| &rules.written_to) {
-        if state(world, entity).await?.is_some_and(|swept| swept.done) {
+        let of_entity = state(world, entity).await?;
+        if of_entity.as_ref().is_some_and(|swept| swept.done) {
             ready.insert(entity);
         }
+        if entity == own {
+            swept = of_entity;
+        }
     }
-    Ok(News { ready, ..News::default() })
+    Ok((News { ready, ..News::default() }, swept))
 }
 
 async fn state(world: &World, entity: EntityId) -> Result<Option<Swept>, EngineError> {
@@ -47,7 +53,7 @@ pub(super) async fn run(execution: &mut Execution<'_>, end: &ReadEnd) -> Result<
     if !execution.writes() || execution.of_some || !end.complete || execution.cancelled {
         return Ok(());
     }
-    let known = state(execution.world, execution.entity).await?;
+    let known = execution.swept.take();
     let was_whole = execution.full || execution.standing.cursor.is_none() || end.restarted;
     if known.is_none() && !was_whole {
         return Ok(());
@@ -86,9 +92,10 @@ async fn batch(execution: &mut Execution<'_>, swept: &mut Swept) -> Result<(), E
         let news = News { now: execution.clock.now(), ..execution.news.clone() };
         let planner = Planner::new(&world.rules, execution.moment, Vec::new());
         let planned = plan_with(world, planner.reforming(links).told(news)).await?;
+        let Planned { mut plan, counters, .. } = planned;
         let state = serde_json::to_string(&next).expect("it is plain data");
-        let plan = Plan { swept: vec![(execution.entity, state)], ..planned.plan };
-        if execution.commit_beside(&beside(&planned.counters), plan).await? {
+        plan.swept = vec![(execution.entity, state)];
+        if execution.commit_beside(&beside(&counters), plan).await? {
             *swept = next;
             return Ok(());
         }

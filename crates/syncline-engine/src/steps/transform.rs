@@ -57,14 +57,14 @@ impl Transformer {
         &self,
         cursor_field: Option<&str>,
         mut pages: mpsc::Receiver<Page>,
-        work: &mpsc::Sender<Work>,
+        work: &mpsc::Sender<Box<Work>>,
     ) {
         // What a page says takes several times its room, so none is transformed before there is a place for it.
         while let Ok(place) = work.reserve().await {
             let Some(page) = pages.recv().await else { return };
             let said = Some(self.transform(&page));
             let high_water = cursor_field.and_then(|field| high_water(&page, field));
-            place.send(Work { page, said, high_water });
+            place.send(Box::new(Work { page, said, high_water }));
         }
     }
 

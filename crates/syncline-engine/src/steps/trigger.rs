@@ -44,6 +44,7 @@ pub(super) async fn begin<'a>(
         .await?;
     let live_before = live_before(world, entity, &begun).await?;
     let letters = Letters::open(world, task_name).await?;
+    let (news, swept) = sweep::news(world, entity).await?;
     let resumed = begun.resumed.clone().unwrap_or_default();
     let execution = Execution {
         world,
@@ -80,7 +81,8 @@ pub(super) async fn begin<'a>(
         recall: Recall::default(),
         unsettled: true,
         flight: Flight::default(),
-        news: sweep::news(world).await?,
+        news,
+        swept,
         fused: None,
         unsent: None,
         parked: 0,

@@ -143,7 +143,7 @@ impl OverlayStore {
         })
     }
 
-    fn apply(&self, mut plan: Plan, base_epoch: u64) -> Outcome<Committed> {
+    fn apply(&self, mut plan: Box<Plan>, base_epoch: u64) -> Outcome<Committed> {
         let mut own = self.own();
         let epoch = epoch(base_epoch, &own);
         own.holder(plan.execution)?;
@@ -212,7 +212,7 @@ impl Store for OverlayStore {
         Box::pin(self.read_all(need))
     }
 
-    fn commit(&self, plan: Plan) -> Answer<'_, Committed> {
+    fn commit(&self, plan: Box<Plan>) -> Answer<'_, Committed> {
         Box::pin(async move {
             let dead_letters =
                 DeadLetterFilter { with_replayed: true, limit: usize::MAX, ..Default::default() };

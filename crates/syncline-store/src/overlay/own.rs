@@ -75,7 +75,7 @@ pub(super) struct Task {
 
 impl Own {
     /// Applies a plan.
-    pub(super) fn apply(&mut self, mut plan: Plan) {
+    pub(super) fn apply(&mut self, mut plan: Box<Plan>) {
         self.outbox.apply(&mut plan);
         let execution = plan.execution;
         self.epoch += 1;

@@ -17,7 +17,10 @@ use syncline_core::plan::writes::{Change, DeadLetter, Plan, Renamed, Subject};
 
 impl Db {
     /// Puts `plan` into the group.
-    pub(super) fn commit(&mut self, mut plan: Plan) -> std::result::Result<Committed, StoreError> {
+    pub(super) fn commit(
+        &mut self,
+        mut plan: Box<Plan>,
+    ) -> std::result::Result<Committed, StoreError> {
         self.check_standing(plan.execution)?;
         let must_last = plan.must_last();
         if must_last {

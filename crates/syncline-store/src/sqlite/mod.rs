@@ -198,7 +198,7 @@ impl Store for SqliteStore {
         self.ask(move |db| db.read(&need))
     }
 
-    fn commit(&self, plan: Plan) -> Answer<'_, Committed> {
+    fn commit(&self, plan: Box<Plan>) -> Answer<'_, Committed> {
         self.ask(move |db| db.commit(plan))
     }
 

@@ -48,7 +48,7 @@ async fn a_worker_that_lost_its_lease_is_fenced() {
     let new = quick.begin(begin("t", 2)).await.unwrap();
     assert_eq!(new.execution, old.execution);
     let plan = Plan { execution: old.execution, ..one(2, "{}") };
-    assert!(matches!(slow.commit(plan).await, Err(StoreError::Fenced)));
+    assert!(matches!(slow.commit(Box::new(plan)).await, Err(StoreError::Fenced)));
     slow.settle().await.unwrap();
     let finish = Finish { execution: old.execution, status: "success".into(), ..Finish::default() };
     assert!(matches!(slow.finish(finish.clone()).await, Err(StoreError::Fenced)));
@@ -67,12 +67,12 @@ async fn two_stores_take_turns_and_notice_each_other() {
             let found = store.read(Need::default()).await.unwrap();
             assert_eq!(found.next_shard, found.next_link);
             let plan = one(found.next_link, "{}");
-            store.commit(Plan { execution, epoch: found.epoch, ..plan }).await.unwrap();
+            store.commit(Box::new(Plan { execution, epoch: found.epoch, ..plan })).await.unwrap();
             store.settle().await.unwrap();
             if round == 4 {
                 let stale = one(found.next_link + 1, "{}");
                 let stale = Plan { execution, epoch: found.epoch, ..stale };
-                assert!(matches!(store.commit(stale).await, Err(StoreError::Stale)));
+                assert!(matches!(store.commit(Box::new(stale)).await, Err(StoreError::Stale)));
                 store.settle().await.unwrap();
             }
         }
@@ -82,11 +82,11 @@ async fn two_stores_take_turns_and_notice_each_other() {
     commit(&stores[1], b, one(11, "{}")).await;
     stores[1].settle().await.unwrap();
     let plan = Plan { execution: a, epoch: old.epoch, ..one(11, "{}") };
-    assert!(matches!(stores[0].commit(plan).await, Err(StoreError::Stale)));
+    assert!(matches!(stores[0].commit(Box::new(plan)).await, Err(StoreError::Stale)));
     stores[0].settle().await.unwrap();
     assert!(stores[1].cancel("a").await.unwrap());
     let nothing = Plan { execution: a, ..Plan::default() };
-    assert!(stores[0].commit(nothing).await.unwrap().cancel_requested);
+    assert!(stores[0].commit(Box::new(nothing)).await.unwrap().cancel_requested);
     assert_eq!(stores[0].links(Default::default(), 99).await.unwrap().len(), 11);
 }
 
@@ -102,10 +102,17 @@ async fn a_full_disk_ends_the_execution_where_it_was_last_durable() {
     let epoch = store.read(Need::default()).await.unwrap().epoch;
     let large = one(3, &"x".repeat(1_000_000));
     let plan = Plan { execution: begun.execution, epoch, ..large };
-    let error = store.commit(plan).await.unwrap_err();
+    let error = store.commit(Box::new(plan)).await.unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
     let again = Plan { execution: begun.execution, ..Plan::default() };
-    assert!(store.commit(again).await.unwrap_err().to_string().contains("earlier write failed"));
+    assert!(
+        store
+            .commit(Box::new(again))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("earlier write failed")
+    );
     let counters = Counters { created: 3, ..Counters::default() };
     let finish = Finish {
         execution: begun.execution,

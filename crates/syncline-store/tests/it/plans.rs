@@ -206,12 +206,16 @@ async fn a_plan_made_from_what_no_longer_stands_is_refused() {
         let epoch = store.read(Need::default()).await.unwrap().epoch;
         let execution = begun.execution;
         let plan = Plan { execution, epoch, unsettled: vec![LinkId(1)], ..Plan::default() };
-        let committed = store.commit(plan.clone()).await.unwrap();
+        let committed = store.commit(Box::new(plan.clone())).await.unwrap();
         let now = store.read(Need::default()).await.unwrap().epoch;
         assert_eq!((committed.epoch, committed.epoch == epoch), (now, false), "{}", opened.name);
-        assert!(matches!(store.commit(plan).await, Err(StoreError::Stale)), "{}", opened.name);
+        assert!(
+            matches!(store.commit(Box::new(plan)).await, Err(StoreError::Stale)),
+            "{}",
+            opened.name
+        );
         let nothing = Plan { execution, ..Plan::default() };
-        assert!(store.commit(nothing).await.is_ok(), "{}", opened.name);
+        assert!(store.commit(Box::new(nothing)).await.is_ok(), "{}", opened.name);
     }
 }
 

@@ -217,7 +217,8 @@ async fn ask_ahead(store: &dyn Store, steps: &[Step], together: usize) {
             let plan = Plan { epoch: now.epoch, ..plan(step, now.next_link) };
             let passage = Passage::of(&plan, &need);
             let after = plan.state_after();
-            let committed = store.commit(Plan { execution: begun.execution, ..plan }).await;
+            let committed =
+                store.commit(Box::new(Plan { execution: begun.execution, ..plan })).await;
             assert_eq!(committed.unwrap().epoch, after);
             passages.push(passage);
         }
@@ -242,17 +243,17 @@ async fn an_answer_that_somebody_else_changed_suits_no_plan() {
     let mut found = store.read(need.clone()).await.unwrap();
     let run = begun.execution;
     let theirs = Plan { execution: run, epoch: found.epoch, ..plan(&step, 1) };
-    let between = store.commit(theirs).await.unwrap().epoch;
+    let between = store.commit(Box::new(theirs)).await.unwrap().epoch;
     let ours = Plan { execution: run, epoch: between, ..plan(&step, 4) };
     let passage = Passage::of(&ours, &need);
-    let after = store.commit(ours).await.unwrap().epoch;
+    let after = store.commit(Box::new(ours)).await.unwrap().epoch;
     // What they changed is known to nobody.
     assert!(found.pass(&need, vec![passage]).is_empty());
     let unfit = |epoch| Plan { execution: run, epoch, ..plan(&step, 7) };
-    assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
+    assert!(matches!(store.commit(Box::new(unfit(found.epoch))).await, Err(StoreError::Stale)));
     found.replace(&[], store.read(need.clone()).await.unwrap());
-    assert!(matches!(store.commit(unfit(found.epoch)).await, Err(StoreError::Stale)));
-    store.commit(unfit(after)).await.unwrap();
+    assert!(matches!(store.commit(Box::new(unfit(found.epoch))).await, Err(StoreError::Stale)));
+    store.commit(Box::new(unfit(after))).await.unwrap();
 }
 
 async fn compare(before: Vec<Step>, after: Vec<Step>) {

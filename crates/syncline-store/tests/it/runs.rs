@@ -69,7 +69,7 @@ async fn what_a_dead_worker_left_is_taken_up_if_the_configuration_is_the_same() 
         let first = store.begin(left.clone()).await.unwrap();
         let plan =
             Plan { execution: first.execution, checkpoint: Some(checkpoint(3)), ..Plan::default() };
-        store.commit(plan).await.unwrap();
+        store.commit(Box::new(plan)).await.unwrap();
         store.settle().await.unwrap();
         assert!(!store.executions(None, 1).await.unwrap()[0].alive, "{}", opened.name);
         let second = store.begin(Begin { uuid: 2, ..left }).await.unwrap();
@@ -92,8 +92,12 @@ async fn a_cancel_reaches_the_next_commit() {
         assert!(!store.cancel("t").await.unwrap(), "{}", opened.name);
         let begun = store.begin(begin("t", 1)).await.unwrap();
         let plan = Plan { execution: begun.execution, ..Plan::default() };
-        assert!(!store.commit(plan.clone()).await.unwrap().cancel_requested, "{}", opened.name);
+        assert!(
+            !store.commit(Box::new(plan.clone())).await.unwrap().cancel_requested,
+            "{}",
+            opened.name
+        );
         assert!(store.cancel("t").await.unwrap(), "{}", opened.name);
-        assert!(store.commit(plan).await.unwrap().cancel_requested, "{}", opened.name);
+        assert!(store.commit(Box::new(plan)).await.unwrap().cancel_requested, "{}", opened.name);
     }
 }

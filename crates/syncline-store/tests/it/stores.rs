@@ -147,7 +147,7 @@ pub(crate) fn email_key(value: &str) -> u64 {
 /// Commits `plan` as made from what stands now.
 pub(crate) async fn commit(store: &dyn Store, execution: ExecutionId, plan: Plan) {
     let epoch = store.read(Need::default()).await.unwrap().epoch;
-    store.commit(Plan { execution, epoch, ..plan }).await.unwrap();
+    store.commit(Box::new(Plan { execution, epoch, ..plan })).await.unwrap();
 }
 
 /// What `need` finds, without the names of states, which differ between stores.

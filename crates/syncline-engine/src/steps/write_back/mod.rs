@@ -26,7 +26,7 @@ use syncline_core::plan::intent::Body;
 use syncline_core::plan::news::News;
 use syncline_core::plan::rows::{IntentId, IntentKind, IntentRow, IntentState, LinkRow};
 use syncline_core::plan::rules::TwoWay;
-use syncline_core::plan::writes::{Counters, Plan};
+use syncline_core::plan::writes::Counters;
 use syncline_core::record::Page;
 use syncline_store::query::{DeadLetterFilter, IntentFilter};
 
@@ -72,6 +72,10 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     if !execution.sends() || execution.cancelled {
         return Ok(());
     }
+    if !is_owed(execution).await? && !execution.letters.of_writes {
+        execution.counters.written_unknown = 0;
+        return Ok(());
+    }
     let deletes = planned_deletes(execution).await?;
     if deletes > 0 && !execution.options.allow_deletes {
         let live = execution.world.store.live_links(execution.entity).await?;
@@ -102,6 +106,17 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     take_stock(execution, &refused).await
 }
 
+/// Whether anything is to be written, or of something that was it is not known what became of it.
+async fn is_owed(execution: &Execution<'_>) -> Result<bool, EngineError> {
+    let filter = IntentFilter {
+        entity: Some(execution.entity),
+        states: vec![IntentState::Planned, IntentState::Sent, IntentState::Parked],
+        limit: 1,
+        ..IntentFilter::default()
+    };
+    Ok(!execution.world.store.intents(filter).await?.is_empty())
+}
+
 /// Finds out what was tried, and is still owed. Of the letters about writes those stay that tell of such a one, or of
 /// one that waits for a person, the latest of each.
 async fn take_stock(
@@ -114,8 +129,12 @@ async fn take_stock(
         let page = intents(execution, states, after).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
+        let is_last = page.len() < PAGE;
         let page = page.into_iter();
         owed.extend(page.filter_map(|of| Some((of.id, (of.state, of.problem?)))));
+        if is_last {
+            break;
+        }
     }
     let is_unsent = |(id, (state, _)): &(&IntentId, &(IntentState, String))| {
         *state == IntentState::Planned && !refused.contains(id)
@@ -226,9 +245,11 @@ async fn planned_deletes(execution: &Execution<'_>) -> Result<u64, EngineError> 
     let (mut deletes, mut after) = (0, IntentId(0));
     loop {
         let page = intents(execution, vec![IntentState::Planned], after).await?;
-        let Some(last) = page.last() else { return Ok(deletes) };
-        after = last.id;
         deletes += page.iter().filter(|intent| intent.kind == IntentKind::Delete).count() as u64;
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = last.id,
+            _ => return Ok(deletes),
+        }
     }
 }
 
@@ -264,7 +285,7 @@ async fn count_unknown(execution: &mut Execution<'_>) -> Result<(), EngineError>
     execution.counters.written_unknown = 0;
     if unknown > 0 {
         let counters = Counters { written_unknown: unknown, ..Counters::default() };
-        execution.commit_beside(&counters, Plan::default()).await?;
+        execution.commit_beside(&counters, Box::default()).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use syncline_core::plan::planner::Planner;
 use syncline_core::plan::rows::{EdgeTarget, IntentId, IntentRow, LinkId};
 use syncline_core::plan::rules::{Content, Item};
 use syncline_core::plan::view::Need;
-use syncline_core::plan::writes::{Counters, DeadLetter, Plan};
+use syncline_core::plan::writes::{Counters, DeadLetter};
 use syncline_core::record::{Page, Record};
 use syncline_core::shard::Image;
 use syncline_store::StoreError;
@@ -118,7 +118,7 @@ async fn attempt(
     let is_none =
         |(_, ack): &&(_, Ack)| ack.came != Came::Met && planned.strayed.contains(&ack.intent);
     counters.written_created -= observed.acks.iter().filter(is_none).count() as u64;
-    let mut plan: Plan = planned.plan;
+    let mut plan = planned.plan;
     plan.dead_letters.extend(observed.letters.iter().cloned());
     execution.wrote = true;
     let seen = execution.seen.clone();
@@ -127,7 +127,9 @@ async fn attempt(
         planned.links.iter().flatten().for_each(|link| execution.see(*link));
     }
     let is_done = execution.commit_beside(&counters, plan).await?;
-    if !is_done {
+    if is_done {
+        execution.letters.of_writes |= !observed.letters.is_empty();
+    } else {
         execution.seen = seen;
     }
     Ok(is_done.then_some(planned.strayed))

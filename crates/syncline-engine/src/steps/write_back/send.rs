@@ -209,7 +209,7 @@ async fn mark_sent(
             intents_changed: sending.iter().map(|sending| sending.intent.clone()).collect(),
             ..Plan::default()
         };
-        match execution.world.store.commit(plan).await {
+        match execution.world.store.commit(Box::new(plan)).await {
             Ok(committed) => {
                 execution.cancelled |= committed.cancel_requested;
                 execution.wrote = true;
