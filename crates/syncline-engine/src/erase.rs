@@ -86,12 +86,9 @@ pub async fn erasure(
     for row in rows {
         let Some(name) = world.entities.get(&row.entity) else { continue };
         erasure.marks.push(mark(&key, name, &row.external_id));
-        let tasks = world.config.sync_tasks.iter();
-        let tasks = tasks.filter(|(_, task)| {
-            (&task.connection, &task.entity) == (&name.connection, &name.entity)
-        });
+        let tasks = world.config.tasks_of(&name.connection, &name.entity);
         let external_id = row.external_id.to_string();
-        erasure.letters.extend(tasks.map(|(task, _)| (task.clone(), external_id.clone())));
+        erasure.letters.extend(tasks.map(|task| (task.to_owned(), external_id.clone())));
         if !row.deleted && row.contributor.is_none() {
             let (connection, entity) = (name.connection.clone(), name.entity.clone());
             records.push(Remains { connection, entity, external_id, there: There::Left });

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// Pages that may wait before each step: each step has the next one at hand, and memory is bounded.
 const PAGES_WAITING: usize = 1;
 
+/// Transformed pages that may wait: so many that transforming goes on while the store commits a group.
+const WORK_WAITING: usize = 4;
+
 /// What is said where a system cannot be asked for single records.
 const NOT_BY_KEY: &str = "single records of this connection cannot be read by their keys: run the task without naming any";
 
@@ -72,7 +75,7 @@ impl<'a> Execution<'a> {
             listener(&Event::Noted { task_id, message });
         }
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
-        let (sender, work) = mpsc::channel(PAGES_WAITING);
+        let (sender, work) = mpsc::channel(WORK_WAITING);
         let transformer = self.transformer(self.live_before == Some(0));
         let cursor_field = self.task.cursor_field.clone();
         let transform =

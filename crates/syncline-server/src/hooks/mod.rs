@@ -16,7 +16,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use syncline_adapters::AdapterError;
-use syncline_core::config::model::{Config, Connection};
+use syncline_core::config::model::Connection;
 use syncline_core::convert::Notices;
 use syncline_core::value::Value;
 use syncline_engine::{Clock, EngineError, World};
@@ -182,7 +182,8 @@ async fn hook(
                  is new"
             )));
         }
-        let of = tasks_of(&world.config, name, entity);
+        let of = world.config.tasks_of(name, entity);
+        let of: Vec<String> = of.map(str::to_owned).collect();
         if of.is_empty() {
             return Err(unusable(format!("no task reads its `{entity}`")));
         }
@@ -200,12 +201,6 @@ async fn can_be_asked(
     let adapter = (world.open_adapter)(connection, &world.base)?;
     let Some(writer) = adapter.writer() else { return Ok(false) };
     Ok(!matches!(writer.get(entity, Vec::new()).await, Err(AdapterError::Settings(_))))
-}
-
-fn tasks_of(config: &Config, connection: &str, entity: &str) -> Vec<String> {
-    let tasks = config.sync_tasks.iter();
-    let of = tasks.filter(|(_, task)| task.connection == connection && task.entity == entity);
-    of.map(|(name, _)| name.clone()).collect()
 }
 
 /// Why a message was not taken in.

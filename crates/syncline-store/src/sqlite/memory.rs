@@ -169,8 +169,8 @@ struct Filter {
 /// it no longer helps, and costs little.
 const WORDS: usize = 1 << 20;
 
-/// Up to here hashes are kept themselves, in less memory than would have to be cleared for the bits.
-const FEW: usize = 1 << 12;
+/// Up to here hashes are kept themselves, in a seventh of the memory that the bits take: a table has to grow then.
+const FEW: usize = 114_688;
 
 impl Filter {
     fn add(&mut self, hash: u64) {
@@ -178,7 +178,7 @@ impl Filter {
             return self.mark(hash);
         }
         self.few.insert(hash);
-        if self.few.len() > FEW {
+        if self.few.len() >= FEW {
             self.words = vec![0; WORDS];
             for hash in std::mem::take(&mut self.few) {
                 self.mark(hash);

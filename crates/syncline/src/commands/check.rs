@@ -153,10 +153,8 @@ async fn check_entity(
     let sample = adapter.discover(&entity).await.map_err(|error| error_texts(&error))?.sample;
     check.records = sample.records.len();
     check.unreadable = sample.rejected.len();
-    for (name, task) in &sync.world().config.sync_tasks {
-        if task.connection == check.connection && task.entity == entity {
-            check.tasks.push(check_task(sync, name, &sample));
-        }
+    for task in sync.world().config.tasks_of(&check.connection, &entity) {
+        check.tasks.push(check_task(sync, task, &sample));
     }
     Ok(())
 }

@@ -52,6 +52,14 @@ pub struct Config {
     pub sync_tasks: BTreeMap<String, SyncTask>,
 }
 
+impl Config {
+    /// The names of the tasks whose records are those of an entity of a connection.
+    pub fn tasks_of(&self, connection: &str, entity: &str) -> impl Iterator<Item = &str> {
+        let is_of = move |task: &SyncTask| task.connection == connection && task.entity == entity;
+        self.sync_tasks.iter().filter(move |(_, task)| is_of(task)).map(|(name, _)| name.as_str())
+    }
+}
+
 /// One value, or a list of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

@@ -173,7 +173,7 @@ async fn pass(
     tries: &mut FxHashMap<IntentId, u32>,
 ) -> Result<Left, EngineError> {
     let (mut left, mut after) = (Left::default(), IntentId(0));
-    let mut before = None;
+    let (mut before, decided) = (None, execution.counters.intents_planned);
     loop {
         let planned = intents(execution, vec![IntentState::Planned], after).await?;
         let Some(last) = planned.last().map(|intent| intent.id) else { break };
@@ -217,9 +217,7 @@ async fn pass(
             }
         }
     }
-    if let Some(first_new) = before {
-        left.replanned |= next_intent(execution).await? > first_new;
-    }
+    left.replanned |= execution.counters.intents_planned > decided;
     Ok(left)
 }
 
