@@ -26,7 +26,8 @@ pub(super) struct Swept {
     done: bool,
 }
 
-/// The entities of which it is known what they hold, and how far `own` is, which nobody moves on but who has its lease.
+/// The entities of which it is known what they hold, and how far `own` is. What another task of the same entity does
+/// meanwhile is done twice then, which changes nothing.
 pub(super) async fn news(
     world: &World,
     own: EntityId,
