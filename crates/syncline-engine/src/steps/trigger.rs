@@ -23,10 +23,8 @@ pub(super) async fn begin<'a>(
     mut options: Options,
 ) -> Result<Execution<'a>, EngineError> {
     let (task, entity) = world.task(task_name)?;
-    let named = match options.records.take().filter(|_| options.pages.is_none()) {
-        Some(ids) => Some(Arc::new(Named::new(world, entity, ids)?)),
-        None => None,
-    };
+    let ids = options.records.take().filter(|_| options.pages.is_none());
+    let named = ids.map(|ids| Named::new(world, entity, ids).map(Arc::new)).transpose()?;
     let full = named.is_none() && (options.full || task.mode == ReadMode::Full);
     let now = clock.now();
     let of_some = options.pages.is_some() || named.is_some();
@@ -43,7 +41,6 @@ pub(super) async fn begin<'a>(
         })
         .await?;
     let live_before = live_before(world, entity, &begun).await?;
-    let letters = Letters::open(world, task_name).await?;
     let (news, swept) = sweep::news(world, entity).await?;
     let resumed = begun.resumed.clone().unwrap_or_default();
     let execution = Execution {
@@ -65,7 +62,7 @@ pub(super) async fn begin<'a>(
         named,
         lists_all: false,
         standing: Standing::default(),
-        letters,
+        letters: Letters::open(world, task_name).await?,
         matching: Vec::new(),
         live_before,
         counters: resumed.counters,
