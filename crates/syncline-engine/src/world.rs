@@ -10,6 +10,7 @@ use syncline_core::config::Secrets;
 use syncline_core::config::model::{
     Config, Connection, ConversionSchema, Matching, MergeStrategy, SyncTask,
 };
+use syncline_core::convert::Converter;
 use syncline_core::plan::program::{Program, ProgramIds};
 use syncline_core::plan::rows::{EntityId, EntityName, KindId, RuleId, RuleName, TypeId};
 use syncline_core::plan::rules::Rules;
@@ -255,6 +256,11 @@ impl World {
             .collect();
         let surviving = &shard_type.survivorship;
         fingerprint(&(matching.merge, matching.cluster_max, surviving, ranks, sources))
+    }
+
+    /// What makes values of an entity's records; `None` where nothing is made of them.
+    pub(crate) fn converter(&self, entity: EntityId) -> Option<&Converter> {
+        Some(&self.rules.entities.get(&entity)?.conversion.as_ref()?.converter)
     }
 
     /// The name of a match rule; empty where the store knows none of this number.

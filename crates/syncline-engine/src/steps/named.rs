@@ -8,7 +8,6 @@ use rustc_hash::FxHashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use syncline_adapters::AdapterError;
 use syncline_adapters::write::Writer;
-use syncline_core::convert::Converter;
 use syncline_core::plan::rows::{EntityId, LinkId};
 use syncline_core::record::{Page, Rejected};
 use syncline_store::execution::ExecutionRow;
@@ -65,7 +64,7 @@ impl Named {
         entity: EntityId,
         external_ids: Vec<CompactString>,
     ) -> Result<Self, EngineError> {
-        let converter = converter(world, entity).ok_or(EngineError::Broken("reading"))?;
+        let converter = world.converter(entity).ok_or(EngineError::Broken("reading"))?;
         let (mut wanted, mut nameless) = (Vec::new(), Vec::new());
         for id in external_ids {
             match converter.key_of(&id) {
@@ -80,7 +79,7 @@ impl Named {
     async fn linked(&self) -> Option<Vec<CompactString>> {
         let links = self.world.store.entity_links(self.entity, LinkId(0), 1).await;
         let link = links.ok()?.pop()?;
-        converter(&self.world, self.entity)?.key_of(&link.external_id)
+        self.world.converter(self.entity)?.key_of(&link.external_id)
     }
 
     /// Those of which it is known whether they are there.
@@ -89,10 +88,6 @@ impl Named {
         let ids = self.wanted.iter().map(|(id, _)| id);
         ids.filter(|id| !unread.contains(*id)).cloned().collect()
     }
-}
-
-fn converter(world: &World, entity: EntityId) -> Option<&Converter> {
-    Some(&world.rules.entities.get(&entity)?.conversion.as_ref()?.converter)
 }
 
 impl<'a> Reading<'a> {

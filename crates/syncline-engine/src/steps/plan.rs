@@ -252,9 +252,7 @@ impl<'a> Execution<'a> {
 
     /// Records of a page that were merged into others, each with the one that stays.
     fn merged_there(&self, page: &Page) -> Vec<(CompactString, CompactString)> {
-        let rules = self.world.rules.entities.get(&self.entity);
-        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
-        conversion.map(|one| one.converter.merged(page)).unwrap_or_default()
+        self.world.converter(self.entity).map(|one| one.merged(page)).unwrap_or_default()
     }
 
     /// What the system's own merges say: a record that was merged into another is about the same thing as that one. So

@@ -106,15 +106,10 @@ pub(super) async fn run(execution: &mut Execution<'_>) -> Result<(), EngineError
     take_stock(execution, &refused).await
 }
 
-/// Whether anything is to be written, or of something that was it is not known what became of it.
+/// Whether anything is to be written, or was written and nobody knows what became of it.
 async fn is_owed(execution: &Execution<'_>) -> Result<bool, EngineError> {
-    let filter = IntentFilter {
-        entity: Some(execution.entity),
-        states: vec![IntentState::Planned, IntentState::Sent, IntentState::Parked],
-        limit: 1,
-        ..IntentFilter::default()
-    };
-    Ok(!execution.world.store.intents(filter).await?.is_empty())
+    let states = vec![IntentState::Planned, IntentState::Sent, IntentState::Parked];
+    Ok(!first_intents(execution, states, IntentId(0), 1).await?.is_empty())
 }
 
 /// Finds out what was tried, and is still owed. Of the letters about writes those stay that tell of such a one, or of
@@ -265,11 +260,20 @@ async fn intents(
     states: Vec<IntentState>,
     after: IntentId,
 ) -> Result<Vec<IntentRow>, EngineError> {
+    first_intents(execution, states, after, PAGE).await
+}
+
+async fn first_intents(
+    execution: &Execution<'_>,
+    states: Vec<IntentState>,
+    after: IntentId,
+    limit: usize,
+) -> Result<Vec<IntentRow>, EngineError> {
     let filter = IntentFilter {
         entity: Some(execution.entity),
         states,
         after,
-        limit: PAGE,
+        limit,
         ..IntentFilter::default()
     };
     Ok(execution.world.store.intents(filter).await?)
@@ -305,9 +309,7 @@ impl Execution<'_> {
     }
 
     fn converter(&self) -> Result<&Converter, EngineError> {
-        let rules = self.world.rules.entities.get(&self.entity);
-        let conversion = rules.and_then(|rules| rules.conversion.as_ref());
-        Ok(&conversion.ok_or(EngineError::Broken("writing"))?.converter)
+        self.world.converter(self.entity).ok_or(EngineError::Broken("writing"))
     }
 
     /// What a plan is told beside the records of a page.
