@@ -184,6 +184,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+#[cfg(test)]
 impl schemars::JsonSchema for Value {
     fn schema_name() -> Cow<'static, str> {
         "Value".into()

@@ -1,85 +1,10 @@
 //! The JSON Schema of a configuration: for editors, and for the check of a configuration's shape.
+//!
+//! It follows from the types alone. It is kept as a file all the same, which a test compares with them: the code that
+//! derives it from the types was an eighth of what this crate compiles, and ran at every start.
 
-use super::model::{Config, WriteFile};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::sync::LazyLock;
-
-/// Other spellings: the type, the spelling, and what it stands for.
-///
-/// `Type.variant` stands for the settings of a variant, and comes before another spelling of the variant.
-/// They are what `#[serde(alias)]` says, which schemas do not hear of; a test compares the two.
-pub(super) const ALIASES: &[(&str, &str, &str)] = &[
-    ("Comparator", "fuzzy", "levenshtein"),
-    ("ConcatSpec", "prefix", "before"),
-    ("ConcatSpec", "suffix", "after"),
-    ("ConcatSpec", "with", "fields"),
-    ("Condition", "operator", "op"),
-    ("ConflictStrategy", "target_wins", "destination_wins"),
-    ("Direction", "pull", "inbound"),
-    ("Direction", "push", "outbound"),
-    ("FieldRuleSpec", "concat", "union"),
-    ("FieldRuleSpec", "custom", "expression"),
-    ("MapSpec", "else", "default"),
-    ("MapSpec", "otherwise", "default"),
-    ("Operator", "equals", "eq"),
-    ("Operator", "greaterThan", "gt"),
-    ("Operator", "greater_than", "gt"),
-    ("Operator", "lessThan", "lt"),
-    ("Operator", "less_than", "lt"),
-    ("Operator", "notContains", "not_contains"),
-    ("Operator", "notEquals", "neq"),
-    ("Operator", "notExists", "not_exists"),
-    ("Operator", "not_equals", "neq"),
-    ("ReadMode", "full_refresh", "full"),
-    ("ReadMode", "full_sync", "full"),
-    ("RegexReplaceSpec", "from", "pattern"),
-    ("RegexReplaceSpec", "replacement", "to"),
-    ("RegexReplaceSpec", "with", "to"),
-    ("ReplaceSpec", "replacement", "to"),
-    ("ReplaceSpec", "search", "from"),
-    ("ReplaceSpec", "with", "to"),
-    ("Retry", "backoffMultiplier", "multiplier"),
-    ("Retry", "initialDelayMs", "delay_ms"),
-    ("Retry", "maxAttempts", "max_attempts"),
-    ("Retry", "maxDelayMs", "delay_ms_max"),
-    ("SplitSpec", "delimiter", "on"),
-    ("SplitSpec", "index", "take"),
-    ("SplitSpec", "separator", "on"),
-    ("Target", "createIfMissing", "create_if_missing"),
-    ("Target", "deleteIfRemoved", "delete_if_removed"),
-    ("Target", "updateIfExists", "update_if_exists"),
-    ("TransformSpec", "addDays", "add_days"),
-    ("TransformSpec", "boolean", "to_boolean"),
-    ("TransformSpec", "currencyConvert", "currency_convert"),
-    ("TransformSpec", "date", "to_date"),
-    ("TransformSpec", "expression", "custom"),
-    ("TransformSpec", "extractDay", "extract_day"),
-    ("TransformSpec", "extractMonth", "extract_month"),
-    ("TransformSpec", "extractYear", "extract_year"),
-    ("TransformSpec", "formatDate", "format_date"),
-    ("TransformSpec", "lower", "lowercase"),
-    ("TransformSpec", "number", "to_number"),
-    ("TransformSpec", "parseDate", "parse_date"),
-    ("TransformSpec", "parseJSON", "parse_json"),
-    ("TransformSpec", "parseJson", "parse_json"),
-    ("TransformSpec", "regexReplace", "regex_replace"),
-    ("TransformSpec", "string", "to_string"),
-    ("TransformSpec", "stringifyJSON", "stringify_json"),
-    ("TransformSpec", "stringifyJson", "stringify_json"),
-    ("TransformSpec", "subtractDays", "subtract_days"),
-    ("TransformSpec", "toArray", "to_array"),
-    ("TransformSpec", "toBoolean", "to_boolean"),
-    ("TransformSpec", "toDate", "to_date"),
-    ("TransformSpec", "toISOString", "to_iso_string"),
-    ("TransformSpec", "toIsoString", "to_iso_string"),
-    ("TransformSpec", "toNumber", "to_number"),
-    ("TransformSpec", "toString", "to_string"),
-    ("TransformSpec", "toTimestamp", "to_timestamp"),
-    ("TransformSpec", "to_list", "to_array"),
-    ("TransformSpec", "upper", "uppercase"),
-    ("Validation", "maxLength", "max_length"),
-    ("Validation", "minLength", "min_length"),
-];
 
 /// Marks another spelling of a key with the key that it stands for.
 pub(super) const ALIAS_OF: &str = "x-alias-of";
@@ -89,119 +14,16 @@ pub fn json_schema() -> Value {
     SCHEMA.clone()
 }
 
-/// It follows from the types alone, and every load asks for it.
-pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let mut schema = finish(schemars::schema_for!(Config).to_value(), ALIASES);
-    if let Some(root) = schema.as_object_mut() {
-        root.insert("title".to_owned(), json!("Syncline configuration"));
-    }
-    schema
-});
+/// Every load asks for it.
+pub(super) static SCHEMA: LazyLock<Value> =
+    LazyLock::new(|| kept(include_str!("schema/config.json")));
 
 /// The JSON Schema (draft 2020-12) of a `write.yaml`: how the streams of a connector are written.
 pub fn write_json_schema() -> Value {
-    let mut schema = finish(schemars::schema_for!(WriteFile).to_value(), &[]);
-    if let Some(root) = schema.as_object_mut() {
-        root.insert("title".to_owned(), json!("Writing through a connector"));
-    }
-    schema
+    kept(include_str!("schema/write.json"))
 }
 
-/// Closes all objects, drops defaults that say nothing, and adds the other spellings.
-pub(super) fn finish(mut schema: Value, aliases: &[(&str, &str, &str)]) -> Value {
-    close(&mut schema);
-    for (owner, alias, of) in aliases {
-        if let Some(definition) = definition(&mut schema, owner) {
-            add_alias(definition, alias, of);
-        }
-    }
-    schema
-}
-
-fn definition<'a>(schema: &'a mut Value, owner: &str) -> Option<&'a mut Value> {
-    let (name, variant) = match owner.split_once('.') {
-        Some((name, variant)) => (name, Some(variant)),
-        None => (owner, None),
-    };
-    let definition = schema.pointer_mut(&format!("/$defs/{name}"))?;
-    let Some(variant) = variant else { return Some(definition) };
-    let variants = definition.get_mut("oneOf")?.as_array_mut()?;
-    variants.iter_mut().find_map(|one| one.get_mut("properties")?.get_mut(variant))
-}
-
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(close),
-        Value::Object(object) => {
-            if object.get("properties").is_some_and(Value::is_object) {
-                object.entry("additionalProperties").or_insert(Value::Bool(false));
-            }
-            match object.get_mut("default") {
-                Some(Value::Null) => _ = object.shift_remove("default"),
-                Some(Value::Object(fields)) => fields.retain(|_, value| !value.is_null()),
-                _ => {}
-            }
-            object.values_mut().for_each(close);
-        }
-        _ => {}
-    }
-}
-
-fn add_alias(definition: &mut Value, alias: &str, of: &str) {
-    let Some(object) = definition.as_object_mut() else { return };
-    add_key_alias(object, alias, of);
-    if let Some(values) = object.get_mut("enum") {
-        add_value_alias(values, alias, of);
-    }
-    let Some(Value::Array(variants)) = object.get_mut("oneOf") else { return };
-    let mut more = Vec::new();
-    for variant in variants.iter_mut() {
-        if variant["const"] == of {
-            more.push(json!({
-                "type": "string", "const": alias, "deprecated": true,
-                "description": format!("Another spelling of `{of}`."),
-            }));
-        } else if let Some(values) = variant.get_mut("enum") {
-            add_value_alias(values, alias, of);
-        } else if let Some(settings) = variant["properties"].get(of) {
-            let mut other = variant.clone();
-            other["properties"] = json!({ alias: settings });
-            other["required"] = json!([alias]);
-            other["deprecated"] = json!(true);
-            other["description"] = json!(format!("Another spelling of `{of}`."));
-            more.push(other);
-        }
-    }
-    variants.extend(more);
-}
-
-fn add_value_alias(values: &mut Value, alias: &str, of: &str) {
-    if let Value::Array(values) = values
-        && values.iter().any(|value| value == of)
-    {
-        values.push(json!(alias));
-    }
-}
-
-fn add_key_alias(object: &mut Map<String, Value>, alias: &str, of: &str) {
-    let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
-    let Some(mut property) = properties.get(of).cloned() else { return };
-    if let Some(property) = property.as_object_mut() {
-        property.insert("description".to_owned(), json!(format!("Another spelling of `{of}`.")));
-        property.insert("deprecated".to_owned(), json!(true));
-        property.insert(ALIAS_OF.to_owned(), json!(of));
-    }
-    properties.insert(alias.to_owned(), property);
-    // A key that must be there may be there in either spelling.
-    let Some(Value::Array(required)) = object.get_mut("required") else { return };
-    let before = required.len();
-    required.retain(|key| key != of);
-    if required.len() < before {
-        object.insert("anyOf".to_owned(), json!([{ "required": [of] }]));
-    }
-    if let Some(Value::Array(either)) = object.get_mut("anyOf")
-        && either.iter().any(|one| one["required"][0] == of)
-    {
-        either.push(json!({ "required": [alias] }));
-    }
+// A test reads both.
+fn kept(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use super::model::OneOrMany;
 use crate::value::Value;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,7 +11,8 @@ use std::collections::BTreeMap;
 ///
 /// Null and absent values pass through untouched, save where a transformation says otherwise; a list is
 /// transformed item by item, save by `concat`, `map`, `default`, `custom` and the `to_` and JSON ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TransformSpec {
     /// In capital letters.
@@ -115,7 +117,8 @@ pub enum TransformSpec {
 }
 
 /// Each occurrence of one text becomes another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceSpec {
     /// The text to look for, exactly as written; not empty.
@@ -127,7 +130,8 @@ pub struct ReplaceSpec {
 }
 
 /// Each match of a regular expression becomes a text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegexReplaceSpec {
     /// The regular expression; `(?i)` in front ignores case.
@@ -139,7 +143,8 @@ pub struct RegexReplaceSpec {
 }
 
 /// Cut into parts, of which some are taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SplitSpec {
     /// What stands between the parts. Default a blank; several blanks in a row then count as one.
@@ -156,7 +161,8 @@ fn blank() -> String {
 }
 
 /// Which part of a split text is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum Part {
     /// By a word.
@@ -172,7 +178,8 @@ impl Default for Part {
 }
 
 /// Which part of a split text is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartWord {
     /// The first part.
@@ -186,7 +193,8 @@ pub enum PartWord {
 }
 
 /// Joined with other fields or fixed text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ConcatSpec {
     /// Source fields whose values follow; those that have none are passed over.
@@ -203,7 +211,8 @@ pub struct ConcatSpec {
 }
 
 /// An amount of one currency in another: the amount, divided by the rate of `from`, times the rate of `to`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CurrencySpec {
     /// The currency that the amount is in; one of `rates`.
@@ -222,7 +231,8 @@ fn cents() -> i8 {
 }
 
 /// Each listed value becomes another.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MapSpec {
     /// What each value becomes; numbers and booleans are looked up by their plain text.

@@ -1,11 +1,13 @@
 //! Address books on a CardDAV server.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a CardDAV server is reached.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct CarddavSettings {
     /// The address of the server, of a user's home there, or of the address book itself. From the first two, address
@@ -33,7 +35,8 @@ impl fmt::Debug for CarddavSettings {
 }
 
 /// Which address book is read and written, and how.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct AddressBookSettings {
     /// The name of the address book, as people see it or as its address ends. Default: the one that there is.
@@ -43,7 +46,8 @@ pub struct AddressBookSettings {
 }
 
 /// A version of the vCard format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VcardVersion {
     /// 3.0 (RFC 2426), which every server and app knows.

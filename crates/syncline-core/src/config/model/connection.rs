@@ -5,8 +5,10 @@ use super::{
     ProgramSettings, ProgramStreamSettings, ServerSettings, SqliteSettings, StreamSettings,
     TableSettings, Webhook,
 };
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -76,8 +78,9 @@ impl Default for EntitySettings {
 }
 
 /// A kind of record at a connection.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "EntityWith{S}")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "EntityWith{S}"))]
 pub struct Entity<S = EntitySettings> {
     /// The field or fields that name a record for good; several are joined with `|`.
     pub key: OneOrMany<String>,
@@ -116,6 +119,7 @@ impl<S> Entity<S> {
 pub const ADAPTERS: &[&str] =
     &["file", "postgres", "mysql", "sqlite", "manifest", "carddav", "singer", "airbyte"];
 
+#[cfg(test)]
 impl JsonSchema for Connection {
     fn schema_name() -> Cow<'static, str> {
         "Connection".into()
@@ -128,7 +132,8 @@ impl JsonSchema for Connection {
 
 /// One outside system: adapter, settings, entities. The adapter says which settings there are.
 // A new family of adapters is a variant here, in `Settings` and in `EntitySettings`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(tag = "adapter", rename_all = "snake_case")]
 enum Declared {
     /// CSV, TSV, JSON Lines and JSON files.
@@ -149,9 +154,10 @@ enum Declared {
     Airbyte(Parts<ProgramSettings, ProgramStreamSettings>),
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[schemars(inline)]
+#[cfg_attr(test, schemars(inline))]
 struct Parts<S: Default, E> {
     /// Rank among sources when values compete: the higher one wins. Default 0.
     #[serde(default)]

@@ -2,12 +2,14 @@
 
 use super::{Normaliser, OneOrMany};
 use crate::value::Value;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// How records of an entity become shards of a type.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConversionSchema {
     /// The type of the shards.
@@ -33,7 +35,8 @@ pub struct ConversionSchema {
 }
 
 /// What may happen to shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
     /// Whether a record that belongs to no shard yet makes one. Default true.
@@ -54,7 +57,8 @@ impl Default for Target {
 }
 
 /// What a field is made of: the name of a source field, or a mapping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum FieldMapping {
     /// The source field as it is.
@@ -65,7 +69,8 @@ pub enum FieldMapping {
 
 /// A mapping. Exactly one of `from`, `value`, `template`, `when`, `flatten`, `lookup` and `expression`
 /// says where the value comes from; the rest says what becomes of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
     /// Direct: a source field, `a.b.0` reaching into maps and lists. A list of fields is composite: those
@@ -104,7 +109,8 @@ pub struct Mapping {
 }
 
 /// What a value must meet. Absent and null values meet everything but `required`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Validation {
     /// The least number.
@@ -131,7 +137,8 @@ pub struct Validation {
 }
 
 /// A known form of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// An e-mail address.
@@ -149,7 +156,8 @@ pub enum Format {
 }
 
 /// A case of a conditional mapping. Exactly one of `then`, `field` and `expression` gives the value.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Case {
     /// When it holds: a condition, or an expression over the record's fields.
@@ -167,7 +175,8 @@ pub struct Case {
 }
 
 /// When something holds: an expression (`AnnualRevenue >= 1000000`), a condition, or several that must all hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum Predicate {
     /// An expression over the record's fields.
@@ -179,7 +188,8 @@ pub enum Predicate {
 }
 
 /// A condition on one source field.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The source field, `a.b.0` reaching into maps and lists.
@@ -194,7 +204,8 @@ pub struct Condition {
 }
 
 /// A condition's operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
     /// Equal; numbers by value, text exactly.
@@ -240,7 +251,8 @@ pub enum Operator {
 }
 
 /// A value out of a list of maps, or out of nested maps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {
     /// The source field that holds the list or map.
@@ -260,7 +272,8 @@ pub struct Flatten {
 }
 
 /// Which of several values is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Take {
     /// The first.
@@ -277,7 +290,8 @@ pub enum Take {
 }
 
 /// A field of another shard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// The other shard's type.
@@ -303,7 +317,8 @@ fn by_external_id() -> String {
 }
 
 /// A link to another shard, which may arrive later.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Relationship {
     /// The other shard's type.
@@ -325,7 +340,8 @@ pub struct Relationship {
 }
 
 /// A further shard that is made of the same record and linked to the primary one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DerivedShard {
     /// Names it among the schema's derived shards. Default: its shard type.

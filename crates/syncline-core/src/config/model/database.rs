@@ -1,11 +1,13 @@
 //! How databases are reached, and how their tables are read and written.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a database server is reached.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct ServerSettings {
     /// The server's name or address, or the path of its Unix socket. Default `localhost`.
@@ -46,7 +48,8 @@ impl fmt::Debug for ServerSettings {
 }
 
 /// How far a connection to a server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Tls {
     /// Never encrypted.
@@ -60,7 +63,8 @@ pub enum Tls {
 }
 
 /// Where a SQLite database is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct SqliteSettings {
     /// The path of the database file, relative to the configuration. A missing file is an error.
@@ -70,7 +74,8 @@ pub struct SqliteSettings {
 }
 
 /// Which table is read and written, and how.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct TableSettings {
     /// The table or view. Default: the entity's name.
@@ -88,7 +93,8 @@ pub struct TableSettings {
 }
 
 /// What a PostgreSQL server keeps for a task that follows the changes of a table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LogicalReplication {
     /// The replication slot, which Syncline makes, and makes anew where it is lost. Its name begins with

@@ -1,13 +1,15 @@
 //! Connectors that a manifest describes, and which of their streams are read.
 
 use crate::value::Value;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Which connector it is, and what it is configured with.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct ManifestSettings {
     /// The manifest: a file, or a folder with a `manifest.yaml` in it, relative to the configuration; or the name of
@@ -24,7 +26,8 @@ pub struct ManifestSettings {
 }
 
 /// How a person grants access (OAuth 2, authorization code). What is left out is that of the manifest's authenticator.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OAuthSettings {
     /// Where the person grants access.
@@ -58,7 +61,8 @@ impl fmt::Debug for OAuthSettings {
 }
 
 /// How fast a system may be asked. What it says of its own limits is kept besides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CallLimits {
     /// So many calls in so much time, whatever they do; several hold at once.
@@ -87,7 +91,8 @@ impl Default for CallLimits {
 }
 
 /// How often single operations may be asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct OperationLimits {
     /// Reading.
@@ -101,7 +106,8 @@ pub struct OperationLimits {
 }
 
 /// So many calls in so much time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CallRate {
     /// How many calls.
@@ -111,7 +117,8 @@ pub struct CallRate {
 }
 
 /// When a system is left alone for a while: it failed again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CallBreaker {
     /// After so many calls in a row that nobody answered, or that ended in a 5xx. Default 10.
@@ -134,7 +141,8 @@ impl fmt::Debug for ManifestSettings {
 }
 
 /// Which stream of a connector is read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct StreamSettings {
     /// The stream. Default: the entity's name.

@@ -2,13 +2,15 @@
 
 use super::{OneOrMany, ReadMode};
 use crate::value::Value;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Which program it is, what it is configured with, and how long it may take.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct ProgramSettings {
     /// The program, or the program and its arguments as a list; no shell reads it. A name is looked for on the search
@@ -42,7 +44,8 @@ impl fmt::Debug for ProgramSettings {
 }
 
 /// Which stream of a program is read, and how.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default)]
 pub struct ProgramStreamSettings {
     /// The stream. Default: the entity's name.

@@ -2,13 +2,15 @@
 
 use super::{OneOrMany, indexed};
 use crate::matching::model::ModelFile;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A user's own type of shard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShardType {
     /// The fields, by name, in the order in which they are shown.
@@ -25,7 +27,8 @@ pub struct ShardType {
 }
 
 /// Whose value of a field stands. Values that are blank stand back behind others; of equals, the newest stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Survivor {
     /// The newest record's.
@@ -50,7 +53,8 @@ pub enum Survivor {
 pub type FieldList = indexed::IndexedMap<FieldDef>;
 
 /// A field of a shard type: its type alone, or with what goes with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum FieldDef {
     /// The type alone.
@@ -70,7 +74,8 @@ impl FieldDef {
 }
 
 /// A field of a shard type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FieldSpec {
     /// The type of its values.
@@ -82,7 +87,8 @@ pub struct FieldSpec {
 }
 
 /// The type of a shard's field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
     /// Text.
@@ -106,7 +112,8 @@ pub enum FieldType {
 }
 
 /// How duplicates of a shard type are found, and what becomes of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Matching {
     /// Two records are the same if any of these rules says so.
@@ -124,7 +131,7 @@ pub struct Matching {
     pub block: Vec<OneOrMany<ModelPart>>,
     /// The trained model, read from its file.
     #[serde(skip_deserializing)]
-    #[schemars(skip)]
+    #[cfg_attr(test, schemars(skip))]
     pub trained: Option<Arc<ModelFile>>,
     /// The country of phone numbers that do not say theirs, by its two letters (ISO 3166): `phone` makes international
     /// numbers of them then.
@@ -167,7 +174,8 @@ fn cluster_max_default() -> u32 {
 
 /// What becomes of duplicates. Records are ordered by their modified time (then by source priority,
 /// connection, entity, external id), so the outcome does not hang on the order of arrival.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MergeStrategy {
     /// The oldest record's fields stand.
@@ -184,7 +192,8 @@ pub enum MergeStrategy {
 }
 
 /// A way in which two records prove to be the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MatchRule {
     /// Shown wherever the rule decided something.
@@ -209,7 +218,8 @@ fn threshold_default() -> f64 {
 }
 
 /// A part of a blocking key: a field, or a field and how it is made comparable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum BlockPart {
     /// The field with the normaliser `text`.
@@ -219,7 +229,8 @@ pub enum BlockPart {
 }
 
 /// A part of a blocking key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BlockSpec {
     /// The field of the shard type.
@@ -239,7 +250,8 @@ pub struct BlockSpec {
 }
 
 /// One comparison of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
     /// The field of the shard type.
@@ -267,7 +279,8 @@ fn weight_default() -> f64 {
 }
 
 /// What a comparison says when one side has no value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// The comparison is left out of the score; if all are, there is no match.
@@ -278,7 +291,8 @@ pub enum Missing {
 }
 
 /// How two values are compared; gives a similarity from 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Comparator {
     /// 1 where equal after normalising, else 0.
@@ -308,7 +322,8 @@ pub enum Comparator {
 }
 
 /// A phonetic code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phonetic {
     /// American Soundex.
@@ -322,7 +337,8 @@ pub enum Phonetic {
 }
 
 /// Makes values comparable before they are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Normaliser {
     /// As it stands.
@@ -342,7 +358,7 @@ pub enum Normaliser {
     Phone,
     /// A phone number that is of this country where it does not say: what `phone` is where `phone_region` is set.
     #[serde(skip_deserializing)]
-    #[schemars(skip)]
+    #[cfg_attr(test, schemars(skip))]
     PhoneOf(Country),
     /// A company: as text, without its legal form.
     Company,
@@ -373,9 +389,8 @@ impl Serialize for Country {
 }
 
 /// What sort of value a field holds: how it is made comparable, and how alike two values can be.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A person's given name; nicknames and initials are known.
@@ -407,7 +422,8 @@ pub enum Kind {
 }
 
 /// A part of a model's blocking key: a field, or a form of the value of one or several fields.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum ModelPart {
     /// The whole value of the field.
@@ -417,7 +433,8 @@ pub enum ModelPart {
 }
 
 /// A part of a model's blocking key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelPartSpec {
     /// The field; or several, of which any may agree with any.
@@ -428,7 +445,8 @@ pub struct ModelPartSpec {
 }
 
 /// What of a value counts in a blocking key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyForm {
     /// All of it; of a date, whichever of day and month comes first.

@@ -1,12 +1,14 @@
 //! Sync tasks: what is synced with what, when and how.
 
 use super::Condition;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is synced with what, when and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SyncTask {
     /// The connection.
@@ -51,7 +53,8 @@ pub struct SyncTask {
 }
 
 /// Which way records go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the connection to the shards.
@@ -78,7 +81,8 @@ impl Direction {
 }
 
 /// What decides where a shard and a record both changed the same field since they last agreed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Conflicts {
     /// What decides in general. Default `newest_wins`.
@@ -97,7 +101,8 @@ pub struct Conflicts {
 }
 
 /// What decides between two changes of one field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictStrategy {
     /// The later change stands; of changes at one time, that of the connection with the higher priority, then the
@@ -132,7 +137,8 @@ impl ConflictStrategy {
 }
 
 /// What decides between two changes of a field.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FieldRuleSpec {
     /// The shard's value stands.
@@ -156,7 +162,8 @@ pub enum FieldRuleSpec {
 }
 
 /// What is written to the connection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
     /// Only shards that meet all of these conditions on their fields are written. Default: all.
@@ -174,7 +181,8 @@ impl Default for Outbound {
 }
 
 /// What a deletion at one side means for the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Deletes {
     /// Nothing: shard and record go separate ways.
@@ -185,7 +193,8 @@ pub enum Deletes {
 }
 
 /// What a run reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReadMode {
     /// What came since the last run: appended lines, or records whose modified time is newer.
@@ -197,11 +206,12 @@ pub enum ReadMode {
 }
 
 /// How many records go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Batch {
     /// Records in a batch. Default 2000.
-    #[schemars(range(min = 1, max = 100_000))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 100_000)))]
     pub size: u32,
     /// A pause after each batch, in milliseconds. Default 0.
     pub delay_ms: u64,
@@ -215,7 +225,8 @@ impl Default for Batch {
 
 /// How failed calls are tried again: `delay_ms`, then `multiplier` times as long each time, up to
 /// `delay_ms_max`, stretched or shrunk by up to `jitter`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Tries after the first one. Default 3.
@@ -241,7 +252,8 @@ impl Default for Retry {
 }
 
 /// When deletions stop and ask: more than `count` and more than `share` of what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Fuse {
     /// So many deletions pass, however large their share. Default 10.

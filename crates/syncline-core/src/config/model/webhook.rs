@@ -1,13 +1,15 @@
 //! What systems send by themselves when records change.
 
 use super::{Condition, OneOrMany};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Messages that a system sends when records change. `syncline listen` takes them in. A message only says which records are
 /// to be looked at: what they hold is read from the system.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// How the messages are signed. What is not signed so is refused, whatever a message says of itself.
@@ -35,7 +37,8 @@ impl fmt::Debug for Webhook {
 }
 
 /// How messages are signed: all with HMAC-SHA256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookSignature {
     /// As Standard Webhooks says: `webhook-signature` over id, time and body.
@@ -51,7 +54,8 @@ pub enum WebhookSignature {
 }
 
 /// Records of an entity that a message names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRecords {
     /// The entity.

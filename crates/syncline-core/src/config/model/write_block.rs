@@ -2,11 +2,13 @@
 
 use super::indexed::IndexedMap;
 use crate::value::Value;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How the streams of a connector are written: `write.yaml` beside a manifest, or the same key in it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WriteFile {
     /// How records are written, by stream.
@@ -14,7 +16,8 @@ pub struct WriteFile {
 }
 
 /// How the records of one stream are written. Texts are templates, as everywhere in a manifest.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WriteBlock {
     /// The address that paths belong to. Default: that of the stream.
@@ -80,7 +83,8 @@ impl Default for WriteBlock {
 }
 
 /// Where a version stands that is not part of the record.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WriteVersion {
     /// The field of the record that it becomes.
@@ -90,7 +94,8 @@ pub struct WriteVersion {
 }
 
 /// One way of writing: the request, its guards, and what its reply says.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WriteOperation {
     /// The path of the request.
@@ -130,7 +135,8 @@ pub struct WriteOperation {
 }
 
 /// What makes a request conditional.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WriteCondition {
     /// Where it stands.
@@ -146,7 +152,8 @@ pub struct WriteCondition {
 }
 
 /// Where an idempotency key stands.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IdempotencyPlace {
     /// Where it stands.
@@ -159,7 +166,8 @@ pub struct IdempotencyPlace {
 }
 
 /// A place in a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WritePlace {
     /// A header.
@@ -172,7 +180,8 @@ pub enum WritePlace {
 }
 
 /// What statuses mean. What is named here wins over what is usual.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WriteOutcomes {
     /// It was done. Usual: 2xx.
@@ -194,7 +203,8 @@ pub struct WriteOutcomes {
 }
 
 /// What a reply means that says so in its body.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutcomeWhen {
     /// Whether a reply is such a one, such as `{{ response.code == 'stale' }}`.
@@ -204,7 +214,8 @@ pub struct OutcomeWhen {
 }
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeName {
     /// It was done.
@@ -224,7 +235,8 @@ pub enum OutcomeName {
 }
 
 /// Several records in one request.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordBatch {
     /// The path of the request.
@@ -272,7 +284,8 @@ pub struct RecordBatch {
 }
 
 /// Several requests in one.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestBatch {
     /// The path of the request.
@@ -311,7 +324,8 @@ fn responses() -> Vec<String> {
 }
 
 /// What the parts of a request, or of a response, in a batch are called.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNames {
     /// The method. Default: `method`.
@@ -342,7 +356,8 @@ impl Default for BatchNames {
 }
 
 /// A request for records as they are now.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadBack {
     /// The path of the request.

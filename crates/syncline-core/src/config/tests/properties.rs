@@ -2,7 +2,7 @@
 
 use super::super::diagnostic::Findings;
 use super::super::document::{Document, Style};
-use super::super::{align, deserialize, schema, shape};
+use super::super::{align, deserialize, shape};
 use super::*;
 use proptest::prelude::*;
 use schemars::JsonSchema;
