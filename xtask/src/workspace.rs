@@ -19,10 +19,21 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
-/// The Cargo that this task was started by.
+/// The Cargo that this task was started by, which is not told of the package that this task is.
+///
+/// Build scripts that ask for those variables, such as that of ring, would run again, and all that rests on them be built
+/// again, whenever a build by hand and one by a task take turns.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    command(&program)
+    let mut cargo = command(&program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// What `cargo metadata` says of the workspace's own packages.

@@ -261,6 +261,13 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The database was asked to be read before anything was saved in it, as a program leaves it that was killed while
+    /// it made it.
+    #[error("there is no store at `{path}` yet: the file is blank")]
+    Blank {
+        /// The database.
+        path: String,
+    },
     /// The database cannot be opened, read or written.
     #[error("cannot {doing} `{path}`: {problem}")]
     Unusable {

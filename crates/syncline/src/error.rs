@@ -218,6 +218,9 @@ fn store_hint(error: &StoreError) -> String {
         StoreError::Busy { task, .. } => {
             format!("wait for it to end, or stop it: `syncline cancel {task}`")
         }
+        StoreError::Blank { .. } => {
+            "`syncline run` makes it; or name another one with `--store FILE`".into()
+        }
         StoreError::Newer { .. } => "use the newer version of Syncline that made it".into(),
         StoreError::Damaged { .. } => {
             "bring it back from a backup, or start a new one with `--store FILE`".into()

@@ -151,7 +151,14 @@ impl Bench {
         }
         let mut command = self.command();
         command.args(["executions", "--json", "--store"]).arg(store);
-        Ok(workspace::output(&mut command)?.contains(r#""status":"success""#))
+        let said = command.output()?;
+        let errors = String::from_utf8_lossy(&said.stderr);
+        match said.status.success() {
+            true => Ok(String::from_utf8_lossy(&said.stdout).contains(r#""status":"success""#)),
+            // Killed while it made the file.
+            false if errors.contains("there is no store at") => Ok(false),
+            false => Err(format!("`syncline executions` failed: {}", errors.trim()).into()),
+        }
     }
 
     fn state(&self, store: &Path) -> Result<State, Box<dyn Error>> {

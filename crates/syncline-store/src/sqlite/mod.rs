@@ -110,7 +110,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`StoreError::Newer`] for a database of a newer version, [`StoreError::Damaged`] for a file that is
-    /// no database or another program's, [`StoreError::Unusable`] where the file cannot be used.
+    /// no database or another program's, [`StoreError::Blank`] for one to be read that nothing was saved in,
+    /// [`StoreError::Unusable`] where the file cannot be used.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         let mut db = Db::open(&path, options)?;

@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, StoreEr
     let name = path.display().to_string();
     let open_trouble = |error: rusqlite::Error| trouble(&name, "open", &error);
     let mut conn = connect(path, options).map_err(open_trouble)?;
-    check_ownership(&conn, &name)?;
+    check_ownership(&conn, &name, options.read_only)?;
     if !options.read_only {
         set_up(&conn, options).map_err(open_trouble)?;
         migrate(&mut conn, options).map_err(open_trouble)?;
@@ -100,7 +100,7 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
 }
 
 /// Refuses a database that is not ours, or that we are too old for, before anything in it is touched.
-fn check_ownership(conn: &Connection, path: &str) -> Result<(), StoreError> {
+fn check_ownership(conn: &Connection, path: &str, is_to_read: bool) -> Result<(), StoreError> {
     let header = || -> rusqlite::Result<(i64, i64, i64)> {
         let number = |sql| conn.query_row(sql, [], |row| row.get(0));
         Ok((
@@ -119,6 +119,9 @@ fn check_ownership(conn: &Connection, path: &str) -> Result<(), StoreError> {
     }
     if found > known {
         return Err(StoreError::Newer { path, found, known });
+    }
+    if is_to_read && is_blank {
+        return Err(StoreError::Blank { path });
     }
     if conn.is_readonly("main").unwrap_or(false) && found < known {
         let problem = format!("it has schema version {found}; a run brings it to {known}");

@@ -58,6 +58,19 @@ fn a_newer_version_and_another_tenant_are_refused() {
     assert!(matches!(refused(&path, options()), StoreError::Newer { found: 99, .. }));
 }
 
+/// A program that was killed while it made its database leaves one without a table.
+#[test]
+fn a_blank_database_is_no_store_yet() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("s.db");
+    Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    let read_only = Options { read_only: true, ..options() };
+    let error = refused(&path, read_only.clone());
+    assert!(matches!(error, StoreError::Blank { .. }), "{error}");
+    drop(SqliteStore::open(&path, options()).unwrap());
+    drop(SqliteStore::open(&path, read_only).unwrap());
+}
+
 /// A write version that SQLite does not know makes a database read-only for whoever opens it, root included.
 #[tokio::test]
 async fn a_read_only_database_says_so_and_stays_as_it_is() {
