@@ -1,7 +1,7 @@
 //! The JSON Schemas as they follow from the types, and the test that keeps the files to them.
 
 use super::super::model::{Config, WriteFile};
-use super::super::schema::{ALIAS_OF, json_schema, write_json_schema};
+use super::super::schema::ALIAS_OF;
 use serde_json::{Map, Value, json};
 
 /// Other spellings: the type, the spelling, and what it stands for.
@@ -86,15 +86,13 @@ fn the_schemas_in_the_repository_are_those_of_the_types() {
     let config = titled(schemars::schema_for!(Config), ALIASES, "Syncline configuration");
     let write = titled(schemars::schema_for!(WriteFile), &[], "Writing through a connector");
     let mut stale = Vec::new();
-    for (name, kept, derived) in
-        [("config.json", json_schema(), config), ("write.json", write_json_schema(), write)]
-    {
-        if kept.to_string() == derived.to_string() {
-            continue;
-        }
+    for (name, derived) in [("config.json", config), ("write.json", write)] {
         let path = format!("{}/src/config/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(&path, format!("{derived:#}\n")).unwrap();
-        stale.push(path);
+        let text = format!("{derived:#}\n");
+        if std::fs::read_to_string(&path).unwrap() != text {
+            std::fs::write(&path, text).unwrap();
+            stale.push(path);
+        }
     }
     assert!(
         stale.is_empty(),
