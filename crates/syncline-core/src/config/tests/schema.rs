@@ -85,20 +85,19 @@ pub(super) const ALIASES: &[(&str, &str, &str)] = &[
 fn the_schemas_in_the_repository_are_those_of_the_types() {
     let config = titled(schemars::schema_for!(Config), ALIASES, "Syncline configuration");
     let write = titled(schemars::schema_for!(WriteFile), &[], "Writing through a connector");
-    let mut stale = Vec::new();
-    for (name, derived) in [("config.json", config), ("write.json", write)] {
-        let path = format!("{}/src/config/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-        let text = format!("{derived:#}\n");
-        if std::fs::read_to_string(&path).unwrap() != text {
-            std::fs::write(&path, text).unwrap();
-            stale.push(path);
-        }
+    for (name, kept, derived) in [
+        ("config.json", include_str!("../schema/config.json"), config),
+        ("write.json", include_str!("../schema/write.json"), write),
+    ] {
+        let path = format!("crates/syncline-core/src/config/schema/{name}");
+        let derived = format!("{derived:#}\n");
+        let patch = diffy::DiffOptions::new()
+            .set_original_filename(format!("a/{path}"))
+            .set_modified_filename(format!("b/{path}"))
+            .create_patch(kept, &derived)
+            .to_string();
+        assert!(kept == derived, "the types say otherwise; `git apply` this:\n{patch}");
     }
-    assert!(
-        stale.is_empty(),
-        "written anew; look at the change and commit it: {}",
-        stale.join(", ")
-    );
 }
 
 fn titled(schema: schemars::Schema, aliases: &[(&str, &str, &str)], title: &str) -> Value {
