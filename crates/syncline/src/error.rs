@@ -184,9 +184,7 @@ impl Error {
                  one from a sample file: `syncline init SAMPLE`"
                     .into()
             }
-            Self::NoStore(_) => {
-                "`syncline run` makes it; or name another one with `--store FILE`".into()
-            }
+            Self::NoStore(_) => NO_STORE_HINT.into(),
             Self::Read { .. } => "check the path and its permissions".into(),
             Self::Write { .. } | Self::Output(_) => {
                 "check the path, its permissions, and the room on the disk".into()
@@ -213,14 +211,14 @@ impl Error {
     }
 }
 
+const NO_STORE_HINT: &str = "`syncline run` makes it; or name another one with `--store FILE`";
+
 fn store_hint(error: &StoreError) -> String {
     match error {
         StoreError::Busy { task, .. } => {
             format!("wait for it to end, or stop it: `syncline cancel {task}`")
         }
-        StoreError::Blank { .. } => {
-            "`syncline run` makes it; or name another one with `--store FILE`".into()
-        }
+        StoreError::Blank { .. } => NO_STORE_HINT.into(),
         StoreError::Newer { .. } => "use the newer version of Syncline that made it".into(),
         StoreError::Damaged { .. } => {
             "bring it back from a backup, or start a new one with `--store FILE`".into()

@@ -146,18 +146,13 @@ impl Bench {
     }
 
     fn has_ended(&self, store: &Path) -> Result<bool, Box<dyn Error>> {
-        if !store.exists() {
-            return Ok(false);
-        }
         let mut command = self.command();
         command.args(["executions", "--json", "--store"]).arg(store);
-        let said = command.output()?;
-        let errors = String::from_utf8_lossy(&said.stderr);
-        match said.status.success() {
-            true => Ok(String::from_utf8_lossy(&said.stdout).contains(r#""status":"success""#)),
-            // Killed while it made the file.
-            false if errors.contains("there is no store at") => Ok(false),
-            false => Err(format!("`syncline executions` failed: {}", errors.trim()).into()),
+        match workspace::output(&mut command) {
+            Ok(said) => Ok(said.contains(r#""status":"success""#)),
+            // Killed before it made the file, or anything in it.
+            Err(problem) if problem.to_string().contains("there is no store at") => Ok(false),
+            Err(problem) => Err(problem),
         }
     }
 
