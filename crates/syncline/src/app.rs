@@ -11,8 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use syncline_core::config::Secrets;
 use syncline_store::Store;
 use syncline_store::sqlite::{Options, SqliteStore};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// The global options, and ways to open what they name.
 #[derive(Debug)]
@@ -162,17 +165,14 @@ fn quoted(path: &Path) -> String {
 }
 
 fn log_to_stderr(secrets: &Arc<RwLock<Secrets>>) {
-    let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new(
-            "syncline=debug,syncline_core=debug,syncline_store=debug,\
-             syncline_adapters=debug,syncline_engine=debug,warn",
-        )
+    let targets = std::env::var("SYNCLINE_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    // A target stands for all whose name it begins: `syncline` for its crates, too.
+    let targets = targets.unwrap_or_else(|| {
+        Targets::new().with_target("syncline", Level::DEBUG).with_default(Level::WARN)
     });
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(Scrubbing(secrets.clone()))
-        .finish();
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Scrubbing(secrets.clone()));
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(targets));
     // Only a second subscriber in one process is refused; the first one goes on.
     drop(tracing::subscriber::set_global_default(subscriber));
 }
