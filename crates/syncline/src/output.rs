@@ -261,13 +261,8 @@ fn render(
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     let gap = u16::try_from(GAP).unwrap_or(u16::MAX);
-    match width {
-        Some(width) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        None => {
-            table.force_no_tty();
-        }
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     let cell = |(text, align): (&str, &CellAlignment)| Cell::new(text).set_alignment(*align);
     table.set_header(headings.iter().copied().zip(&alignments).map(cell));
