@@ -165,7 +165,8 @@ fn quoted(path: &Path) -> String {
 }
 
 fn log_to_stderr(secrets: &Arc<RwLock<Secrets>>) {
-    let targets = std::env::var("SYNCLINE_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    let targets =
+        std::env::var("SYNCLINE_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
     // A target stands for all whose name it begins: `syncline` for its crates, too.
     let targets = targets.unwrap_or_else(|| {
         Targets::new().with_target("syncline", Level::DEBUG).with_default(Level::WARN)
