@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 ///
 /// `Type.variant` stands for the settings of a variant, and comes before another spelling of the variant.
 /// They are what `#[serde(alias)]` says, which schemas do not hear of; a test compares the two.
-pub(super) const ALIASES: &[(&str, &str, &str)] = &[
+const ALIASES: &[(&str, &str, &str)] = &[
     ("Comparator", "fuzzy", "levenshtein"),
     ("ConcatSpec", "prefix", "before"),
     ("ConcatSpec", "suffix", "after"),
@@ -121,9 +121,10 @@ fn the_schema_names_every_other_spelling_that_the_plain_data_takes() {
     written.sort_unstable();
     listed.sort_unstable();
     assert_eq!(listed, written, "complete the table in this file");
+    let schema = json_schema();
     for (owner, alias, of) in ALIASES {
         let name = owner.split('.').next().unwrap();
-        let definition = json_schema()["$defs"][name].to_string();
+        let definition = schema["$defs"][name].to_string();
         assert!(definition.contains(&format!("Another spelling of `{of}`")), "{owner} {of}");
         assert!(definition.contains(&format!("\"{alias}\"")), "{owner} {alias}");
     }
