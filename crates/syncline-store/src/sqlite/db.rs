@@ -28,6 +28,8 @@ pub(super) struct Db {
     pub(super) conn: Connection,
     path: String,
     options: Options,
+    /// What the page cache holds.
+    cache_pages: usize,
     group: Option<Group>,
     /// Counts the changes of what plans are made from, ours and others'.
     pub(super) epoch: u64,
@@ -85,6 +87,8 @@ impl Db {
         let conn = schema::open(path, &options)?;
         let path = path.display().to_string();
         let data_version = data_version(&conn).map_err(|e| trouble(&path, "open", &e))?;
+        let cache_pages =
+            schema::fit_cache(&conn, &options).map_err(|e| trouble(&path, "open", &e))?;
         if options.snapshot {
             // The first read of a transaction fixes what all of its reads see.
             conn.execute_batch("BEGIN; SELECT count(*) FROM meta")
@@ -94,6 +98,7 @@ impl Db {
             conn,
             path,
             options,
+            cache_pages,
             group: None,
             epoch: 1,
             data_version,
@@ -230,8 +235,8 @@ impl Db {
     /// has to leave it before the commit is written to the log, and written there again when it changes again.
     pub(super) fn settle_if_old(&mut self) -> Result<(), StoreError> {
         let Some(group) = &self.group else { return Ok(()) };
-        let cache_pages = self.options.cache_kib as usize * 1024 / schema::PAGE_BYTES as usize;
-        if group.since.elapsed() < self.options.group_age && group.rows.changed < cache_pages / 2 {
+        let is_small = group.rows.changed < self.cache_pages / 2;
+        if group.since.elapsed() < self.options.group_age && is_small {
             return Ok(());
         }
         self.settle()?;
@@ -259,6 +264,9 @@ impl Db {
             return Err(self.lose_group(&error));
         }
         self.group = None;
+        if let Ok(pages) = schema::fit_cache(&self.conn, &self.options) {
+            self.cache_pages = pages;
+        }
         for running in self.running.values_mut() {
             running.in_group = false;
             running.checkpoint = None;

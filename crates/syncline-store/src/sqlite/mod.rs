@@ -37,6 +37,7 @@ use crate::{Catalog, Committed, Ids, Position, Store, StoreError};
 use db::Db;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -66,8 +67,9 @@ pub struct Options {
     pub group_age: Duration,
     /// How long nothing may come after a commit before the group is committed.
     pub idle: Duration,
-    /// The page cache, in KiB: what planning reads at random should fit.
-    pub cache_kib: u32,
+    /// The page cache, in KiB: what planning reads at random should fit, which is a sixth of the database, but
+    /// this at least and this at most.
+    pub cache_kib: RangeInclusive<u32>,
     /// How long the write-ahead log may grow before its pages are copied into the database, in pages.
     pub wal_pages: u32,
     /// How many match keys may be kept beside their table before they are moved into it; each takes some 20
@@ -86,7 +88,7 @@ impl Default for Options {
             busy_ms: 10_000,
             group_age: Duration::from_secs(1),
             idle: Duration::from_millis(50),
-            cache_kib: 32 * 1024,
+            cache_kib: 32 * 1024..=96 * 1024,
             wal_pages: 50_000,
             key_log_max: 900_000,
             pages_max: None,

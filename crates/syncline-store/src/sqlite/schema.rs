@@ -14,6 +14,9 @@ const APPLICATION_ID: i64 = 0x5379_6e63;
 /// million records: half as many pages are looked up, written to the log and copied from it.
 pub(super) const PAGE_BYTES: i64 = 8192;
 
+/// Of a database, the part that is read at random: the shards, the match keys and the match edges.
+const CACHE_PART: i64 = 6;
+
 /// The page cache while late indexes are made, in KiB: no more entries are sorted at a time than this holds.
 /// Pieces that fit the processor's cache are sorted, and then merged, in half the time of all at once.
 const SORT_KIB: i64 = 1024;
@@ -56,7 +59,6 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, StoreEr
         set_up(&conn, options).map_err(open_trouble)?;
         migrate(&mut conn, options).map_err(open_trouble)?;
     }
-    set_cache(&conn, options.cache_kib.into()).map_err(open_trouble)?;
     check_tenant(&conn, options, &name)?;
     Ok(conn)
 }
@@ -65,11 +67,20 @@ fn set_cache(conn: &Connection, kib: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -kib)
 }
 
+/// Gives the page cache the size that fits the database as it is now, and says how many pages that are.
+pub(super) fn fit_cache(conn: &Connection, options: &Options) -> rusqlite::Result<usize> {
+    let pages: i64 = conn.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
+    let (least, most) = options.cache_kib.clone().into_inner();
+    let kib = (pages * PAGE_BYTES / 1024 / CACHE_PART).clamp(least.into(), most.max(least).into());
+    set_cache(conn, kib)?;
+    Ok(usize::try_from(kib * 1024 / PAGE_BYTES).unwrap_or(0))
+}
+
 /// Makes the late indexes that are not there yet; nothing may be uncommitted.
 pub(super) fn make_late_indexes(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
     set_cache(conn, SORT_KIB)?;
     let made = LATE_INDEXES.iter().try_for_each(|(name, _)| make_late_index(conn, name));
-    set_cache(conn, options.cache_kib.into())?;
+    fit_cache(conn, options)?;
     made
 }
 
@@ -189,8 +200,9 @@ mod tests {
     #[test]
     fn a_statement_may_touch_more_pages_than_are_written_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { cache_kib: 256, ..Options::default() };
+        let options = Options { cache_kib: 256..=256, ..Options::default() };
         let conn = open(&folder.path().join("s.db"), &options).unwrap();
+        assert_eq!(fit_cache(&conn, &options).unwrap(), 32);
         conn.execute_batch(
             "CREATE TABLE big (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
              WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 9000)
@@ -203,6 +215,20 @@ mod tests {
         .unwrap();
         let changed = "SELECT count(*) FROM big WHERE text LIKE '%.'";
         assert_eq!(conn.query_row(changed, [], |row| row.get::<_, i64>(0)).unwrap(), 9000);
+    }
+
+    #[test]
+    fn the_page_cache_grows_with_the_database() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.pragma_update(None, "page_size", PAGE_BYTES).unwrap();
+        conn.execute_batch("CREATE TABLE big (bytes BLOB)").unwrap();
+        let options = Options { cache_kib: 64..=160, ..Options::default() };
+        // The pages of the cache, while the database has grown by so many KiB.
+        for (kib, pages) in [(0, 8..=8), (600, 12..=14), (600, 20..=20)] {
+            conn.execute("INSERT INTO big VALUES (zeroblob(1024 * ?1))", [kib]).unwrap();
+            let fitted = fit_cache(&conn, &options).unwrap();
+            assert!(pages.contains(&fitted), "{kib}: {fitted}");
+        }
     }
 
     #[test]
