@@ -16,7 +16,7 @@ use crate::config::model::{
 };
 use crate::problem::{ConfigPath, Problem};
 use crate::record::{Record, Shape};
-use crate::shard::{Image, Layout};
+use crate::shard::Layout;
 use crate::value::{Cell, Value};
 use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +133,9 @@ impl Outbound {
 
     /// Whether a shard is among those that are written.
     pub fn selects(&self, image: &[Cell], id: u128) -> bool {
+        if self.filter.is_empty() {
+            return true;
+        }
         let record = self.record(image, id);
         let row = Row { record: &record, slots: &self.filter_slots, shape: &self.shape };
         self.filter.iter().all(|check| check.holds(&row))
@@ -148,7 +151,7 @@ impl Outbound {
         image: &[Cell],
         id: u128,
     ) -> Result<Vec<(CompactString, Value)>, FieldError> {
-        self.run(image, id, |_| true)
+        self.run(&self.record(image, id), |_| true)
     }
 
     /// The fields of a record that is there which the shard fields `changed` make; absent ones are left out.
@@ -162,7 +165,7 @@ impl Outbound {
         id: u128,
         changed: &[usize],
     ) -> Result<Vec<(CompactString, Value)>, FieldError> {
-        self.run(image, id, |field| {
+        self.run(&self.record(image, id), |field| {
             !field.is_key && field.needs.iter().any(|need| changed.contains(need))
         })
     }
@@ -180,12 +183,12 @@ impl Outbound {
         if value.is_none() || !self.writable[field] {
             return value.clone();
         }
-        let mut image: Image = image.to_vec();
-        image[field].clone_from(value);
+        let mut record = self.record(image, id);
+        record.cells[field].clone_from(value);
         // Those that the field has no part in are written too: its mapping may read them.
         let is_alone = self.written.iter().any(|written| written.needs == [field]);
         let wanted = |written: &Written| !is_alone || written.needs.contains(&field);
-        match self.run(&image, id, wanted) {
+        match self.run(&record, wanted) {
             Ok(fields) => converter.read_back(&fields, field).unwrap_or_else(|| value.clone()),
             Err(_) => value.clone(),
         }
@@ -228,14 +231,12 @@ impl Outbound {
 
     fn run(
         &self,
-        image: &[Cell],
-        id: u128,
+        record: &Record,
         wanted: impl Fn(&Written) -> bool,
     ) -> Result<Vec<(CompactString, Value)>, FieldError> {
-        let record = self.record(image, id);
         let mut out = Vec::with_capacity(self.written.len());
         for field in self.written.iter().filter(|field| wanted(field)) {
-            let row = Row { record: &record, slots: &field.slots, shape: &self.shape };
+            let row = Row { record, slots: &field.slots, shape: &self.shape };
             if let Some(value) = field.plan.run(&row)? {
                 out.push((field.name.clone(), value));
             }

@@ -244,11 +244,11 @@ impl<'a> Ground<'a, '_> {
                 Base::Met { remote, .. } => remote,
                 Base::Unmet => &None,
             };
-            let expected = Self::project(rules, &self.out.image, self.uuid, *field, sent);
+            let expected = || Self::project(rules, &self.out.image, self.uuid, *field, sent);
             let is_reply = ack.seen != Seen::Later;
-            let is_ours = is_reply || expected == *got || is_form_of(sent, got, held);
+            let is_ours = is_reply || is_form_of(sent, got, held) || expected() == *got;
             all_ours &= is_ours || got.is_none();
-            let remote = if is_ours && got.is_some() { got.clone() } else { expected };
+            let remote = if is_ours && got.is_some() { got.clone() } else { expected() };
             bases[*field] = Base::agreed(sent.clone(), remote);
         }
         all_ours

@@ -87,13 +87,20 @@ pub(super) fn write_decisions(
         remove.execute([a.0, b.0])?;
         remove.execute([b.0, a.0])?;
     }
-    let sql = "INSERT OR REPLACE INTO decision (a, b, verdict, decided_by, at, why)
+    let sql = "UPDATE decision SET verdict = ?3, decided_by = ?4, at = ?5, why = ?6
+               WHERE a = ?1 AND b = ?2";
+    let mut update = conn.prepare_cached(sql)?;
+    // Not `OR REPLACE`: that journals every page that it touches.
+    let sql = "INSERT OR FAIL INTO decision (a, b, verdict, decided_by, at, why)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;
     for decision in set {
         let (is_same, by) = (decision.verdict == Verdict::Same, &decision.by);
         for (a, b) in [(decision.a, decision.b), (decision.b, decision.a)] {
-            insert.execute(params![a.0, b.0, is_same, by, decision.at, decision.why])?;
+            let values = params![a.0, b.0, is_same, by, decision.at, decision.why];
+            if update.execute(values)? == 0 {
+                insert.execute(values)?;
+            }
         }
     }
     Ok(())

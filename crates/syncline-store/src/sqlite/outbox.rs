@@ -1,10 +1,11 @@
 //! What two-way sync keeps: bases, intents, conflicts.
 
+use super::insert::Insert;
 use super::read::array;
 use crate::query::{ConflictFilter, IntentFilter};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use syncline_core::plan::rows::{
     BaseRow, ConflictRow, EntityId, ExecutionId, IntentId, IntentKind, IntentRow, IntentState,
     LinkId, ShardId,
@@ -13,6 +14,7 @@ use syncline_core::plan::view::Found;
 use syncline_core::plan::writes::{ConflictClosed, Plan};
 
 const INTENT_COLUMNS: &str = "i.id, i.execution, i.entity, i.link, i.shard, i.kind, i.state, i.body, i.attempts, i.sent, i.problem";
+const INTENT_WIDTH: usize = 11;
 
 /// Writes a plan's part of it.
 pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
@@ -27,7 +29,8 @@ pub(super) fn write(conn: &Connection, plan: &Plan) -> Result<()> {
                 .execute([shard.0])?,
         };
     }
-    write_intents(conn, plan.intents_new.iter().chain(&plan.intents_changed))?;
+    insert_intents(conn, &plan.intents_new)?;
+    update_intents(conn, &plan.intents_changed)?;
     // Last: one that turns out not to have been written may be unwanted in the same plan.
     for id in &plan.intents_dropped {
         conn.prepare_cached("DELETE FROM intent WHERE id = ?1 AND state = 0")?.execute([id.0])?;
@@ -45,27 +48,41 @@ fn write_bases(conn: &Connection, rows: &[BaseRow]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut insert = conn.prepare_cached("INSERT OR REPLACE INTO base VALUES (?1, ?2, ?3)")?;
+    let mut update =
+        conn.prepare_cached("UPDATE base SET version = ?2, fields = ?3 WHERE link = ?1")?;
+    let mut insert = conn.prepare_cached("INSERT OR FAIL INTO base VALUES (?1, ?2, ?3)")?;
     let mut remove = conn.prepare_cached("DELETE FROM base WHERE link = ?1")?;
     for row in rows {
         if row.version.is_none() && row.fields.is_none() {
             remove.execute([row.link.0])?;
         } else {
-            insert.execute(params![row.link.0, row.version.as_deref(), row.fields.as_deref()])?;
+            let values = params![row.link.0, row.version.as_deref(), row.fields.as_deref()];
+            if update.execute(values)? == 0 {
+                insert.execute(values)?;
+            }
         }
     }
     Ok(())
 }
 
-fn write_intents<'a>(conn: &Connection, rows: impl Iterator<Item = &'a IntentRow>) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO intent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
-        return Ok(());
-    }
-    let mut insert = conn.prepare_cached(sql)?;
+fn insert_intents(conn: &Connection, rows: &[IntentRow]) -> Result<()> {
+    static INSERT: LazyLock<Insert> =
+        LazyLock::new(|| Insert::new("INSERT OR FAIL INTO intent", INTENT_WIDTH));
+    INSERT.run(conn, rows, |row, columns| {
+        columns.put(row.id.0)?.put(row.execution.0)?.put(row.entity.0)?.put(row.link.0)?;
+        columns.put(row.shard.0)?.put(kind_number(row.kind))?.put(state_number(row.state))?;
+        columns.put(&*row.body)?.put(row.attempts)?.put(row.sent)?.put(&row.problem)?;
+        Ok(())
+    })
+}
+
+/// Writes over what is stored of intents. (`INSERT OR REPLACE` would journal every page that it touches.)
+fn update_intents(conn: &Connection, rows: &[IntentRow]) -> Result<()> {
+    let sql = "UPDATE intent SET execution = ?2, entity = ?3, link = ?4, shard = ?5, kind = ?6, state = ?7, body = ?8,
+               attempts = ?9, sent = ?10, problem = ?11 WHERE id = ?1";
+    let mut update = conn.prepare_cached(sql)?;
     for row in rows {
-        insert.execute(params![
+        let changed = update.execute(params![
             row.id.0,
             row.execution.0,
             row.entity.0,
@@ -78,6 +95,9 @@ fn write_intents<'a>(conn: &Connection, rows: impl Iterator<Item = &'a IntentRow
             row.sent,
             row.problem,
         ])?;
+        if changed == 0 {
+            insert_intents(conn, std::slice::from_ref(row))?;
+        }
     }
     Ok(())
 }
