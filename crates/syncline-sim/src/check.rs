@@ -8,7 +8,7 @@ use syncline_core::plan::rows::{ConflictRow, LinkId, LinkRow, ShardId, ShardRow}
 use syncline_core::reconcile::Winner;
 use syncline_core::value::Value;
 use syncline_store::StoreError;
-use syncline_store::query::{ConflictFilter, IntentFilter, ShardFilter};
+use syncline_store::query::{ConflictFilter, IntentFilter, MergeRow, ShardFilter};
 
 /// Everything that is not as it must be.
 pub async fn all(sim: &Sim) -> Vec<String> {
@@ -75,6 +75,7 @@ struct Ground<'a> {
     shards: BTreeMap<ShardId, ShardRow>,
     links: Vec<LinkRow>,
     conflicts: Vec<ConflictRow>,
+    merges: Vec<MergeRow>,
 }
 
 impl<'a> Ground<'a> {
@@ -84,6 +85,7 @@ impl<'a> Ground<'a> {
             ShardFilter { limit: usize::MAX, with_deleted: true, ..ShardFilter::default() };
         let shards = store.shards(filter).await?;
         let links = store.links_of(shards.iter().map(|shard| shard.id).collect()).await?;
+        let merges = store.merges(shards.iter().map(|shard| shard.id).collect()).await?;
         let filter = ConflictFilter { with_closed: true, limit: usize::MAX, id: None };
         let conflicts = store.conflicts(filter).await?;
         let remotes = sim.remotes.iter().map(|remote| Standing {
@@ -92,7 +94,7 @@ impl<'a> Ground<'a> {
             said: remote.said(),
         });
         let shards = shards.into_iter().map(|shard| (shard.id, shard)).collect();
-        Ok(Self { sim, remotes: remotes.collect(), shards, links, conflicts })
+        Ok(Self { sim, remotes: remotes.collect(), shards, links, conflicts, merges })
     }
 
     fn remote_of(&self, link: &LinkRow) -> Option<&Standing<'a>> {
@@ -205,6 +207,7 @@ impl<'a> Ground<'a> {
                     other.shard == link.shard
                         && other.id > link.id
                         && made.is_some_and(|held| held.marker.as_ref().is_some_and(is_own))
+                        && !self.were_two(link.id, other.id)
                 });
                 let Some(again) = again else { continue };
                 let is_excused = self.sim.mix.propagates
@@ -217,6 +220,15 @@ impl<'a> Ground<'a> {
                 }
             }
         }
+    }
+
+    /// Whether two records were of two shards when these became one.
+    fn were_two(&self, one: LinkId, other: LinkId) -> bool {
+        self.merges.iter().any(|merge| {
+            let shard_of = |link| merge.records.iter().find(|(id, _)| *id == link).map(|of| of.1);
+            let shards = (shard_of(one), shard_of(other));
+            matches!(shards, (Some(one), Some(other)) if one != other)
+        })
     }
 
     /// Whether a person made another record of the shard, later.
