@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use syncline_adapters::ReadEnd;
 use syncline_core::plan::news::News;
 use syncline_core::plan::planner::{Planned, Planner};
-use syncline_core::plan::rows::{EntityId, LinkId, LinkRow};
+use syncline_core::plan::rows::{EntityId, LinkId};
 use syncline_store::StoreError;
 
 /// How far an entity is.
@@ -88,13 +88,8 @@ async fn batch(execution: &mut Execution<'_>, swept: &mut Swept) -> Result<(), E
         let is_of_type = |entity: EntityId| {
             world.rules.entities.get(&entity).is_some_and(|rules| rules.shard_type == of_type)
         };
-        // Where the entity had no record before, this execution planned all that it has: they are owed what they are.
-        let were_planned = execution.live_before == Some(0);
-        let may_be_owed = |link: &&LinkRow| {
-            let was_planned = were_planned && link.entity == execution.entity;
-            is_of_type(link.entity) && !link.deleted && !was_planned
-        };
-        let links: Vec<LinkId> = page.iter().filter(may_be_owed).map(|link| link.id).collect();
+        let links: Vec<LinkId> =
+            page.iter().filter(|l| is_of_type(l.entity) && !l.deleted).map(|l| l.id).collect();
         let news = News { now: execution.clock.now(), ..execution.news.clone() };
         let planner = Planner::new(&world.rules, execution.moment, Vec::new());
         let planned = plan_with(world, planner.reforming(links).told(news)).await?;

@@ -82,6 +82,9 @@ pub(super) fn write_decisions(
     set: &[Decision],
     removed: &[(LinkId, LinkId)],
 ) -> Result<()> {
+    if set.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
     let mut remove = conn.prepare_cached("DELETE FROM decision WHERE a = ?1 AND b = ?2")?;
     for (a, b) in removed {
         remove.execute([a.0, b.0])?;
@@ -90,7 +93,7 @@ pub(super) fn write_decisions(
     let sql = "UPDATE decision SET verdict = ?3, decided_by = ?4, at = ?5, why = ?6
                WHERE a = ?1 AND b = ?2";
     let mut update = conn.prepare_cached(sql)?;
-    // Not `OR REPLACE`: that journals every page that it touches.
+    // Not `OR REPLACE`: that may change more than one row, and so journals every page that it touches.
     let sql = "INSERT OR FAIL INTO decision (a, b, verdict, decided_by, at, why)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;

@@ -67,8 +67,8 @@ pub struct Options {
     pub group_age: Duration,
     /// How long nothing may come after a commit before the group is committed.
     pub idle: Duration,
-    /// The page cache, in KiB: what planning reads at random should fit, which is a sixth of the database, but
-    /// this at least and this at most.
+    /// The least and the most that the page cache may hold, in KiB. What planning reads at random should fit: within
+    /// these, it is a sixth of the database.
     pub cache_kib: RangeInclusive<u32>,
     /// How long the write-ahead log may grow before its pages are copied into the database, in pages.
     pub wal_pages: u32,

@@ -76,8 +76,11 @@ fn insert_intents(conn: &Connection, rows: &[IntentRow]) -> Result<()> {
     })
 }
 
-/// Writes over what is stored of intents. (`INSERT OR REPLACE` would journal every page that it touches.)
+/// Not by `OR REPLACE`: that may change more than one row, and so journals every page that it touches.
 fn update_intents(conn: &Connection, rows: &[IntentRow]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let sql = "UPDATE intent SET execution = ?2, entity = ?3, link = ?4, shard = ?5, kind = ?6, state = ?7, body = ?8,
                attempts = ?9, sent = ?10, problem = ?11 WHERE id = ?1";
     let mut update = conn.prepare_cached(sql)?;

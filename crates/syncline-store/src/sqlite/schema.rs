@@ -69,11 +69,13 @@ fn set_cache(conn: &Connection, kib: i64) -> rusqlite::Result<()> {
 
 /// Gives the page cache the size that fits the database as it is now, and says how many pages that are.
 pub(super) fn fit_cache(conn: &Connection, options: &Options) -> rusqlite::Result<usize> {
-    let pages: i64 = conn.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
+    let number = |sql| conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    let (pages, page_bytes): (i64, i64) =
+        (number("PRAGMA page_count")?, number("PRAGMA page_size")?);
     let (least, most) = options.cache_kib.clone().into_inner();
-    let kib = (pages * PAGE_BYTES / 1024 / CACHE_PART).clamp(least.into(), most.max(least).into());
+    let kib = (pages * page_bytes / 1024 / CACHE_PART).clamp(least.into(), most.max(least).into());
     set_cache(conn, kib)?;
-    Ok(usize::try_from(kib * 1024 / PAGE_BYTES).unwrap_or(0))
+    Ok(usize::try_from(kib * 1024 / page_bytes).unwrap_or(0))
 }
 
 /// Makes the late indexes that are not there yet; nothing may be uncommitted.

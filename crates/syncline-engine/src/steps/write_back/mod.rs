@@ -17,7 +17,7 @@ use crate::execution::EngineError;
 use crate::retry::retry_delay;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use send::{send, take_up};
+use send::send;
 use std::sync::Arc;
 use syncline_adapters::write::{WriteCapabilities, Writer};
 use syncline_adapters::{Adapter, AdapterError};
@@ -169,8 +169,7 @@ async fn pass(
 ) -> Result<Left, EngineError> {
     let (mut left, mut after) = (Left::default(), IntentId(0));
     let (mut before, decided) = (None, execution.counters.intents_planned);
-    let mut sent = None;
-    'pages: loop {
+    loop {
         let planned = intents(execution, vec![IntentState::Planned], after).await?;
         let Some(last) = planned.last().map(|intent| intent.id) else { break };
         after = last;
@@ -206,15 +205,12 @@ async fn pass(
         }
         let Some(channel) = channel.as_ref() else { break };
         for batch in wanted.chunks(channel.offers.batch_max.max(1)) {
-            sent = Box::pin(send(execution, channel, batch.to_vec(), sent, &mut left)).await?;
+            Box::pin(send(execution, channel, batch.to_vec(), &mut left)).await?;
             if execution.options.cancel.is_cancelled() || execution.cancelled {
                 execution.cancelled = true;
-                break 'pages;
+                return Ok(left);
             }
         }
-    }
-    if let Some(channel) = channel.as_ref() {
-        take_up(execution, channel, sent, &mut left).await?;
     }
     left.replanned |= execution.counters.intents_planned > decided;
     Ok(left)

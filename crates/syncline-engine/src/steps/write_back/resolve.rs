@@ -5,7 +5,7 @@
 
 use super::super::Execution;
 use super::observe::{Observed, commit, part};
-use super::send::{Done, Shown, letter, send, sent_cells, state, take_up, write_of};
+use super::send::{Done, Shown, letter, send, sent_cells, state, write_of};
 use super::{Channel, Left, intents};
 use crate::execution::EngineError;
 use compact_str::CompactString;
@@ -67,8 +67,7 @@ async fn settle(
     let mut left = Left::default();
     if !again.is_empty() {
         // The very same writes once more.
-        let sent = send(execution, channel, again, None, &mut left).await?;
-        take_up(execution, channel, sent, &mut left).await?;
+        send(execution, channel, again, &mut left).await?;
     }
     Ok(!left.unknown && left.again == 0)
 }

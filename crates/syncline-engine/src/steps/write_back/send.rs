@@ -7,7 +7,6 @@ use super::observe::{Guess, Observed, commit, part, stated};
 use super::{Channel, Left};
 use crate::execution::EngineError;
 use compact_str::CompactString;
-use futures_util::future::join;
 use rustc_hash::{FxHashMap, FxHashSet};
 use syncline_adapters::write::{Change, CreateGuard, Replies, Target, UpdateGuard, Write, Written};
 use syncline_core::plan::intent::Body;
@@ -29,56 +28,13 @@ struct Sending {
     write: Write,
 }
 
-/// A batch that was sent, and the replies to it.
-pub(super) struct Sent {
-    sending: Vec<Sending>,
-    replies: Replies,
-}
-
-/// Sends a batch of intents, and takes up the replies to the one `before` while the system works on this one.
+/// Sends a batch of intents, and takes up what becomes of them.
 pub(super) async fn send(
     execution: &mut Execution<'_>,
     channel: &Channel,
     intents: Vec<IntentRow>,
-    before: Option<Sent>,
-    left: &mut Left,
-) -> Result<Option<Sent>, EngineError> {
-    let sending = match begin(execution, channel, intents, left).await {
-        Ok(sending) if !sending.is_empty() => sending,
-        nothing => {
-            take_up(execution, channel, before, left).await?;
-            return nothing.map(|_| None);
-        }
-    };
-    let writes: Vec<Write> = sending.iter().map(|sending| sending.write.clone()).collect();
-    let task = execution.task;
-    let writing = channel.writer()?.write(&task.entity, writes);
-    let taking_up = take_up(execution, channel, before, left);
-    let (replies, taken_up) = join(writing, taking_up).await;
-    taken_up?;
-    Ok(Some(Sent { sending, replies }))
-}
-
-/// Takes up the replies to a batch that was sent.
-pub(super) async fn take_up(
-    execution: &mut Execution<'_>,
-    channel: &Channel,
-    sent: Option<Sent>,
     left: &mut Left,
 ) -> Result<(), EngineError> {
-    match sent {
-        Some(sent) => Box::pin(settle(execution, channel, sent, left)).await,
-        None => Ok(()),
-    }
-}
-
-/// Stores that intents are sent, and says what they are.
-async fn begin(
-    execution: &mut Execution<'_>,
-    channel: &Channel,
-    intents: Vec<IntentRow>,
-    left: &mut Left,
-) -> Result<Vec<Sending>, EngineError> {
     let count = intents.len() as u64;
     let read = |intent: IntentRow| {
         let body = Body::from_json(&intent.body);
@@ -90,11 +46,17 @@ async fn begin(
         Err(EngineError::Adapter(error)) if error.is_transient() => {
             left.again += count;
             left.problem = error.to_string();
-            return Ok(Vec::new());
+            return Ok(());
         }
         Err(error) => return Err(error),
     };
-    mark_sent(execution, intents, &befores).await
+    let sending = mark_sent(execution, intents, &befores).await?;
+    if sending.is_empty() {
+        return Ok(());
+    }
+    let writes: Vec<Write> = sending.iter().map(|sending| sending.write.clone()).collect();
+    let replies = channel.writer()?.write(&execution.task.entity, writes).await;
+    settle(execution, channel, sending, replies, left).await
 }
 
 /// Looks at what is to be looked at before it is written. Returns what is to be sent.
@@ -294,10 +256,10 @@ fn sending(
 async fn settle(
     execution: &mut Execution<'_>,
     channel: &Channel,
-    sent: Sent,
+    sending: Vec<Sending>,
+    replies: Replies,
     left: &mut Left,
 ) -> Result<(), EngineError> {
-    let Sent { sending, replies } = sent;
     let mut observed = Observed::default();
     let mut unseen: Vec<Done> = Vec::new();
     let mut look: Vec<CompactString> = Vec::new();
