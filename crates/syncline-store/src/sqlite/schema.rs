@@ -12,7 +12,7 @@ const APPLICATION_ID: i64 = 0x5379_6e63;
 
 /// Of a database that is made; one that is there keeps its own. A page of 4 KiB costs a tenth more CPU at a
 /// million records: half as many pages are looked up, written to the log and copied from it.
-pub(super) const PAGE_BYTES: i64 = 8192;
+const PAGE_BYTES: i64 = 8192;
 
 /// Of a database, the part that is read at random: the shards, the match keys and the match edges.
 const CACHE_PART: i64 = 6;
